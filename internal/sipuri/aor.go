@@ -1,0 +1,61 @@
+package sipuri
+
+import (
+	"net/netip"
+	"strings"
+)
+
+// AOR is an address-of-record in the canonical form that indexes bindings
+// (RFC 3261 §10.3 step 5): escapes undone, all parameters removed, the domain
+// in lower case. It is comparable. Domain is empty where the registrar serves
+// one domain whatever host the phone used.
+type AOR struct {
+	User   string
+	Domain string
+}
+
+// String returns user@domain, or just the user where there is no domain. The
+// user part is unescaped, so the text is one for people and logs.
+func (a AOR) String() string {
+	if a.Domain == "" {
+		return a.User
+	}
+	return a.User + "@" + a.Domain
+}
+
+// Canonical returns the AOR that a sip or sips URI names. Its port does not
+// count: phones write it where the registrar does not listen on 5060.
+func Canonical(u URI) AOR {
+	return AOR{User: Unescape(u.User), Domain: CanonicalHost(u.Host)}
+}
+
+// Unescape replaces each whole "%HH" by the character it stands for.
+func Unescape(text string) string {
+	if strings.IndexByte(text, '%') < 0 {
+		return text
+	}
+	plain := make([]byte, 0, len(text))
+	for i := 0; i < len(text); i++ {
+		if character, ok := escapeAt(text, i); ok && text[i] == '%' {
+			plain = append(plain, character)
+			i += 2
+		} else {
+			plain = append(plain, text[i])
+		}
+	}
+	return string(plain)
+}
+
+// CanonicalHost returns a host in the one form in which hosts are compared as
+// text: lower case, no dot at the end, addresses as net/netip writes them, and
+// IPv6 in brackets, whether it came with them or not.
+func CanonicalHost(host string) string {
+	bare := strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
+	if address, err := netip.ParseAddr(bare); err == nil {
+		if address.Is6() {
+			return "[" + address.String() + "]"
+		}
+		return address.String()
+	}
+	return strings.TrimSuffix(strings.ToLower(host), ".")
+}

@@ -1,0 +1,129 @@
+package sipuri
+
+import (
+	"net/netip"
+	"strings"
+)
+
+// The character classes of RFC 3261 §25.1, one bit each.
+const (
+	classUser     = 1 << iota // user: unreserved / user-unreserved
+	classPassword             // password
+	classParam                // paramchar
+	classHeader               // hname, hvalue and what joins them
+	classOpaque               // uric of other schemes, "%" included
+	classScheme
+)
+
+var classes = func() (table [256]uint8) {
+	set := func(class uint8, characters string) {
+		for i := range len(characters) {
+			table[characters[i]] |= class
+		}
+	}
+	const (
+		digits     = "0123456789"
+		letters    = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+		unreserved = letters + digits + "-_.!~*'()"
+	)
+	// "#" is forgiven in a user part: feature codes such as *72# are dialled raw.
+	set(classUser, unreserved+"&=+$,;?/#")
+	set(classPassword, unreserved+"&=+$,")
+	set(classParam, unreserved+"[]/:&+$")
+	set(classHeader, unreserved+"[]/?:+$&=")
+	set(classOpaque, unreserved+";/?:@&=+$,%[]#")
+	set(classScheme, letters+digits+"+-.")
+	return table
+}()
+
+func isUser(c byte) bool       { return classes[c]&classUser != 0 }
+func isPassword(c byte) bool   { return classes[c]&classPassword != 0 }
+func isParam(c byte) bool      { return classes[c]&classParam != 0 }
+func isHeaderChar(c byte) bool { return classes[c]&classHeader != 0 }
+func isOpaque(c byte) bool     { return classes[c]&classOpaque != 0 }
+func isDigit(c byte) bool      { return '0' <= c && c <= '9' }
+func isLetter(c byte) bool     { return 'a' <= c|0x20 && c|0x20 <= 'z' }
+
+func all(text string, is func(byte) bool) bool {
+	for i := range len(text) {
+		if !is(text[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+func isScheme(text string) bool {
+	return text != "" && isLetter(text[0]) &&
+		all(text, func(c byte) bool { return classes[c]&classScheme != 0 })
+}
+
+// escapedText tells whether text holds just such characters and whole escapes.
+func escapedText(text string, is func(byte) bool) bool {
+	for i := 0; i < len(text); i++ {
+		if text[i] == '%' {
+			if _, ok := escapeAt(text, i); !ok {
+				return false
+			}
+			i += 2
+		} else if !is(text[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+// escapeAt returns the character that "%HH" at i stands for.
+func escapeAt(text string, i int) (character byte, ok bool) {
+	if i+2 >= len(text) {
+		return 0, false
+	}
+	high, ok1 := hexDigit(text[i+1])
+	low, ok2 := hexDigit(text[i+2])
+	return high<<4 | low, ok1 && ok2
+}
+
+func hexDigit(c byte) (value byte, ok bool) {
+	switch {
+	case isDigit(c):
+		return c - '0', true
+	case 'a' <= c|0x20 && c|0x20 <= 'f':
+		return c | 0x20 - 'a' + 10, true
+	}
+	return 0, false
+}
+
+// hostLength returns how much of text is the host: up to the bracket that
+// closes an IPv6 address, or up to the first of ":;?".
+func hostLength(text string) int {
+	if strings.HasPrefix(text, "[") {
+		return strings.IndexByte(text, ']') + 1
+	}
+	if i := strings.IndexAny(text, ":;?"); i >= 0 {
+		return i
+	}
+	return len(text)
+}
+
+// IsHost tells whether text is a host of RFC 3261 §25: a name, an IPv4
+// address, or an IPv6 address in brackets. Underscores are forgiven in names.
+func IsHost(text string) bool {
+	if strings.HasPrefix(text, "[") {
+		if !strings.HasSuffix(text, "]") {
+			return false
+		}
+		address, err := netip.ParseAddr(text[1 : len(text)-1])
+		return err == nil && address.Is6() && address.Zone() == ""
+	}
+	if text == "" || len(text) > 255 {
+		return false
+	}
+	for label := range strings.SplitSeq(strings.TrimSuffix(text, "."), ".") {
+		if label == "" || label[0] == '-' || label[len(label)-1] == '-' || !all(label, isNameChar) {
+			return false
+		}
+	}
+	return true
+}
+
+func isNameChar(c byte) bool { return isDigit(c) || isLetter(c) || c == '-' || c == '_' }
