@@ -1,0 +1,218 @@
+package message
+
+import (
+	"strconv"
+	"strings"
+
+	"sipregd/internal/sipuri"
+)
+
+// Address is the value of From and To: an address-of-record and a tag.
+type Address struct {
+	URI sipuri.URI
+	Tag string // empty: none
+
+	text string // as it came
+}
+
+// Contact is one value of the Contact header field (RFC 3261 §20.10), without
+// its display name.
+type Contact struct {
+	URI     sipuri.URI
+	Text    string // the URI as it was written
+	Params  string // ";name=value" repeated, as written, without expires and q
+	Q       string // as it was written, empty: none or malformed
+	Expires Expires
+}
+
+// Contacts are all Contact values of a request.
+type Contacts struct {
+	Star   bool // the one value is "*"
+	Values []Contact
+}
+
+// Expires is a time to live as it was asked for, by a Contact's parameter or
+// by the Expires header field (RFC 3261 §20.19).
+type Expires struct {
+	Present bool
+	Seconds uint32
+	Valid   bool // false: no number from 0 to 2**32-1
+}
+
+// parseExpires reads delta-seconds. What is malformed is no error: it counts
+// as the default (§10.2.1.1, §20.10).
+func parseExpires(text string) Expires {
+	seconds, err := strconv.ParseUint(strings.Trim(text, " \t"), 10, 32)
+	return Expires{Present: true, Seconds: uint32(seconds), Valid: err == nil}
+}
+
+// parseAddress reads the value of From or To; name is for the reason phrase.
+func parseAddress(name, text string) (Address, error) {
+	c := cursor{text: text}
+	uriText, err := c.nameAddr()
+	if err != nil {
+		return Address{}, inField(name, err)
+	}
+	a := Address{text: text}
+	if a.URI, err = sipuri.Parse(uriText); err != nil {
+		return Address{}, malformed("Malformed URI In " + name)
+	}
+	tagged := false
+	err = c.params(func(p param) error {
+		if p.is("tag") {
+			if tagged || p.value == "" || len(p.value) > MaxCallID {
+				return malformed("Malformed Tag")
+			}
+			tagged, a.Tag = true, p.value
+		}
+		return nil
+	})
+	if err != nil {
+		return Address{}, inField(name, err)
+	}
+	if c.blank(); !c.done() {
+		return Address{}, malformed("Malformed " + name)
+	}
+	return a, nil
+}
+
+// inField says in the reason phrase which header field was wrong.
+func inField(name string, err error) error {
+	return malformed(err.Error() + " In " + name)
+}
+
+// parseContacts reads one Contact header field: "*" or values with commas.
+func parseContacts(text string) (Contacts, error) {
+	c := cursor{text: text}
+	if strings.Trim(text, " \t") == "*" {
+		return Contacts{Star: true}, nil
+	}
+	var contacts Contacts
+	for {
+		contact, err := c.contact()
+		if err != nil {
+			return Contacts{}, inField("Contact", err)
+		}
+		contacts.Values = append(contacts.Values, contact)
+		if c.blank(); c.done() {
+			return contacts, nil
+		}
+		if !c.eat(',') {
+			return Contacts{}, malformed("Malformed Contact")
+		}
+		if len(contacts.Values) == MaxListValues {
+			return Contacts{}, malformed("More Than 64 Contacts")
+		}
+	}
+}
+
+// contact takes contact-param = (name-addr / addr-spec) *(SEMI contact-params).
+func (c *cursor) contact() (Contact, error) {
+	text, err := c.nameAddr()
+	if err != nil {
+		return Contact{}, err
+	}
+	contact := Contact{Text: text}
+	if contact.URI, err = sipuri.Parse(text); err != nil {
+		return Contact{}, malformed("Malformed URI")
+	}
+	var others strings.Builder
+	hasQ := false
+	err = c.params(func(p param) error {
+		switch {
+		case p.is("expires"):
+			if contact.Expires.Present {
+				return malformed("Expires Given Twice")
+			}
+			contact.Expires = parseExpires(p.value)
+		case p.is("q"):
+			if hasQ {
+				return malformed("Q Given Twice")
+			}
+			hasQ = true
+			if isQValue(p.value) {
+				contact.Q = p.value
+			}
+		default:
+			others.WriteByte(';')
+			others.WriteString(p.text)
+		}
+		return nil
+	})
+	contact.Params = others.String()
+	return contact, err
+}
+
+// isQValue tells whether text is a number from 0 to 1 with at most three
+// decimals.
+func isQValue(text string) bool {
+	whole, decimals, _ := strings.Cut(text, ".")
+	if len(decimals) > 3 || strings.Trim(decimals, "0123456789") != "" {
+		return false
+	}
+	return whole == "0" || whole == "1" && strings.Trim(decimals, "0") == "" ||
+		whole == "" && decimals != ""
+}
+
+// nameAddr takes name-addr or addr-spec and returns the URI's text.
+func (c *cursor) nameAddr() (uri string, err error) {
+	c.blank()
+	bracketed, err := c.displayName()
+	if err != nil {
+		return "", err
+	}
+	if bracketed {
+		uri, err = c.bracketedURI()
+	} else {
+		uri, err = c.bareURI()
+	}
+	if len(uri) > MaxURI {
+		return "", malformed("URI Over 1024 Bytes")
+	}
+	return uri, err
+}
+
+// displayName skips the display name and tells whether "<" follows.
+func (c *cursor) displayName() (bracketed bool, err error) {
+	if c.startsWith('"') {
+		if _, ok := c.quoted(); !ok {
+			return false, malformed("Unclosed Quote")
+		}
+		c.blank()
+		if !c.startsWith('<') {
+			return false, malformed("No URI")
+		}
+		return true, nil
+	}
+	end := strings.IndexAny(c.text[c.at:], `<,;"`)
+	if end < 0 || c.text[c.at+end] != '<' {
+		return false, nil
+	}
+	for _, character := range []byte(c.text[c.at : c.at+end]) {
+		if !isBlank(character) && !isToken(character) && character < 0x80 {
+			return false, malformed("Malformed Display Name")
+		}
+	}
+	c.at += end
+	return true, nil
+}
+
+func (c *cursor) bracketedURI() (string, error) {
+	end := strings.IndexByte(c.text[c.at:], '>')
+	if end < 0 {
+		return "", malformed("Unclosed URI")
+	}
+	uri := c.text[c.at+1 : c.at+end]
+	c.at += end + 1
+	return uri, nil
+}
+
+// bareURI takes an addr-spec without brackets: what follows ";" belongs to
+// the header field, and "?" may not stand in it (§20).
+func (c *cursor) bareURI() (string, error) {
+	uri := c.while(func(b byte) bool { return b > ' ' && b != ';' && b != ',' })
+	if strings.IndexByte(uri, '?') >= 0 {
+		return "", malformed("URI Headers Without Brackets")
+	}
+	return uri, nil
+}

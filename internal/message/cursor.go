@@ -1,0 +1,144 @@
+package message
+
+import "strings"
+
+// cursor walks through the value of a header field, never back, by the rules
+// of RFC 3261 §25.1. Folded lines have been joined before.
+type cursor struct {
+	text string
+	at   int
+}
+
+func (c *cursor) done() bool { return c.at == len(c.text) }
+
+// blank skips spaces and tabs (SWS) and tells whether there were any.
+func (c *cursor) blank() bool {
+	start := c.at
+	for c.at < len(c.text) && isBlank(c.text[c.at]) {
+		c.at++
+	}
+	return c.at > start
+}
+
+// eat takes the character c, with the white space around it that the grammar
+// allows there (SEMI, COMMA, EQUAL, SLASH, COLON).
+func (c *cursor) eat(character byte) bool {
+	start := c.at
+	c.blank()
+	if c.at == len(c.text) || c.text[c.at] != character {
+		c.at = start
+		return false
+	}
+	c.at++
+	c.blank()
+	return true
+}
+
+// while takes the characters that belong to the set.
+func (c *cursor) while(is func(byte) bool) string {
+	start := c.at
+	for c.at < len(c.text) && is(c.text[c.at]) {
+		c.at++
+	}
+	return c.text[start:c.at]
+}
+
+func (c *cursor) token() string { return c.while(isToken) }
+
+func (c *cursor) startsWith(character byte) bool {
+	return c.at < len(c.text) && c.text[c.at] == character
+}
+
+// quoted takes a quoted-string and returns what stands between its quotes, as
+// it was written.
+func (c *cursor) quoted() (inner string, ok bool) {
+	start := c.at + 1
+	for i := start; i < len(c.text); i++ {
+		switch c.text[i] {
+		case '\\':
+			i++
+		case '"':
+			c.at = i + 1
+			return c.text[start:i], true
+		}
+	}
+	return "", false
+}
+
+// param is one parameter of a header field's value.
+type param struct {
+	name  string
+	value string // without the quotes, where it had some
+	text  string // the whole parameter as it was written, without its ";"
+}
+
+func (p param) is(name string) bool { return strings.EqualFold(p.name, name) }
+
+// params takes all parameters ahead (";" generic-param) and shows each to
+// visit. Its error and visit's end the walk.
+func (c *cursor) params(visit func(param) error) error {
+	for count := 1; c.eat(';'); count++ {
+		if count > MaxParams {
+			return malformed("More Than 64 Parameters")
+		}
+		p, ok := c.param()
+		if !ok {
+			return malformed("Malformed Parameter")
+		}
+		if err := visit(p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// param takes name [ "=" ( value / quoted-string ) ].
+func (c *cursor) param() (p param, ok bool) {
+	start := c.at
+	if p.name = c.token(); p.name == "" {
+		return p, false
+	}
+	if c.eat('=') {
+		if p.value, ok = c.value(); !ok {
+			return p, false
+		}
+	}
+	p.text = c.text[start:c.at]
+	return p, true
+}
+
+// value takes a quoted-string, or what a token, a host or a sloppy phone
+// writes there.
+func (c *cursor) value() (value string, ok bool) {
+	if c.startsWith('"') {
+		return c.quoted()
+	}
+	value = c.while(isValue)
+	return value, value != ""
+}
+
+func isBlank(c byte) bool { return c == ' ' || c == '\t' }
+
+func isToken(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' ||
+		strings.IndexByte("-.!%*_+`'~", c) >= 0
+}
+
+func isValue(c byte) bool {
+	return c > ' ' && c != 0x7f && c != ';' && c != ',' && c != '"' && c != '<' && c != '>'
+}
+
+// unescapeQuoted undoes the backslashes of a quoted-string.
+func unescapeQuoted(inner string) string {
+	if strings.IndexByte(inner, '\\') < 0 {
+		return inner
+	}
+	plain := make([]byte, 0, len(inner))
+	for i := 0; i < len(inner); i++ {
+		if inner[i] == '\\' && i+1 < len(inner) {
+			i++
+		}
+		plain = append(plain, inner[i])
+	}
+	return string(plain)
+}

@@ -1,0 +1,62 @@
+package message
+
+import (
+	"strconv"
+	"strings"
+)
+
+// CSeq is the value of the CSeq header field (RFC 3261 §20.16).
+type CSeq struct {
+	Number uint32 // less than 2**31 (§8.1.1.5)
+	Method string
+
+	text string // as it came
+}
+
+func parseCSeq(text string) (CSeq, error) {
+	c := cursor{text: text}
+	digits := c.while(isDigit)
+	number, err := strconv.ParseUint(digits, 10, 31)
+	if err != nil || !c.blank() {
+		return CSeq{}, malformed("Malformed CSeq")
+	}
+	method := c.token()
+	if c.blank(); method == "" || !c.done() {
+		return CSeq{}, malformed("Malformed CSeq")
+	}
+	return CSeq{Number: uint32(number), Method: method, text: text}, nil
+}
+
+// parseCallID reads word [ "@" word ], forgiving in its characters.
+func parseCallID(text string) (string, error) {
+	if text == "" || len(text) > MaxCallID {
+		return "", malformed("Malformed Call-ID")
+	}
+	for i := range len(text) {
+		if text[i] <= ' ' || text[i] >= 0x7f {
+			return "", malformed("Malformed Call-ID")
+		}
+	}
+	return text, nil
+}
+
+// parseOptionTags reads a comma-separated list of option tags (§19.2).
+func parseOptionTags(text string) ([]string, error) {
+	var tags []string
+	for tag := range strings.SplitSeq(text, ",") {
+		tag = strings.Trim(tag, " \t")
+		if tag == "" {
+			continue
+		}
+		if strings.Trim(tag, tokenCharacters) != "" {
+			return nil, malformed("Malformed Option Tag")
+		}
+		if len(tags) == MaxListValues {
+			return nil, malformed("More Than 64 Option Tags")
+		}
+		tags = append(tags, tag)
+	}
+	return tags, nil
+}
+
+const tokenCharacters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.!%*_+`'~"

@@ -1,0 +1,201 @@
+// Package message reads SIP requests as a registrar needs them and writes the
+// responses. sipgo splits a message into header fields; the grammar of those
+// that a registrar reads is here, exact to RFC 3261 §25, linear in time and
+// forgiving where phones need it. Sizes and counts are bounded before anything
+// is parsed.
+package message
+
+import (
+	"net/netip"
+	"strings"
+
+	"sipregd/internal/sipuri"
+
+	"github.com/emiago/sipgo/sip"
+)
+
+// Flow says by which way a message came in, and so where its answer goes.
+type Flow struct {
+	Transport string // "UDP" or "TCP"
+	Source    netip.AddrPort
+	Local     netip.AddrPort // the address that the message came to
+}
+
+// Reliable tells whether the transport itself repeats what is lost.
+func (f Flow) Reliable() bool { return f.Transport != "UDP" }
+
+// Request is a request as a registrar reads it. One that Parse gave back with
+// an error holds just what an answer needs, as far as it could be read.
+type Request struct {
+	Flow Flow
+
+	Method          string
+	URI             sipuri.URI // the Request-URI
+	URIText         string     // as it was written
+	Vias            []Via      // the topmost first
+	From            Address
+	To              Address
+	CallID          string
+	CSeq            CSeq
+	Contacts        Contacts
+	Expires         Expires
+	Digests         []Credentials // Authorization, other schemes left out
+	Require         []string
+	UserAgent       string
+	HasBody         bool
+	BodyForgiven    bool   // Content-Disposition says handling=optional
+	ContentEncoding string // empty: identity
+
+	copied []headerText // of a request that did not parse: what an answer copies
+}
+
+// Parser reads requests. It may be used by many goroutines at once.
+type Parser struct{ sip *sip.Parser }
+
+// NewParser makes sipgo's parser read header fields by this package's grammar.
+func NewParser() *Parser {
+	return &Parser{sip.NewParser(sip.WithHeadersParsers(headerReaders()))}
+}
+
+// Parse reads one message from a datagram, or one that Frame has cut from a
+// stream. Bytes behind Content-Length are ignored (RFC 3261 §18.3).
+//
+// ErrNotSIP and ErrResponse have no answer. An *Error has one: the request
+// beside it then holds what could be read.
+func (p *Parser) Parse(data []byte, flow Flow) (*Request, error) {
+	line, err := parseStartLine(data)
+	if err == ErrNotSIP || err == ErrResponse {
+		return nil, err
+	}
+	request := &Request{Flow: flow, Method: line.method, URI: line.uri, URIText: line.text}
+	if err == nil {
+		err = p.parse(request, data)
+	}
+	if err != nil {
+		salvage(request, data)
+		return request, err
+	}
+	return request, nil
+}
+
+func (p *Parser) parse(request *Request, data []byte) error {
+	o, err := sketch(data)
+	if err != nil {
+		return err
+	}
+	if o.bodyAt == 0 {
+		return malformed("No Empty Line Behind The Header Section")
+	}
+	if o.contentLength > len(data)-o.bodyAt {
+		return malformed("Body Shorter Than Content-Length")
+	}
+	if o.bareLF {
+		data = withCRLF(data, o.bodyAt)
+	}
+	parsed, err := p.sip.ParseSIP(data)
+	if _, ours := err.(*Error); ours {
+		return err
+	}
+	message, isRequest := parsed.(*sip.Request)
+	if err != nil || !isRequest {
+		return malformed("Malformed Header Field")
+	}
+	request.HasBody = o.contentLength > 0 || o.contentLength < 0 && len(message.Body()) > 0
+	for _, header := range message.Headers() {
+		if err := request.take(header); err != nil {
+			return err
+		}
+	}
+	return request.checkMandatory()
+}
+
+// take stores what a header field says. One that must stand once and stands
+// twice is an error, never last-one-wins (RFC 3261 §7.3.1).
+func (r *Request) take(header sip.Header) error {
+	switch h := header.(type) {
+	case field[[]Via]:
+		return appendBounded(&r.Vias, h.value, "Via Values")
+	case field[fromValue]:
+		return once(&r.From, Address(h.value), r.From.text != "", "From")
+	case field[toValue]:
+		return once(&r.To, Address(h.value), r.To.text != "", "To")
+	case field[callIDValue]:
+		return once(&r.CallID, string(h.value), r.CallID != "", "Call-ID")
+	case field[CSeq]:
+		return once(&r.CSeq, h.value, r.CSeq.text != "", "CSeq")
+	case field[Contacts]:
+		return r.takeContacts(h.value)
+	case field[expiresValue]:
+		return once(&r.Expires, Expires(h.value), r.Expires.Present, "Expires")
+	case field[Credentials]:
+		if !h.value.IsDigest() {
+			return nil
+		}
+		return appendBounded(&r.Digests, []Credentials{h.value}, "Authorization Header Fields")
+	case field[requireValue]:
+		return appendBounded(&r.Require, h.value, "Option Tags")
+	case field[supportedValue], field[proxyRequireValue]:
+		return nil // read for their grammar; a registrar is no proxy
+	}
+	r.takeText(strings.ToLower(header.Name()), header.Value())
+	return nil
+}
+
+// takeText stores header fields that are no more than text here.
+func (r *Request) takeText(name, value string) {
+	switch name {
+	case "user-agent":
+		r.UserAgent = value
+	case "content-disposition":
+		r.BodyForgiven = strings.Contains(strings.ToLower(strings.ReplaceAll(value, " ", "")), "handling=optional")
+	case "content-encoding", "e":
+		r.ContentEncoding = value
+	}
+}
+
+// takeContacts joins Contact header fields. "*" stands alone (§10.2.2).
+func (r *Request) takeContacts(more Contacts) error {
+	if r.Contacts.Star || more.Star && len(r.Contacts.Values) > 0 {
+		return malformed("Contact * Beside Another Contact")
+	}
+	r.Contacts.Star = more.Star
+	return appendBounded(&r.Contacts.Values, more.Values, "Contacts")
+}
+
+func once[T any](place *T, value T, taken bool, name string) error {
+	if taken {
+		return malformed(name + " Given Twice")
+	}
+	*place = value
+	return nil
+}
+
+func appendBounded[T any](list *[]T, more []T, what string) error {
+	if len(*list)+len(more) > MaxListValues {
+		return malformed("More Than 64 " + what)
+	}
+	*list = append(*list, more...)
+	return nil
+}
+
+// checkMandatory names the first header field that every request has to have
+// (§8.1.1) and this one has not, and compares the methods (§20.16). A missing
+// Max-Forwards is forgiven: nothing is forwarded here.
+func (r *Request) checkMandatory() error {
+	mandatory := [...]struct {
+		name  string
+		there bool
+	}{
+		{"Via", len(r.Vias) > 0}, {"From", r.From.text != ""}, {"To", r.To.text != ""},
+		{"Call-ID", r.CallID != ""}, {"CSeq", r.CSeq.text != ""},
+	}
+	for _, header := range mandatory {
+		if !header.there {
+			return malformed("Missing " + header.name)
+		}
+	}
+	if r.CSeq.Method != r.Method {
+		return malformed("CSeq Method Differs From Request")
+	}
+	return nil
+}

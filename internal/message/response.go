@@ -1,0 +1,161 @@
+package message
+
+import (
+	"bytes"
+	"strings"
+
+	"github.com/emiago/sipgo/sip"
+)
+
+// Response is what a request is answered: RFC 3261 §8.2.6 without the header
+// fields that are copied from the request.
+type Response struct {
+	Status  int
+	Reason  string
+	Headers []Header
+	// Keep says that a retransmission has to get this response again, since
+	// answering it anew would judge it differently.
+	Keep bool
+}
+
+// Header is one header field of a response. Its value must not hold line ends.
+type Header struct{ Name, Value string }
+
+// NewResponse returns a response without header fields of its own.
+func NewResponse(status int, reason string) *Response {
+	return &Response{Status: status, Reason: reason}
+}
+
+// With adds a header field.
+func (r *Response) With(name, value string) *Response {
+	r.Headers = append(r.Headers, Header{name, value})
+	return r
+}
+
+// Render writes the response to a request: Via in order, From, To, Call-ID and
+// CSeq as they came (§8.2.6.2), the topmost Via with received and rport, and
+// To with toTag where it has no tag yet.
+func Render(request *Request, response *Response, toTag string) []byte {
+	answer := sip.NewResponse(response.Status, response.Reason)
+	for _, header := range request.copies(toTag) {
+		answer.AppendHeader(sip.NewHeader(header.name, header.value))
+	}
+	for _, header := range response.Headers {
+		answer.AppendHeader(sip.NewHeader(header.Name, header.Value))
+	}
+	answer.AppendHeader(sip.NewHeader("Content-Length", "0"))
+	var buffer bytes.Buffer
+	answer.StringWrite(&buffer)
+	return buffer.Bytes()
+}
+
+type headerText struct{ name, value string }
+
+// copies returns the header fields that an answer takes from the request.
+func (r *Request) copies(toTag string) []headerText {
+	if r.copied != nil {
+		return r.copiedWithTag(toTag)
+	}
+	copies := make([]headerText, 0, len(r.Vias)+4)
+	for i := range r.Vias {
+		text := r.Vias[i].Text()
+		if i == 0 {
+			text = r.Vias[i].Received(r.Flow.Source)
+		}
+		copies = append(copies, headerText{"Via", text})
+	}
+	to := r.To.text
+	if r.To.Tag == "" {
+		to += ";tag=" + toTag
+	}
+	return append(copies,
+		headerText{"From", r.From.text},
+		headerText{"To", to},
+		headerText{"Call-ID", r.CallID},
+		headerText{"CSeq", r.CSeq.text})
+}
+
+// copiedWithTag adds the tag to a To that is sound and has none.
+func (r *Request) copiedWithTag(toTag string) []headerText {
+	for i, header := range r.copied {
+		if to, err := parseAddress("To", header.value); header.name == "To" && err == nil && to.Tag == "" {
+			r.copied[i].value += ";tag=" + toTag
+		}
+	}
+	return r.copied
+}
+
+// salvage collects from a request that did not parse what an answer copies:
+// whatever stands on lines that are sound by themselves. Its topmost Via is
+// kept where it can be read, for the way back.
+func salvage(request *Request, data []byte) {
+	head := data[:min(len(data), MaxHeaderSection)]
+	request.Vias, request.copied = nil, []headerText{}
+	seen := map[string]bool{}
+	for _, header := range soundHeaders(head) {
+		name := answerName(header.name)
+		if name == "" || name != "Via" && seen[name] {
+			continue
+		}
+		if name == "Via" && !seen[name] {
+			header.value = request.salvageVia(header.value)
+		}
+		seen[name] = true
+		request.copied = append(request.copied, headerText{name, header.value})
+	}
+}
+
+// salvageVia keeps the topmost Via and returns it as an answer shows it.
+func (r *Request) salvageVia(text string) string {
+	vias, err := parseVias(text)
+	if err != nil {
+		return text
+	}
+	r.Vias = vias
+	text = vias[0].Received(r.Flow.Source)
+	for i := range vias[1:] {
+		text += ", " + vias[1+i].Text()
+	}
+	return text
+}
+
+// soundHeaders splits lines into names and values, joins folded ones and
+// leaves out those that hold control characters.
+func soundHeaders(head []byte) []headerText {
+	var headers []headerText
+	first := true
+	for line := range bytes.Lines(head) {
+		text := strings.TrimRight(string(line), "\r\n")
+		if text == "" {
+			break
+		}
+		switch name, value, found := strings.Cut(text, ":"); {
+		case first:
+			first = false
+		case hasControl([]byte(text)):
+			headers = append(headers, headerText{})
+		case isFolded([]byte(text)) && len(headers) > 0:
+			headers[len(headers)-1].value += " " + strings.Trim(text, " \t")
+		case found:
+			headers = append(headers, headerText{strings.Trim(name, " \t"), strings.Trim(value, " \t")})
+		}
+	}
+	return headers
+}
+
+// answerName returns the full name of a header field that answers copy.
+func answerName(name string) string {
+	switch strings.ToLower(name) {
+	case "via", "v":
+		return "Via"
+	case "from", "f":
+		return "From"
+	case "to", "t":
+		return "To"
+	case "call-id", "i":
+		return "Call-ID"
+	case "cseq":
+		return "CSeq"
+	}
+	return ""
+}

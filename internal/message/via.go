@@ -1,0 +1,173 @@
+package message
+
+import (
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"sipregd/internal/sipuri"
+)
+
+// Via is one value of the Via header field (RFC 3261 §20.42).
+type Via struct {
+	Transport string // in upper case: "UDP", "TCP", …
+	Host      string // sent-by, an IPv6 address in brackets
+	Port      uint16 // sent-by; 0: not written
+	Branch    string
+	RPort     bool // rport stands there without a value (RFC 3581)
+
+	text   string   // as it came
+	head   string   // up to the first parameter, as it came
+	others []string // the parameters but for rport and received, as they came
+}
+
+// Cookie tells whether the branch was made by RFC 3261's rules (§8.1.1.7).
+func (v *Via) Cookie() bool {
+	const cookie = "z9hG4bK"
+	return len(v.Branch) > len(cookie) && strings.EqualFold(v.Branch[:len(cookie)], cookie)
+}
+
+// Text returns the value as it came.
+func (v *Via) Text() string { return v.text }
+
+// Received returns the value as it stands in a response to a request from
+// that source: with received where sent-by's host is another or rport was
+// asked for, and rport filled in (RFC 3261 §18.2.1, RFC 3581 §4).
+func (v *Via) Received(source netip.AddrPort) string {
+	var b strings.Builder
+	b.WriteString(v.head)
+	for _, other := range v.others {
+		b.WriteByte(';')
+		b.WriteString(other)
+	}
+	if v.RPort {
+		b.WriteString(";rport=")
+		b.WriteString(strconv.Itoa(int(source.Port())))
+	}
+	if v.RPort || !v.sentFrom(source.Addr()) {
+		b.WriteString(";received=")
+		b.WriteString(source.Addr().Unmap().WithZone("").String())
+	}
+	return b.String()
+}
+
+// sentFrom tells whether the host of sent-by is the address.
+func (v *Via) sentFrom(source netip.Addr) bool {
+	host, err := netip.ParseAddr(strings.Trim(v.Host, "[]"))
+	return err == nil && host.Unmap() == source.Unmap().WithZone("")
+}
+
+// ResponseAddr returns where a response over UDP goes: with rport back to
+// where the request came from (RFC 3581 §4), else to that address at the port
+// of sent-by (RFC 3261 §18.2.2). maddr is not followed: a registrar would
+// send to whomever a stranger names.
+func (v *Via) ResponseAddr(source netip.AddrPort) netip.AddrPort {
+	if v.RPort {
+		return source
+	}
+	port := v.Port
+	if port == 0 {
+		port = 5060
+	}
+	return netip.AddrPortFrom(source.Addr(), port)
+}
+
+// parseVias reads the comma-separated values of one Via header field.
+func parseVias(text string) ([]Via, error) {
+	var vias []Via
+	c := cursor{text: text}
+	for {
+		via, err := c.via()
+		if err != nil {
+			return nil, err
+		}
+		vias = append(vias, via)
+		if c.done() {
+			return vias, nil
+		}
+		if !c.eat(',') {
+			return nil, malformed("Malformed Via")
+		}
+		if len(vias) == MaxListValues {
+			return nil, malformed("More Than 64 Via Values")
+		}
+	}
+}
+
+// via takes via-parm = sent-protocol LWS sent-by *( SEMI via-params ).
+func (c *cursor) via() (Via, error) {
+	c.blank()
+	start := c.at
+	via, ok := c.sentProtocolAndBy()
+	if !ok {
+		return Via{}, malformed("Malformed Via")
+	}
+	via.head = c.text[start:c.at]
+	seen := [3]bool{}
+	err := c.params(func(p param) error { return via.setParam(p, &seen) })
+	if err != nil {
+		return Via{}, err
+	}
+	via.text = c.text[start:c.at]
+	c.blank()
+	return via, nil
+}
+
+func (c *cursor) sentProtocolAndBy() (via Via, ok bool) {
+	name := c.token()
+	if !strings.EqualFold(name, "SIP") || !c.eat('/') || c.token() != "2.0" || !c.eat('/') {
+		return via, false
+	}
+	via.Transport = strings.ToUpper(c.token())
+	if via.Transport == "" || !c.blank() {
+		return via, false
+	}
+	if via.Host = c.host(); !sipuri.IsHost(via.Host) {
+		return via, false
+	}
+	if !c.eat(':') {
+		return via, true
+	}
+	port, err := sipuri.ParsePort(c.while(isDigit))
+	via.Port = port
+	return via, err == nil
+}
+
+// host takes a name, an IPv4 address or an IPv6 address in brackets.
+func (c *cursor) host() string {
+	if !c.startsWith('[') {
+		return c.while(func(b byte) bool { return isToken(b) && b != '%' })
+	}
+	start := c.at
+	c.while(func(b byte) bool { return b != ']' && isValue(b) })
+	if c.startsWith(']') {
+		c.at++
+	}
+	return c.text[start:c.at]
+}
+
+func (v *Via) setParam(p param, seen *[3]bool) error {
+	switch {
+	case p.is("branch"):
+		if seen[0] || len(p.value) > MaxCallID {
+			return malformed("Malformed Via Branch")
+		}
+		seen[0], v.Branch = true, p.value
+	case p.is("rport"):
+		if seen[1] {
+			return malformed("Malformed Via Rport")
+		}
+		seen[1], v.RPort = true, true
+		return nil
+	case p.is("received"):
+		if seen[2] {
+			return malformed("Malformed Via Received")
+		}
+		seen[2] = true
+		return nil
+	}
+	v.others = append(v.others, p.text)
+	return nil
+}
+
+func isDigit(c byte) bool { return '0' <= c && c <= '9' }
