@@ -1,0 +1,154 @@
+package digest
+
+import (
+	"crypto/md5"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/binary"
+	"encoding/hex"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"sipregd/internal/message"
+)
+
+// Result says what came of a verification.
+type Result uint8
+
+const (
+	Right          Result = iota // the secret is proved, with a nonce and count not used before
+	Wrong                        // the digest does not fit
+	Stale                        // the digest is right, the nonce too old or not one of this process
+	Replayed                     // the digest is right, its nonce count was used before
+	OtherAlgorithm               // an algorithm or qop that was not offered, or not to this peer
+)
+
+// ProvesSecret tells whether the digest was right, whatever the nonce.
+func (r Result) ProvesSecret() bool { return r == Right || r == Stale || r == Replayed }
+
+// Authenticator makes challenges and verifies what answers them. It may be
+// used by many goroutines at once.
+type Authenticator struct {
+	algorithms []Algorithm // what is offered, in order
+	lifetime   time.Duration
+	mint       mint
+	used       *usedNonces
+	decoy      A1
+}
+
+// New returns an Authenticator that offers the algorithms in that order. The
+// key has to be random and new for each process; nonces live that long, in
+// whole seconds.
+func New(key [32]byte, algorithms []Algorithm, lifetime time.Duration) *Authenticator {
+	a := &Authenticator{
+		algorithms: algorithms,
+		lifetime:   lifetime,
+		used:       newUsedNonces(uint32(lifetime/time.Second), MaxUsedNonces),
+		decoy:      NewA1("", "", hex.EncodeToString(key[:])),
+	}
+	a.mint.key = key
+	// A start that strangers cannot guess hides how many challenges went out.
+	start := sha256.Sum256(key[:])
+	a.mint.last.Store(binary.BigEndian.Uint64(start[:]))
+	return a
+}
+
+// Challenge returns the values of WWW-Authenticate, one for each algorithm
+// that is offered (RFC 7616 §3.3, RFC 8760 §2.3). stale says that just the
+// nonce was refused.
+func (a *Authenticator) Challenge(now time.Time, realm string, stale bool) []string {
+	values := make([]string, len(a.algorithms))
+	for i, algorithm := range a.algorithms {
+		values[i] = `Digest realm="` + quoteEscaper.Replace(realm) +
+			`", nonce="` + a.mint.issue(now) +
+			`", algorithm=` + algorithm.String() + `, qop="auth"`
+		if stale {
+			values[i] += ", stale=true"
+		}
+	}
+	return values
+}
+
+var quoteEscaper = strings.NewReplacer(`\`, `\\`, `"`, `\"`)
+
+// Verify checks credentials that a peer sent with a request of that method.
+// The zero A1 stands for an authname that nobody has: it takes as long as a
+// wrong secret and is Wrong. only holds the peer to one algorithm; 0: any that
+// is offered.
+func (a *Authenticator) Verify(now time.Time, method string, c *message.Credentials, a1 A1, only Algorithm) Result {
+	algorithm := a.algorithmOf(c)
+	known := a1.Has(algorithm)
+	if !known {
+		a1 = a.decoy
+	}
+	fits := equalDigests(c.Response, expected(algorithm, method, c, a1))
+	switch {
+	case algorithm == 0 || only != 0 && algorithm != only || !isAuth(c.QOP):
+		return OtherAlgorithm
+	case !known || !fits:
+		return Wrong
+	}
+	return a.checkNonce(now, c)
+}
+
+// algorithmOf returns the algorithm of the credentials where it was offered,
+// else 0. None said means MD5 (RFC 7616 §3.4).
+func (a *Authenticator) algorithmOf(c *message.Credentials) Algorithm {
+	algorithm := MD5
+	if c.Algorithm != "" {
+		algorithm, _ = ParseAlgorithm(c.Algorithm)
+	}
+	for _, offered := range a.algorithms {
+		if algorithm == offered {
+			return algorithm
+		}
+	}
+	return 0
+}
+
+func isAuth(qop string) bool { return qop == "" || strings.EqualFold(qop, "auth") }
+
+// checkNonce judges the nonce of a right digest. Credentials without qop have
+// no count: their nonce is good for one use.
+func (a *Authenticator) checkNonce(now time.Time, c *message.Credentials) Result {
+	n, ours := a.mint.read(c.Nonce)
+	if !ours || now.Sub(time.Unix(int64(n.issued), 0)) > a.lifetime {
+		return Stale
+	}
+	count := uint32(math.MaxUint32)
+	if c.QOP != "" {
+		parsed, _ := strconv.ParseUint(c.NC, 16, 32) // the grammar has checked it
+		count = uint32(parsed)
+	}
+	return a.used.claim(uint32(now.Unix()), n, count)
+}
+
+// expected computes the response that fits (RFC 7616 §3.4.1).
+func expected(algorithm Algorithm, method string, c *message.Credentials, a1 A1) string {
+	h := hashMD5
+	if algorithm == SHA256 {
+		h = hashSHA256
+	}
+	a2 := h(method + ":" + c.URI)
+	if c.QOP == "" { // RFC 2069
+		return h(a1.hex(algorithm) + ":" + c.Nonce + ":" + a2)
+	}
+	return h(a1.hex(algorithm) + ":" + c.Nonce + ":" + c.NC + ":" + c.CNonce + ":" + c.QOP + ":" + a2)
+}
+
+func hashMD5(text string) string {
+	sum := md5.Sum([]byte(text))
+	return hex.EncodeToString(sum[:])
+}
+
+func hashSHA256(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:])
+}
+
+// equalDigests compares in constant time, forgiving upper case digits.
+func equalDigests(given, expected string) bool {
+	return subtle.ConstantTimeCompare([]byte(strings.ToLower(given)), []byte(expected)) == 1
+}
