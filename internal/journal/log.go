@@ -1,0 +1,77 @@
+package journal
+
+import (
+	"github.com/rs/zerolog"
+)
+
+// maxText bounds the length of a text from the network in a log line, in bytes.
+const maxText = 256
+
+// Log is the journal that writes a line for each event.
+type Log struct{ logger zerolog.Logger }
+
+// NewLog returns a journal that writes to the logger.
+func NewLog(logger zerolog.Logger) Log { return Log{logger} }
+
+// Record writes the event: what is routine at the level debug, bindings that
+// come and go at info, refusals at warn. Fields whose text does not come from
+// the network stand first.
+func (l Log) Record(e Event) {
+	line := l.logger.WithLevel(level(e))
+	if line == nil { // a level that is not logged
+		return
+	}
+	line.Str("event", string(e.Kind))
+	if e.Source.IsValid() {
+		line.Str("src_ip", e.Source.Addr().Unmap().String()).Uint16("src_port", e.Source.Port())
+	}
+	text(line, "transport", e.Transport)
+	text(line, "reason", string(e.Reason))
+	if e.Status != 0 {
+		line.Int("status", e.Status)
+	}
+	text(line, "label", e.Label)
+	text(line, "authname", e.Authname)
+	text(line, "aor", e.AOR)
+	text(line, "contact", e.Contact)
+	if e.Expires != 0 {
+		line.Int64("expires", e.Expires)
+	}
+	text(line, "call_id", e.CallID)
+	text(line, "user_agent", e.UserAgent)
+	text(line, "detail", e.Detail)
+	line.Msg(message(e))
+}
+
+func level(e Event) zerolog.Level {
+	switch e.Kind {
+	case Refreshed, Challenged:
+		return zerolog.DebugLevel
+	case Refused:
+		if e.Reason == StaleNonce { // phones retry by themselves
+			return zerolog.DebugLevel
+		}
+		return zerolog.WarnLevel
+	}
+	return zerolog.InfoLevel
+}
+
+func text(line *zerolog.Event, name, value string) {
+	if value == "" {
+		return
+	}
+	if len(value) > maxText {
+		value = value[:maxText] + "…"
+	}
+	line.Str(name, value)
+}
+
+func message(e Event) string {
+	switch e.Kind {
+	case Challenged:
+		return "request challenged"
+	case Refused:
+		return "request refused"
+	}
+	return "binding " + string(e.Kind)
+}
