@@ -1,0 +1,129 @@
+// Package transport moves bytes: datagrams and streams come in, go to the
+// transaction layer, and its answers go back by the way they came (RFC 3261
+// §18.2).
+package transport
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"sipregd/internal/message"
+	"sipregd/internal/transaction"
+)
+
+// Handler handles messages. The data it is given is only valid until it returns.
+type Handler interface {
+	// Receive handles one message.
+	Receive(data []byte, flow message.Flow, now time.Time) transaction.Reply
+	// Refuse answers what came on a stream that can be framed no more.
+	Refuse(data []byte, flow message.Flow, wrong *message.Error) transaction.Reply
+}
+
+// Server owns the sockets and the goroutines that read them.
+type Server struct {
+	handler Handler
+	trouble func(error) // told of what goes wrong and is got over
+
+	readers   []*datagrams
+	listeners []*net.TCPListener
+	streams   streams
+	running   sync.WaitGroup
+}
+
+// Listen opens sockets on the addresses, each host:port; an empty host is
+// every address of the machine. Nothing is read before Serve. trouble is told
+// of failures that the server gets over, and may be called at any time.
+func Listen(udp, tcp []string, handler Handler, trouble func(error)) (*Server, error) {
+	s := &Server{handler: handler, trouble: trouble}
+	s.streams.open = map[*net.TCPConn]struct{}{}
+	for _, address := range udp {
+		if err := s.listenUDP(address); err != nil {
+			s.Close()
+			return nil, explain("udp", address, err)
+		}
+	}
+	for _, address := range tcp {
+		if err := s.listenTCP(address); err != nil {
+			s.Close()
+			return nil, explain("tcp", address, err)
+		}
+	}
+	return s, nil
+}
+
+// explain says what to do about an address that cannot be listened on.
+func explain(kind, address string, err error) error {
+	advice := "check the address in [listen]"
+	switch {
+	case errors.Is(err, errAddrInUse):
+		advice = "another program, or another sipregd, listens there: stop it or change [listen]"
+	case errors.Is(err, errNotPermitted):
+		advice = "ports below 1024 need CAP_NET_BIND_SERVICE"
+	case errors.Is(err, errAddrNotAvailable):
+		advice = "no interface of this machine has that address"
+	}
+	return fmt.Errorf("cannot listen on %s %s: %w; %s", kind, address, err, advice)
+}
+
+// Addresses returns where the server listens, as "udp 127.0.0.1:5060".
+func (s *Server) Addresses() []string {
+	var addresses []string
+	seen := map[netip.AddrPort]bool{}
+	for _, d := range s.readers {
+		if !seen[d.local] {
+			seen[d.local] = true
+			addresses = append(addresses, "udp "+d.local.String())
+		}
+	}
+	for _, l := range s.listeners {
+		addresses = append(addresses, "tcp "+l.Addr().String())
+	}
+	return addresses
+}
+
+// Serve starts reading and returns at once.
+func (s *Server) Serve() {
+	for _, d := range s.readers {
+		s.running.Go(func() { d.serve(s.handler, s.trouble) })
+	}
+	for _, l := range s.listeners {
+		s.running.Go(func() { s.accept(l) })
+	}
+}
+
+// Close closes all sockets and waits until nothing runs any more.
+func (s *Server) Close() {
+	for _, d := range s.readers {
+		d.conn.Close()
+	}
+	for _, l := range s.listeners {
+		l.Close()
+	}
+	s.streams.closeAll()
+	s.running.Wait()
+}
+
+// networks returns the networks to open an address on, "udp" or "tcp" with 4
+// or 6 behind it. Every address of the machine is two sockets, so that each
+// speaks one family.
+func networks(kind, address string) ([]string, error) {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, err
+	}
+	if host == "" {
+		return []string{kind + "4", kind + "6"}, nil
+	}
+	resolved, err := net.ResolveIPAddr("ip", host)
+	if err != nil {
+		return nil, err
+	}
+	if resolved.IP.To4() != nil {
+		return []string{kind + "4"}, nil
+	}
+	return []string{kind + "6"}, nil
+}

@@ -1,0 +1,258 @@
+package transport
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	"sipregd/internal/message"
+)
+
+const (
+	// MaxStreams bounds the streams that are open at once; one more is closed
+	// as soon as it is accepted.
+	MaxStreams = 50000
+
+	startTime    = 32 * time.Second  // to the end of the first message, and of any that has begun
+	idleTime     = 130 * time.Minute // without a byte; longer than the longest expiration by default
+	writeTime    = 10 * time.Second  // for the phone to take an answer
+	keepaliveGap = 60 * time.Second  // TCP keepalive
+
+	readSize = 2048 // bytes of a stream's buffer at first
+)
+
+// streams knows which are open.
+type streams struct {
+	mu     sync.Mutex
+	open   map[*net.TCPConn]struct{}
+	closed bool
+}
+
+// add takes a stream in, unless there are too many or the server is closing.
+func (s *streams) add(conn *net.TCPConn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed || len(s.open) >= MaxStreams {
+		return false
+	}
+	s.open[conn] = struct{}{}
+	return true
+}
+
+func (s *streams) remove(conn *net.TCPConn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.open, conn)
+}
+
+func (s *streams) closeAll() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	for conn := range s.open {
+		conn.Close()
+	}
+}
+
+func (s *Server) listenTCP(address string) error {
+	families, err := networks("tcp", address)
+	if err != nil {
+		return err
+	}
+	for i, network := range families {
+		listener, err := net.Listen(network, address)
+		if err != nil {
+			if i > 0 && noFamily(err) {
+				continue
+			}
+			return err
+		}
+		s.listeners = append(s.listeners, listener.(*net.TCPListener))
+	}
+	return nil
+}
+
+// accept takes streams in until the listener is closed. When it cannot, as
+// without file descriptors, it waits and tries again.
+func (s *Server) accept(listener *net.TCPListener) {
+	pause := time.Duration(0)
+	for {
+		conn, err := listener.AcceptTCP()
+		switch {
+		case errors.Is(err, net.ErrClosed):
+			return
+		case err != nil:
+			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
+			s.trouble(fmt.Errorf("no stream accepted, next try in %v: %w", pause, err))
+			time.Sleep(pause)
+			continue
+		}
+		pause = 0
+		if !s.streams.add(conn) {
+			conn.Close()
+			continue
+		}
+		s.running.Go(func() {
+			newStream(conn, s.handler).serve()
+			s.streams.remove(conn)
+			conn.Close()
+		})
+	}
+}
+
+// stream is one TCP connection.
+type stream struct {
+	conn    *net.TCPConn
+	handler Handler
+	flow    message.Flow
+	splitter
+}
+
+func newStream(conn *net.TCPConn, handler Handler) *stream {
+	// Both settings are helps, not needs.
+	_ = conn.SetKeepAlive(true)
+	_ = conn.SetKeepAlivePeriod(keepaliveGap)
+	return &stream{conn: conn, handler: handler, flow: message.Flow{
+		Transport: "TCP",
+		Source:    unmap(conn.RemoteAddr().(*net.TCPAddr).AddrPort()),
+		Local:     unmap(conn.LocalAddr().(*net.TCPAddr).AddrPort()),
+	}}
+}
+
+// serve reads the stream until it ends, falls silent or cannot be framed any
+// more.
+func (s *stream) serve() {
+	deadline := time.Now().Add(startTime)
+	for {
+		if s.conn.SetReadDeadline(deadline) != nil {
+			return
+		}
+		if err := s.splitter.read(s.conn); err != nil {
+			return
+		}
+		began := s.partial
+		answers, err := s.splitter.take(s.answer)
+		if len(answers) > 0 && !s.write(answers) {
+			return
+		}
+		switch {
+		case err != nil:
+			s.refuse(err)
+			return
+		case !s.partial:
+			deadline = time.Now().Add(idleTime)
+		case !began || len(answers) > 0:
+			deadline = time.Now().Add(startTime)
+		}
+	}
+}
+
+func (s *stream) answer(data []byte) []byte {
+	return s.handler.Receive(data, s.flow, time.Now()).Data
+}
+
+// refuse answers what cannot be framed, if it was SIP, before the stream closes.
+func (s *stream) refuse(err error) {
+	var wrong *message.Error
+	if !errors.As(err, &wrong) {
+		return
+	}
+	if reply := s.handler.Refuse(s.splitter.buffer, s.flow, wrong); len(reply.Data) > 0 {
+		s.write(reply.Data)
+	}
+	// The phone reads the answer before the stream ends under it.
+	_ = s.conn.CloseWrite()
+	_ = s.conn.SetReadDeadline(time.Now().Add(time.Second))
+	for discard := make([]byte, 4096); ; {
+		if _, err := s.conn.Read(discard); err != nil {
+			return
+		}
+	}
+}
+
+func (s *stream) write(data []byte) bool {
+	if s.conn.SetWriteDeadline(time.Now().Add(writeTime)) != nil {
+		return false
+	}
+	_, err := s.conn.Write(data)
+	return err == nil
+}
+
+// splitter cuts a stream into messages (RFC 3261 §18.3).
+type splitter struct {
+	buffer  []byte // what has come and is not handled yet
+	partial bool   // a message has begun and is not all there
+}
+
+// read takes what there is to read, up to the size of the largest message.
+func (p *splitter) read(conn interface{ Read([]byte) (int, error) }) error {
+	if cap(p.buffer)-len(p.buffer) < readSize/2 {
+		p.buffer = append(make([]byte, 0, max(readSize, 2*cap(p.buffer))), p.buffer...)
+	}
+	n, err := conn.Read(p.buffer[len(p.buffer):cap(p.buffer)])
+	p.buffer = p.buffer[:len(p.buffer)+n]
+	if n > 0 {
+		return nil
+	}
+	return err
+}
+
+var (
+	ping = []byte("\r\n\r\n") // a keepalive (RFC 5626 §3.5.1)
+	pong = []byte("\r\n")
+)
+
+// take hands each whole message to answer and returns the answers. After an
+// error the stream cannot be framed any more.
+func (p *splitter) take(answer func(message []byte) []byte) (answers []byte, err error) {
+	rest := p.buffer
+	for {
+		var pings int
+		rest, pings = skipKeepalives(rest)
+		answers = append(answers, bytes.Repeat(pong, pings)...)
+		length, err := message.Frame(rest)
+		if err != nil {
+			p.keep(rest)
+			return answers, err
+		}
+		if length == 0 {
+			p.keep(rest)
+			return answers, nil
+		}
+		answers = append(answers, answer(rest[:length])...)
+		rest = rest[length:]
+	}
+}
+
+// keep moves what is left to the front; a large buffer is let go when empty.
+func (p *splitter) keep(rest []byte) {
+	if len(rest) == 0 && cap(p.buffer) > readSize {
+		p.buffer = nil
+	} else {
+		p.buffer = append(p.buffer[:0], rest...)
+	}
+	p.partial = len(bytes.TrimLeft(rest, "\r\n")) > 0
+}
+
+// skipKeepalives takes line ends from between messages (RFC 3261 §7.5) and
+// counts the pings among them.
+func skipKeepalives(data []byte) (rest []byte, pings int) {
+	for {
+		switch {
+		case bytes.HasPrefix(data, ping):
+			data = data[len(ping):]
+			pings++
+		case bytes.HasPrefix(ping, data): // the rest of a ping may still come
+			return data, pings
+		case bytes.HasPrefix(data, []byte("\r\n")):
+			data = data[2:]
+		case bytes.HasPrefix(data, []byte("\n")):
+			data = data[1:]
+		default:
+			return data, pings
+		}
+	}
+}
