@@ -165,12 +165,20 @@ func checkStartLine(stream []byte) error {
 	return nil
 }
 
-// withCRLF returns the message with a CR before each LF of its header section.
-func withCRLF(data []byte, bodyAt int) []byte {
-	plain := make([]byte, 0, len(data)+MaxHeaderLines)
-	for line := range bytes.Lines(data[:bodyAt]) {
+// forSipgo returns the message as sipgo takes it: with a start-line that it
+// knows, since it was read here already and sipgo refuses schemes such as
+// "soap.beep:", and with a CR before each LF of its header section.
+func (o *outline) forSipgo(data []byte) []byte {
+	const startLine = "REGISTER sip:x SIP/2.0\r\n"
+	plain := make([]byte, 0, len(startLine)+len(data)+MaxHeaderLines)
+	plain = append(plain, startLine...)
+	first := bytes.IndexByte(data, '\n') + 1
+	if !o.bareLF {
+		return append(plain, data[first:]...)
+	}
+	for line := range bytes.Lines(data[first:o.bodyAt]) {
 		plain = append(plain, bytes.TrimRight(line, "\r\n")...)
 		plain = append(plain, '\r', '\n')
 	}
-	return append(plain, data[bodyAt:]...)
+	return append(plain, data[o.bodyAt:]...)
 }

@@ -89,17 +89,14 @@ func (p *Parser) parse(request *Request, data []byte) error {
 	if o.contentLength > len(data)-o.bodyAt {
 		return malformed("Body Shorter Than Content-Length")
 	}
-	if o.bareLF {
-		data = withCRLF(data, o.bodyAt)
-	}
-	parsed, err := p.sip.ParseSIP(data)
+	parsed, err := p.sip.ParseSIP(o.forSipgo(data))
 	if _, ours := err.(*Error); ours {
 		return err
 	}
-	message, isRequest := parsed.(*sip.Request)
-	if err != nil || !isRequest {
+	if err != nil { // a line that is no header field
 		return malformed("Malformed Header Field")
 	}
+	message := parsed.(*sip.Request)
 	request.HasBody = o.contentLength > 0 || o.contentLength < 0 && len(message.Body()) > 0
 	for _, header := range message.Headers() {
 		if err := request.take(header); err != nil {

@@ -6,9 +6,9 @@ package transaction
 
 import (
 	"errors"
+	"fmt"
 	"hash/maphash"
 	"net/netip"
-	"strconv"
 	"time"
 
 	"sipregd/internal/message"
@@ -122,7 +122,8 @@ func (l *Layer) render(request *message.Request, response *message.Response) []b
 	return message.Render(request, response, tag)
 }
 
-func (l *Layer) tag(hash uint64) string { return strconv.FormatUint(hash, 36) }
+// tag has always the same length, so that it tells nothing.
+func (l *Layer) tag(hash uint64) string { return fmt.Sprintf("%016x", hash) }
 
 // reply addresses a response (§18.2.2). Without a Via that can be read it goes
 // back to the source.
