@@ -1,0 +1,122 @@
+// Package config reads sipregd.conf into one struct.
+package config
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+
+	"sipregd/internal/digest"
+	"sipregd/internal/inifile"
+)
+
+// DefaultPath is where sipregd.conf is looked for when nobody says where.
+const DefaultPath = "/etc/sipregd/sipregd.conf"
+
+// Config is what sipregd.conf says, checked, with defaults for what it does not
+// say. Two that say the same are equal by reflect.DeepEqual. Paths are resolved
+// against the directory of sipregd.conf.
+type Config struct {
+	Listen    Listen
+	Registrar Registrar
+	Peers     Peers
+	Location  Location
+	Security  Security
+	Admin     Admin
+	Log       Log
+}
+
+// Listen is where requests are taken: lists of host:port as net.Listen wants
+// them, an empty host for every address of the machine. An empty list is not
+// listened on.
+type Listen struct {
+	UDP, TCP, TLS, WS, WSS []string
+	Certificate            string // path, empty: none
+	PrivateKey             string // path, empty: none
+}
+
+// Registrar is what holds for every peer that does not say otherwise.
+type Registrar struct {
+	Domains           []string // served, canonical, the primary one first; none: one domain for all hosts
+	Realm             string   // empty: the matched domain, or sipregd where there is none
+	DefaultExpiration uint32   // seconds
+	MinimumExpiration uint32   // seconds
+	MaximumExpiration uint32   // seconds
+	MaxContacts       int      // bindings of one address-of-record, at least 1
+	Algorithms        []digest.Algorithm
+	RemoveExisting    bool
+}
+
+// Peers is where peers are read from.
+type Peers struct {
+	Files []string // paths and glob patterns, at least one
+}
+
+// Location is where bindings are kept.
+type Location struct {
+	Store          string // memory, file or redis
+	Path           string
+	RequireDurable bool
+	Redis          string // URL; it may hold a password
+}
+
+// Security is what keeps strangers off.
+type Security struct {
+	NonceLifetime int // seconds
+	Ban           bool
+}
+
+// Admin is where the administrator is listened to.
+type Admin struct {
+	Socket string // path, empty: none
+	HTTP   string // host:port, empty: not listened on
+}
+
+// Log is what is logged, and how.
+type Log struct {
+	Level  string // debug, info, warn or error
+	Format string // auto, json or text
+}
+
+// Default returns what holds where there is no file at DefaultPath.
+func Default() Config { return defaults(filepath.Dir(DefaultPath)) }
+
+func defaults(directory string) Config {
+	return Config{
+		Listen: Listen{UDP: []string{":5060"}, TCP: []string{":5060"}},
+		Registrar: Registrar{
+			DefaultExpiration: 3600,
+			MinimumExpiration: 60,
+			MaximumExpiration: 7200,
+			MaxContacts:       10,
+			Algorithms:        []digest.Algorithm{digest.MD5},
+			RemoveExisting:    true,
+		},
+		Peers:    Peers{Files: []string{filepath.Join(directory, "peers.conf")}},
+		Location: Location{Store: "file", Path: "/var/lib/sipregd", Redis: "redis://127.0.0.1:6379/0"},
+		Security: Security{NonceLifetime: 300, Ban: true},
+		Admin:    Admin{Socket: "/run/sipregd/sipregd.sock"},
+		Log:      Log{Level: "info", Format: "auto"},
+	}
+}
+
+// Load reads sipregd.conf. The error is os.ErrNotExist where there is no such
+// file, and a *inifile.Report with file:line of each fault where it is wrong.
+func Load(path string) (Config, error) {
+	file, err := inifile.Load(path)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return Config{}, inifile.Unreadable(path, err, "write it, or name another one with --config")
+	case errors.Is(err, os.ErrPermission):
+		return Config{}, inifile.Unreadable(path, err, "let the account that sipregd runs under read it")
+	case err != nil:
+		return Config{}, err
+	}
+	r := newReader(file)
+	r.readSections()
+	r.checkTogether()
+	if err := r.report.Err(); err != nil {
+		return Config{}, err
+	}
+	return r.config, nil
+}

@@ -1,0 +1,156 @@
+package config
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"sipregd/internal/inifile"
+)
+
+// reader fills a Config from a file.
+type reader struct {
+	file     inifile.File
+	config   Config
+	settings []setting
+	sections map[string]int // where each section stands
+	lines    map[string]int // where each key stands, as section.key
+	report   inifile.Report
+}
+
+func newReader(file inifile.File) *reader {
+	r := &reader{file: file, sections: map[string]int{}, lines: map[string]int{}}
+	directory := filepath.Dir(file.Name)
+	r.config = defaults(directory)
+	r.settings = settings(&r.config, directory)
+	return r
+}
+
+func (r *reader) readSections() {
+	for _, key := range r.file.Global.Keys {
+		r.fail(key.Line, "", inifile.Fault{
+			Cause: key.Name + " stands before the first section", Advice: r.placeFor(key.Name)})
+	}
+	for _, section := range r.file.Sections {
+		name := strings.ToLower(section.Name)
+		known := r.keysOf(name)
+		if known == nil {
+			r.fail(section.Line, section.Name, inifile.UnknownSection(section.Name, r.sectionNames()))
+			continue
+		}
+		if first, twice := r.sections[name]; twice {
+			r.fail(section.Line, name, inifile.Fault{
+				Cause: fmt.Sprintf("the section stands on line %d already", first), Advice: "keep one of the two"})
+		}
+		r.sections[name] = section.Line
+		r.readKeys(name, section.Keys, known)
+	}
+}
+
+func (r *reader) readKeys(section string, keys []inifile.Key, known []string) {
+	for _, key := range keys {
+		name := strings.ToLower(key.Name)
+		i := slices.IndexFunc(r.settings, func(s setting) bool { return s.section == section && s.key == name })
+		if i < 0 {
+			r.fail(key.Line, section, r.unknown(name, known))
+			continue
+		}
+		if first, twice := r.lines[section+"."+name]; twice {
+			r.fail(key.Line, section, inifile.Fault{
+				Cause: fmt.Sprintf("%s stands on line %d already", name, first), Advice: "keep one of the two"})
+			continue
+		}
+		r.lines[section+"."+name] = key.Line
+		if fault := r.settings[i].read(key.WithoutComment()); fault != nil {
+			r.fail(key.Line, section, fault.Of(name))
+		}
+	}
+}
+
+// unknown returns the fault for a key that the section does not have. Where
+// another one has it, it says so.
+func (r *reader) unknown(name string, known []string) inifile.Fault {
+	fault := inifile.UnknownKey(name, known)
+	if section := r.sectionOf(name); section != "" {
+		fault.Advice = "write it below [" + section + "]"
+	}
+	return fault
+}
+
+// placeFor says where a key belongs.
+func (r *reader) placeFor(name string) string {
+	if section := r.sectionOf(strings.ToLower(name)); section != "" {
+		return "write it below [" + section + "]"
+	}
+	return "write it below its section, such as [" + r.settings[0].section + "]"
+}
+
+func (r *reader) sectionOf(key string) string {
+	for _, s := range r.settings {
+		if s.key == key {
+			return s.section
+		}
+	}
+	return ""
+}
+
+// keysOf returns the keys of a section, nil where there is no such section.
+func (r *reader) keysOf(section string) []string {
+	var keys []string
+	for _, s := range r.settings {
+		if s.section == section {
+			keys = append(keys, s.key)
+		}
+	}
+	return keys
+}
+
+func (r *reader) sectionNames() []string {
+	var names []string
+	for _, s := range r.settings {
+		if !slices.Contains(names, s.section) {
+			names = append(names, s.section)
+		}
+	}
+	return names
+}
+
+func (r *reader) fail(line int, section string, fault inifile.Fault) {
+	r.report.Add(inifile.Error{File: r.file.Name, Line: line, Section: section, Fault: fault})
+}
+
+// checkTogether checks what more than one key decides, once each is right.
+func (r *reader) checkTogether() {
+	if r.report.Len() > 0 {
+		return
+	}
+	c := &r.config.Registrar
+	r.checkOrder("minimum_expiration", c.MinimumExpiration, "default_expiration", c.DefaultExpiration)
+	r.checkOrder("default_expiration", c.DefaultExpiration, "maximum_expiration", c.MaximumExpiration)
+	if l := r.config.Listen; (l.Certificate == "") != (l.PrivateKey == "") {
+		r.fail(max(r.lines["listen.certificate"], r.lines["listen.private_key"]), "listen", inifile.Fault{
+			Cause: "certificate and private_key belong together", Advice: "write both, or none"})
+	}
+}
+
+// checkOrder checks that the first expiration of [registrar] is not above the
+// second.
+func (r *reader) checkOrder(low string, lowSeconds uint32, high string, highSeconds uint32) {
+	if lowSeconds <= highSeconds {
+		return
+	}
+	lowLine, highLine := r.lines["registrar."+low], r.lines["registrar."+high]
+	r.fail(max(lowLine, highLine), "registrar", inifile.Fault{
+		Cause: fmt.Sprintf("%s = %d (%s) is above %s = %d (%s)",
+			low, lowSeconds, place(lowLine), high, highSeconds, place(highLine)),
+		Advice: "write minimum_expiration <= default_expiration <= maximum_expiration",
+	})
+}
+
+func place(line int) string {
+	if line == 0 {
+		return "the default"
+	}
+	return fmt.Sprintf("line %d", line)
+}

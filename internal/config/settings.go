@@ -1,0 +1,221 @@
+package config
+
+import (
+	"fmt"
+	"math"
+	"net/url"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"sipregd/internal/digest"
+	"sipregd/internal/inifile"
+	"sipregd/internal/sipuri"
+)
+
+// setting is a key of sipregd.conf. The causes of read's faults read on from
+// the name of the key.
+type setting struct {
+	section, key string
+	read         func(value string) *inifile.Fault
+}
+
+// settings returns all keys in the order of the sample. They write to c;
+// relative paths are relative to directory.
+func settings(c *Config, directory string) []setting {
+	return []setting{
+		{"listen", "udp", addresses(&c.Listen.UDP, sipPort)},
+		{"listen", "tcp", addresses(&c.Listen.TCP, sipPort)},
+		{"listen", "tls", notBuilt(addresses(&c.Listen.TLS, sipsPort))},
+		{"listen", "ws", notBuilt(addresses(&c.Listen.WS, sipPort))},
+		{"listen", "wss", notBuilt(addresses(&c.Listen.WSS, sipsPort))},
+		{"listen", "certificate", path(&c.Listen.Certificate, directory)},
+		{"listen", "private_key", path(&c.Listen.PrivateKey, directory)},
+
+		{"registrar", "domain", domains(&c.Registrar.Domains)},
+		{"registrar", "realm", text(&c.Registrar.Realm)},
+		{"registrar", "default_expiration", number(&c.Registrar.DefaultExpiration, 1, math.MaxUint32)},
+		{"registrar", "minimum_expiration", number(&c.Registrar.MinimumExpiration, 1, math.MaxUint32)},
+		{"registrar", "maximum_expiration", number(&c.Registrar.MaximumExpiration, 1, math.MaxUint32)},
+		{"registrar", "max_contacts", number(&c.Registrar.MaxContacts, 1, math.MaxInt32)},
+		{"registrar", "algorithms", algorithms(&c.Registrar.Algorithms)},
+		{"registrar", "remove_existing", yesOrNo(&c.Registrar.RemoveExisting)},
+
+		{"peers", "file", files(&c.Peers.Files, directory)},
+
+		{"location", "store", store(&c.Location.Store)},
+		{"location", "path", required(path(&c.Location.Path, directory))},
+		{"location", "require_durable", yesOrNo(&c.Location.RequireDurable)},
+		{"location", "redis", redisURL(&c.Location.Redis)},
+
+		{"security", "nonce_lifetime", number(&c.Security.NonceLifetime, 1, 86400)},
+		{"security", "ban", yesOrNo(&c.Security.Ban)},
+
+		{"admin", "socket", path(&c.Admin.Socket, directory)},
+		{"admin", "http", notBuilt(address(&c.Admin.HTTP))},
+
+		{"log", "level", word(&c.Log.Level, "debug", "info", "warn", "error")},
+		{"log", "format", word(&c.Log.Format, "auto", "json", "text")},
+	}
+}
+
+func text(target *string) func(string) *inifile.Fault {
+	return func(value string) *inifile.Fault {
+		*target = value
+		return nil
+	}
+}
+
+func number[T int | uint32](target *T, minimum, maximum uint64) func(string) *inifile.Fault {
+	return func(value string) *inifile.Fault {
+		n, fault := inifile.Number(value, minimum, maximum)
+		if fault == nil {
+			*target = T(n)
+		}
+		return fault
+	}
+}
+
+func yesOrNo(target *bool) func(string) *inifile.Fault {
+	return func(value string) *inifile.Fault {
+		on, fault := inifile.Switch(value)
+		if fault == nil {
+			*target = on
+		}
+		return fault
+	}
+}
+
+func word(target *string, known ...string) func(string) *inifile.Fault {
+	return func(value string) *inifile.Fault {
+		value = strings.ToLower(value)
+		if !slices.Contains(known, value) {
+			return inifile.UnknownWord(value, known)
+		}
+		*target = value
+		return nil
+	}
+}
+
+func path(target *string, directory string) func(string) *inifile.Fault {
+	return func(value string) *inifile.Fault {
+		*target = resolve(value, directory)
+		return nil
+	}
+}
+
+// resolve returns an empty path as it is.
+func resolve(path, directory string) string {
+	if path == "" || filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(directory, path)
+}
+
+func required(read func(string) *inifile.Fault) func(string) *inifile.Fault {
+	return func(value string) *inifile.Fault {
+		if value == "" {
+			return &inifile.Fault{Cause: "is empty", Advice: "write a path, or leave the line out"}
+		}
+		return read(value)
+	}
+}
+
+// notBuilt accepts an empty value only, so that nothing is set in vain. It
+// still tells what is wrong with the form first.
+func notBuilt(read func(string) *inifile.Fault) func(string) *inifile.Fault {
+	return func(value string) *inifile.Fault {
+		if fault := read(value); fault != nil || value == "" {
+			return fault
+		}
+		return &inifile.Fault{Cause: "is not built yet", Advice: "leave it empty"}
+	}
+}
+
+func files(target *[]string, directory string) func(string) *inifile.Fault {
+	return func(value string) *inifile.Fault {
+		names, fault := inifile.List(value)
+		if fault != nil {
+			return fault
+		}
+		if len(names) == 0 {
+			return &inifile.Fault{Cause: "is empty", Advice: "write the path of a file with peers, such as peers.conf"}
+		}
+		for i := range names {
+			names[i] = resolve(names[i], directory)
+		}
+		*target = names
+		return nil
+	}
+}
+
+func domains(target *[]string) func(string) *inifile.Fault {
+	return func(value string) *inifile.Fault {
+		names, fault := inifile.List(value)
+		if fault != nil {
+			return fault
+		}
+		for i, name := range names {
+			if !sipuri.IsHost(name) {
+				return &inifile.Fault{Cause: "holds " + inifile.Quote(name) + ", which is no host name",
+					Advice: "write names such as example.com, without sip: and without a port"}
+			}
+			names[i] = sipuri.CanonicalHost(name)
+			if slices.Contains(names[:i], names[i]) {
+				return &inifile.Fault{Cause: "holds " + names[i] + " twice", Advice: "keep one of the two"}
+			}
+		}
+		*target = names
+		return nil
+	}
+}
+
+func algorithms(target *[]digest.Algorithm) func(string) *inifile.Fault {
+	return func(value string) *inifile.Fault {
+		names, fault := inifile.List(value)
+		if fault != nil {
+			return fault
+		}
+		var list []digest.Algorithm
+		for _, name := range names {
+			algorithm, err := digest.ParseAlgorithm(name)
+			if err != nil {
+				return &inifile.Fault{Cause: "holds " + inifile.Quote(name), Advice: "write MD5, SHA-256, or both with a comma"}
+			}
+			if slices.Contains(list, algorithm) {
+				return &inifile.Fault{Cause: fmt.Sprintf("holds %s twice", algorithm), Advice: "keep one of the two"}
+			}
+			list = append(list, algorithm)
+		}
+		if len(list) == 0 {
+			return &inifile.Fault{Cause: "is empty", Advice: "write MD5, SHA-256, or both with a comma"}
+		}
+		*target = list
+		return nil
+	}
+}
+
+func store(target *string) func(string) *inifile.Fault {
+	read := word(target, "memory", "file", "redis")
+	return func(value string) *inifile.Fault {
+		if fault := read(value); fault != nil {
+			return fault
+		}
+		if *target == "redis" {
+			return &inifile.Fault{Cause: "= redis is not built yet", Advice: "write memory or file"}
+		}
+		return nil
+	}
+}
+
+// redisURL does not repeat the URL in its fault: it may hold a password.
+func redisURL(target *string) func(string) *inifile.Fault {
+	return func(value string) *inifile.Fault {
+		u, err := url.Parse(value)
+		if err != nil || !slices.Contains([]string{"redis", "rediss", "unix"}, u.Scheme) || u.Host == "" && u.Path == "" {
+			return &inifile.Fault{Cause: "is no URL of a Redis server", Advice: "write one such as redis://127.0.0.1:6379/0"}
+		}
+		*target = value
+		return nil
+	}
+}

@@ -1,0 +1,89 @@
+package peers
+
+import (
+	"iter"
+	"slices"
+
+	"sipregd/internal/sipuri"
+)
+
+// Directory is all peers at one time. It is not changed once loaded, so that
+// many goroutines may read it.
+type Directory struct {
+	domains    Domains
+	peers      []*Peer // as they stand in the files
+	byAuthname map[identity]*Peer
+	named      map[sipuri.AOR]struct{} // by some peer, "*" aside
+}
+
+// identity is what a peer is known by: authnames are unique within a domain.
+type identity struct {
+	domain, authname string
+}
+
+func newDirectory(domains Domains) *Directory {
+	return &Directory{
+		domains:    domains,
+		byAuthname: map[identity]*Peer{},
+		named:      map[sipuri.AOR]struct{}{},
+	}
+}
+
+// Len returns how many peers there are, disabled ones included.
+func (d *Directory) Len() int { return len(d.peers) }
+
+// All yields the peers as they stand in the files.
+func (d *Directory) All() iter.Seq[*Peer] { return slices.Values(d.peers) }
+
+// ByAuthname returns the peer of that authname in a domain that Domains.Match
+// returned, or nil. It may be a disabled one.
+func (d *Directory) ByAuthname(domain, authname string) *Peer {
+	return d.byAuthname[identity{domain, authname}]
+}
+
+// AOR returns the address-of-record that the URI of To names, and whether its
+// domain is served here. Where one domain stands for all hosts, a host counts
+// just for those user parts that some peer names with it.
+func (d *Directory) AOR(uri sipuri.URI) (aor sipuri.AOR, served bool) {
+	aor = sipuri.Canonical(uri)
+	domain, served := d.domains.Match(uri.Host)
+	if _, named := d.named[aor]; named && served {
+		return aor, true
+	}
+	aor.Domain = domain
+	return aor, served
+}
+
+// MayBind tells whether a peer may bind an AOR that Directory.AOR returned.
+func (d *Directory) MayBind(p *Peer, aor sipuri.AOR) bool {
+	if slices.Contains(p.AORs, aor) {
+		return true
+	}
+	_, named := d.named[aor]
+	return p.AnyAOR && aor.Domain == p.Domain && aor.User != "" && !named
+}
+
+// StillBinds tells whether a binding that a peer of the old directory made may
+// stay: the peer is there and enabled, has the same secret, and may still bind
+// the AOR. The domain is the one that it was registered in.
+func (d *Directory) StillBinds(old *Directory, domain, authname string, aor sipuri.AOR) bool {
+	before, now := old.ByAuthname(domain, authname), d.ByAuthname(domain, authname)
+	if before == nil || now == nil || !now.Enabled {
+		return false
+	}
+	realm := d.domains.Realm(domain)
+	was, wasKnown := before.A1(realm)
+	is, isKnown := now.A1(realm)
+	return wasKnown && isKnown && was == is && d.MayBind(now, aor)
+}
+
+// add takes in a peer whose authname nobody else has in its domains.
+func (d *Directory) add(p *Peer) {
+	d.peers = append(d.peers, p)
+	for _, domain := range p.domains(d.domains) {
+		d.byAuthname[identity{domain, p.Authname}] = p
+	}
+	for _, aor := range p.AORs {
+		d.named[aor] = struct{}{}
+	}
+}

@@ -1,0 +1,140 @@
+package peers
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"sipregd/internal/digest"
+	"sipregd/internal/inifile"
+)
+
+// Options are what peers inherit from [registrar] of sipregd.conf.
+type Options struct {
+	Domains           Domains
+	Algorithms        []digest.Algorithm // that are offered, at least one
+	MaxContacts       int                // at least 1
+	RemoveExisting    bool
+	MinimumExpiration uint32 // seconds
+	DefaultExpiration uint32 // seconds
+	MaximumExpiration uint32 // seconds
+}
+
+// loader builds a directory from files.
+type loader struct {
+	options   Options
+	directory *Directory
+	labels    map[string]place
+	faults    inifile.Report
+	warnings  inifile.Report
+}
+
+// place is where a section stands.
+type place struct {
+	file string
+	line int
+}
+
+// Load reads the peers of all files that the patterns name: paths, or globs of
+// them. Warnings are one line each, at most some twenty. The error is a
+// *inifile.Report with file:line and section of each fault; there is no
+// directory then. Neither holds a secret.
+func Load(patterns []string, options Options) (*Directory, []string, error) {
+	l := newLoader(options)
+	for _, path := range l.paths(patterns) {
+		l.loadFile(path)
+	}
+	return l.finish()
+}
+
+func newLoader(options Options) *loader {
+	return &loader{options: options, directory: newDirectory(options.Domains), labels: map[string]place{}}
+}
+
+func (l *loader) finish() (*Directory, []string, error) {
+	if err := l.faults.Err(); err != nil {
+		return nil, l.warnings.Lines(), err
+	}
+	warnings := l.warnings.Lines()
+	if l.directory.Len() == 0 {
+		warnings = append(warnings, "there are no peers: nobody can register; write some into the files that [peers] file of sipregd.conf names")
+	}
+	return l.directory, warnings, nil
+}
+
+// paths returns the files that the patterns name, each once, in order.
+func (l *loader) paths(patterns []string) []string {
+	var paths []string
+	seen := map[string]bool{}
+	for _, pattern := range patterns {
+		for _, path := range l.expand(pattern) {
+			if path = filepath.Clean(path); !seen[path] {
+				seen[path] = true
+				paths = append(paths, path)
+			}
+		}
+	}
+	return paths
+}
+
+// expand returns the files that a pattern names. As in a shell "*" finds no
+// hidden files, which editors leave behind.
+func (l *loader) expand(pattern string) []string {
+	if _, err := os.Lstat(pattern); err == nil || !strings.ContainsAny(pattern, `*?[\`) {
+		return []string{pattern}
+	}
+	matches, err := filepath.Glob(pattern)
+	if err != nil {
+		l.faults.Add(inifile.Error{File: pattern, Err: err, Fault: inifile.Fault{
+			Cause: "malformed pattern", Advice: "mend [peers] file of sipregd.conf"}})
+		return nil
+	}
+	var paths []string
+	for _, path := range matches {
+		if !strings.HasPrefix(filepath.Base(path), ".") || strings.HasPrefix(filepath.Base(pattern), ".") {
+			paths = append(paths, path)
+		}
+	}
+	if len(paths) == 0 {
+		l.warnings.Add(inifile.Error{File: pattern, Fault: inifile.Fault{
+			Cause: "no file is named so", Advice: "write one, or mend [peers] file of sipregd.conf"}})
+	}
+	return paths
+}
+
+// loadFile adds the peers of one file, or what is wrong with it.
+func (l *loader) loadFile(path string) {
+	file, err := inifile.Load(path)
+	var report *inifile.Report
+	switch {
+	case err == nil:
+		l.warnOfReaders(path)
+		l.addFile(file)
+	case errors.As(err, &report):
+		l.faults.Merge(report)
+	case errors.Is(err, os.ErrPermission):
+		l.faults.Add(*inifile.Unreadable(path, err, "let the account that sipregd runs under read it"))
+	default:
+		l.faults.Add(*inifile.Unreadable(path, err, "write a file with peers there, or name another one as [peers] file of sipregd.conf"))
+	}
+}
+
+// warnOfReaders warns where everybody on the machine can read the secrets.
+func (l *loader) warnOfReaders(path string) {
+	const othersRead = 0o004
+	if info, err := os.Stat(path); err == nil && info.Mode().Perm()&othersRead != 0 {
+		l.warnings.Add(inifile.Error{File: path, Fault: inifile.Fault{
+			Cause: "every account on this machine can read the secrets in it", Advice: "take that away with chmod o-r"}})
+	}
+}
+
+func (l *loader) addFile(file inifile.File) {
+	defaults := newRecord(l, file.Name)
+	defaults.readDefaults(file.Global)
+	for _, section := range file.Sections {
+		if p := defaults.forSection(section).readPeer(); p != nil {
+			l.directory.add(p)
+		}
+	}
+}

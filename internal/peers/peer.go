@@ -1,0 +1,83 @@
+// Package peers holds the peers of peers.conf: who may bind which
+// address-of-record. Label, authname and aornames of a peer are three free
+// fields; none is ever derived from another.
+package peers
+
+import (
+	"net/netip"
+	"slices"
+
+	"sipregd/internal/digest"
+	"sipregd/internal/sipuri"
+)
+
+// Peer is one record of peers.conf. It is not changed once loaded.
+type Peer struct {
+	Label    string // the section's name; for people, never looked up by a request
+	Authname string // the digest username
+	AORs     []sipuri.AOR
+	AnyAOR   bool   // aorname = *: also each AOR of Domain that no other peer names
+	Domain   string // that plain aornames belong to; "" where there is one for all hosts
+
+	Algorithm digest.Algorithm // the only one it may answer with; 0: any that is offered
+	Permit    []netip.Prefix   // where it may come from; none: from everywhere
+	Enabled   bool
+
+	MaxContacts       int // bindings of one AOR, at least 1
+	RemoveExisting    bool
+	MinimumExpiration uint32 // seconds
+	DefaultExpiration uint32 // seconds
+	MaximumExpiration uint32 // seconds
+
+	DefaultName string // user part of the address that stands in while nothing is registered
+	DefaultHost string // its host, with or without a port; empty: there is none
+
+	File string // where it stands
+	Line int
+
+	proofs []proof
+}
+
+// proof is what the peer proves in a realm.
+type proof struct {
+	realm string
+	a1    digest.A1
+}
+
+// String returns the label, and nothing that has to stay secret.
+func (p Peer) String() string { return "[" + p.Label + "]" }
+
+// A1 returns what the peer has to prove in a realm. Not known: it belongs to no
+// domain with that realm.
+func (p *Peer) A1(realm string) (a1 digest.A1, known bool) {
+	for i := range p.proofs {
+		if p.proofs[i].realm == realm {
+			return p.proofs[i].a1, true
+		}
+	}
+	return digest.A1{}, false
+}
+
+// Permits tells whether the peer may come from that address.
+func (p *Peer) Permits(source netip.Addr) bool {
+	if len(p.Permit) == 0 {
+		return true
+	}
+	source = source.Unmap().WithZone("")
+	return slices.ContainsFunc(p.Permit, func(network netip.Prefix) bool { return network.Contains(source) })
+}
+
+// domains returns the domains that the peer belongs to: its own and each that
+// its aornames name. Where one stands for all hosts it is that one.
+func (p *Peer) domains(served Domains) []string {
+	domains := []string{p.Domain}
+	if served.Primary() == "" {
+		return domains
+	}
+	for _, aor := range p.AORs {
+		if !slices.Contains(domains, aor.Domain) {
+			domains = append(domains, aor.Domain)
+		}
+	}
+	return domains
+}
