@@ -1,0 +1,157 @@
+package registrar
+
+import (
+	"time"
+
+	"sipregd/internal/journal"
+	"sipregd/internal/location"
+	"sipregd/internal/message"
+	"sipregd/internal/peers"
+	"sipregd/internal/sipuri"
+)
+
+// registration is a REGISTER on its way through the steps. Each step fills in
+// what the next ones need.
+type registration struct {
+	*Registrar
+	request   *message.Request
+	now       time.Time
+	directory *peers.Directory // one snapshot for all steps
+
+	domain   string             // step 1
+	authname string             // step 3, as claimed
+	peer     *peers.Peer        // step 3, proved
+	aor      sipuri.AOR         // step 4
+	served   bool               // step 4: the AOR's domain is served here
+	bindings []location.Binding // steps 6 and 7: as they are now, the request's own first
+}
+
+// register carries out RFC 3261 §10.3. Each step returns nil to go on, or the
+// response that ends the request.
+func (r *Registrar) register(request *message.Request, now time.Time) *message.Response {
+	g := &registration{Registrar: r, request: request, now: now, directory: r.directory.Load()}
+
+	// 1. The registrar inspects the Request-URI to determine whether it has
+	// access to bindings for the domain identified there.
+	if end := g.checkDomain(); end != nil {
+		return end
+	}
+	// 2. It processes the Require header field values as described for UASs.
+	if end := g.checkExtensions(); end != nil {
+		return end
+	}
+	// 3. It authenticates the UAC.
+	if end := g.authenticate(); end != nil {
+		return end
+	}
+	// 4. It determines if the authenticated peer is authorized to modify
+	// registrations for this address-of-record: if not, 403 and nothing more.
+	if end := g.authorize(); end != nil {
+		return end
+	}
+	// 5. It extracts the address-of-record from To: not valid for the domain,
+	// 404. Its canonical form is the index into the list of bindings.
+	if end := g.checkAOR(); end != nil {
+		return end
+	}
+	// 6. It checks whether there is a Contact: if not, on to the last step.
+	// "*" removes all bindings.
+	if end := g.removeAll(); end != nil {
+		return end
+	}
+	// 7. It processes each contact address in turn: all take effect, or none.
+	if end := g.updateEach(); end != nil {
+		return end
+	}
+	// 8. It returns 200 with all current bindings.
+	return g.listBindings()
+}
+
+// Step 1. There is no proxy here to hand a request for another domain to: 404.
+func (g *registration) checkDomain() *message.Response {
+	if !g.request.URI.IsSIP() {
+		return g.unsupportedScheme(g.request)
+	}
+	domain, served := g.domains.Match(g.request.URI.Host)
+	if !served {
+		return g.end(404, "Domain Not Served Here", journal.DomainNotServed, g.request.URI.Host)
+	}
+	g.domain = domain
+	return nil
+}
+
+// Step 2, and with it what a UAS checks before it processes (§8.2.2.3, §8.2.3).
+func (g *registration) checkExtensions() *message.Response {
+	if len(g.request.Require) > 0 {
+		return g.unsupportedExtension(g.request)
+	}
+	if g.request.HasBody && !g.request.BodyForgiven {
+		response := message.NewResponse(415, "Unsupported Media Type").
+			With("Accept", ""). // no body is understood
+			With("Accept-Encoding", "identity")
+		return g.refuse(g.request, response, journal.BodyNotUnderstood, "")
+	}
+	return nil
+}
+
+// Step 4. The domain of To counts in step 5; whoever From names may act for
+// others (third-party registration) where the peer lists the AOR.
+func (g *registration) authorize() *message.Response {
+	if !g.peer.Enabled {
+		return g.end(403, "Forbidden", journal.PeerDisabled, "")
+	}
+	if !g.peer.Permits(g.request.Flow.Source.Addr()) {
+		return g.end(403, "Forbidden", journal.SourceNotPermitted, "")
+	}
+	if !g.request.To.URI.IsSIP() {
+		return nil
+	}
+	g.aor, g.served = g.directory.AOR(g.request.To.URI)
+	if g.served && !g.directory.MayBind(g.peer, g.aor) {
+		return g.end(403, "Forbidden", journal.AORNotListed, "")
+	}
+	return nil
+}
+
+// Step 5.
+func (g *registration) checkAOR() *message.Response {
+	if !g.served {
+		return g.end(404, "Domain Not Served Here", journal.DomainNotServed, g.request.To.URI.Host)
+	}
+	return nil
+}
+
+// Step 8. Date lets a phone without a clock set one.
+func (g *registration) listBindings() *message.Response {
+	response := message.NewResponse(200, "OK")
+	for i := range g.bindings {
+		response.With("Contact", contactValue(&g.bindings[i], g.now))
+	}
+	response.With("Date", g.now.UTC().Format("Mon, 02 Jan 2006 15:04:05 GMT"))
+	response.Keep = true
+	return response
+}
+
+// end takes down why the request is refused and returns the response. Once a
+// peer has proved who it is, a retransmission must get the same response.
+func (g *registration) end(status int, phrase string, reason journal.Reason, detail string) *message.Response {
+	return g.endWith(message.NewResponse(status, phrase), reason, detail)
+}
+
+func (g *registration) endWith(response *message.Response, reason journal.Reason, detail string) *message.Response {
+	event := g.event(journal.Refused, reason)
+	event.Status, event.Detail = response.Status, detail
+	g.journal.Record(event)
+	response.Keep = g.peer != nil
+	return response
+}
+
+// event says what is known of the request by now.
+func (g *registration) event(kind journal.Kind, reason journal.Reason) journal.Event {
+	event := g.requestEvent(g.request)
+	event.Kind, event.Reason, event.Authname = kind, reason, g.authname
+	if g.peer != nil {
+		event.Label = g.peer.Label
+	}
+	return event
+}

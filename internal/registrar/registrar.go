@@ -1,0 +1,72 @@
+// Package registrar decides: RFC 3261 §10.3 step by step, with the rules for
+// any UAS (§8.2) around it. It knows no socket, no file and no clock.
+package registrar
+
+import (
+	"sync/atomic"
+	"time"
+
+	"sipregd/internal/digest"
+	"sipregd/internal/journal"
+	"sipregd/internal/location"
+	"sipregd/internal/peers"
+	"sipregd/internal/sipuri"
+)
+
+// Location is the location service that the registrar writes to.
+type Location interface {
+	// Update shows change the current bindings of an AOR and stores what it
+	// returns, as one step. After an error all is as before.
+	Update(aor sipuri.AOR, now time.Time, change func(current []location.Binding) ([]location.Binding, error)) error
+	// RemoveIf removes the bindings that unwanted picks and returns them.
+	RemoveIf(unwanted func(sipuri.AOR, *location.Binding) bool) []location.Entry
+}
+
+// Registrar answers requests. It may be used by many goroutines at once.
+type Registrar struct {
+	domains       peers.Domains
+	directory     atomic.Pointer[peers.Directory]
+	authenticator *digest.Authenticator
+	location      Location
+	journal       journal.Journal
+}
+
+// New returns a registrar for the peers of directory.
+func New(domains peers.Domains, directory *peers.Directory, authenticator *digest.Authenticator,
+	location Location, journal journal.Journal) *Registrar {
+	r := &Registrar{domains: domains, authenticator: authenticator, location: location, journal: journal}
+	r.directory.Store(directory)
+	return r
+}
+
+// Directory returns the peers of today.
+func (r *Registrar) Directory() *peers.Directory { return r.directory.Load() }
+
+// Reload takes other peers from now on and removes the bindings of those that
+// are gone, re-keyed or have lost the AOR. A request under way while it
+// happens is judged by the new peers or its binding is removed with the rest.
+func (r *Registrar) Reload(next *peers.Directory) {
+	last := r.directory.Swap(next)
+	removed := r.location.RemoveIf(func(aor sipuri.AOR, b *location.Binding) bool {
+		return !next.StillBinds(last, b.Domain, b.Authname, aor)
+	})
+	for _, entry := range removed {
+		r.journal.Record(bindingEvent(journal.Removed, journal.ByConfiguration, entry.AOR, &entry.Binding))
+	}
+}
+
+// bindingEvent says that something happened to a binding.
+func bindingEvent(kind journal.Kind, reason journal.Reason, aor sipuri.AOR, b *location.Binding) journal.Event {
+	return journal.Event{
+		Kind: kind, Reason: reason, Source: b.Source, Transport: b.Transport,
+		Authname: b.Authname, Label: b.Label, AOR: aor.String(), Contact: b.Contact,
+		CallID: b.CallID, UserAgent: b.UserAgent,
+	}
+}
+
+// Expired takes down that bindings were not refreshed in time.
+func (r *Registrar) Expired(entries []location.Entry) {
+	for _, entry := range entries {
+		r.journal.Record(bindingEvent(journal.Expired, journal.NoLongerRefreshed, entry.AOR, &entry.Binding))
+	}
+}

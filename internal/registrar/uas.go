@@ -1,0 +1,92 @@
+package registrar
+
+import (
+	"strings"
+	"time"
+
+	"sipregd/internal/journal"
+	"sipregd/internal/message"
+)
+
+// What is done here, as Allow says it.
+const allowed = "REGISTER, OPTIONS, CANCEL, ACK"
+
+// Answer returns the response to a request (RFC 3261 §8.2). ACK and CANCEL
+// belong to the transaction layer and do not come here.
+func (r *Registrar) Answer(request *message.Request, now time.Time) *message.Response {
+	switch request.Method {
+	case "REGISTER":
+		return r.register(request, now)
+	case "OPTIONS":
+		return r.options(request)
+	}
+	// §8.2.1
+	response := message.NewResponse(405, "Method Not Allowed").With("Allow", allowed)
+	return r.refuse(request, response, journal.MethodNotAllowed, request.Method)
+}
+
+// Malformed returns the response to a request that could not be read.
+func (r *Registrar) Malformed(request *message.Request, err *message.Error) *message.Response {
+	return r.refuse(request, message.NewResponse(err.Status, err.Reason), journal.Malformed, err.Reason)
+}
+
+// Merged returns the response to a request that came a second time by another
+// way (§8.2.2.2).
+func (r *Registrar) Merged(request *message.Request) *message.Response {
+	return r.refuse(request, message.NewResponse(482, "Loop Detected"), journal.LoopOrMerge, "")
+}
+
+// options answers a phone's or a monitor's ping, whichever host it names
+// (§11.2). There are no dialogs here that one could belong to (§12.2.2).
+func (r *Registrar) options(request *message.Request) *message.Response {
+	switch {
+	case request.To.Tag != "":
+		return message.NewResponse(481, "Call/Transaction Does Not Exist")
+	case !request.URI.IsSIP():
+		return r.unsupportedScheme(request)
+	case len(request.Require) > 0:
+		return r.unsupportedExtension(request)
+	}
+	return message.NewResponse(200, "OK").
+		With("Allow", allowed).
+		With("Accept", ""). // no body is understood
+		With("Supported", "")
+}
+
+// unsupportedScheme ends a request for a URI that is no SIP URI (§8.2.2.1).
+func (r *Registrar) unsupportedScheme(request *message.Request) *message.Response {
+	return r.refuse(request, message.NewResponse(416, "Unsupported URI Scheme"),
+		journal.SchemeNotSupported, request.URI.Scheme)
+}
+
+// unsupportedExtension ends a request that requires an extension. None is
+// supported (§8.2.2.3).
+func (r *Registrar) unsupportedExtension(request *message.Request) *message.Response {
+	tags := strings.Join(request.Require, ", ")
+	response := message.NewResponse(420, "Bad Extension").With("Unsupported", tags)
+	return r.refuse(request, response, journal.ExtensionNotSupported, tags)
+}
+
+// refuse takes down a refusal and returns its response.
+func (r *Registrar) refuse(request *message.Request, response *message.Response,
+	reason journal.Reason, detail string) *message.Response {
+	event := r.requestEvent(request)
+	event.Kind, event.Reason, event.Status, event.Detail = journal.Refused, reason, response.Status, detail
+	r.journal.Record(event)
+	return response
+}
+
+// requestEvent holds what a request says of itself, before anything is proved.
+func (r *Registrar) requestEvent(request *message.Request) journal.Event {
+	event := journal.Event{
+		Source:    request.Flow.Source,
+		Transport: request.Flow.Transport,
+		CallID:    request.CallID,
+		UserAgent: request.UserAgent,
+	}
+	if request.To.URI.IsSIP() {
+		aor, _ := r.directory.Load().AOR(request.To.URI)
+		event.AOR = aor.String()
+	}
+	return event
+}
