@@ -1,0 +1,193 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// patience is how long a test waits for what has to happen.
+const patience = 15 * time.Second
+
+// daemon is a sipregd that a test runs, built from this tree.
+type daemon struct {
+	udp, tcp  netip.AddrPort
+	directory string
+	command   *exec.Cmd
+	output    output
+}
+
+// output collects what a process prints while it runs.
+type output struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (o *output) Write(data []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(data)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
+}
+
+var binary struct {
+	once sync.Once
+	path string
+	err  error
+}
+
+func TestMain(m *testing.M) {
+	status := m.Run()
+	if binary.path != "" {
+		os.RemoveAll(filepath.Dir(binary.path))
+	}
+	os.Exit(status)
+}
+
+// buildDaemon builds the binary once for all tests, with the race detector
+// where the tests have it.
+func buildDaemon(t testing.TB) string {
+	t.Helper()
+	binary.once.Do(func() {
+		directory, err := os.MkdirTemp("", "sipregd-test-")
+		if err != nil {
+			binary.err = err
+			return
+		}
+		binary.path = filepath.Join(directory, "sipregd")
+		arguments := []string{"build", "-o", binary.path}
+		if builtWithRace() {
+			arguments = append(arguments, "-race")
+		}
+		text, err := exec.Command("go", append(arguments, ".")...).CombinedOutput()
+		if err != nil {
+			binary.err = fmt.Errorf("%w\n%s", err, text)
+		}
+	})
+	if binary.err != nil {
+		t.Fatal(binary.err)
+	}
+	return binary.path
+}
+
+func builtWithRace() bool {
+	info, _ := debug.ReadBuildInfo()
+	for _, setting := range info.Settings {
+		if setting.Key == "-race" {
+			return setting.Value == "true"
+		}
+	}
+	return false
+}
+
+// startDaemon runs sipregd on free ports of 127.0.0.1 until the test ends.
+// sipregdConf is the configuration without its [listen] section.
+func startDaemon(t testing.TB, sipregdConf, peersConf string) *daemon {
+	t.Helper()
+	port := freePort(t)
+	address := netip.MustParseAddrPort(fmt.Sprintf("127.0.0.1:%d", port))
+	d := &daemon{udp: address, tcp: address, directory: t.TempDir()}
+	listen := fmt.Sprintf("[listen]\nudp = %v\ntcp = %v\n", d.udp, d.tcp)
+	writeFile(t, filepath.Join(d.directory, "sipregd.conf"), listen+sipregdConf)
+	d.writePeers(t, peersConf)
+	d.command = exec.Command(buildDaemon(t), "--config", filepath.Join(d.directory, "sipregd.conf"))
+	d.command.Stdout, d.command.Stderr = &d.output, &d.output
+	if err := d.command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { d.stop(t) })
+	d.waitLog(t, "started")
+	return d
+}
+
+// stop ends the daemon by SIGTERM, which has to be enough.
+func (d *daemon) stop(t testing.TB) {
+	t.Helper()
+	if d.command.ProcessState != nil {
+		return
+	}
+	_ = d.command.Process.Signal(syscall.SIGTERM)
+	kill := time.AfterFunc(patience, func() { _ = d.command.Process.Kill() })
+	defer kill.Stop()
+	if err := d.command.Wait(); err != nil {
+		t.Errorf("sipregd ended with %v", err)
+	}
+	if strings.Contains(d.output.String(), "DATA RACE") {
+		t.Error("data race in sipregd")
+	}
+	if t.Failed() {
+		t.Logf("sipregd printed:\n%s", d.output.String())
+	}
+}
+
+func (d *daemon) writePeers(t testing.TB, text string) {
+	t.Helper()
+	writeFile(t, filepath.Join(d.directory, "peers.conf"), text)
+}
+
+// reload sends SIGHUP and waits for a new line with that text.
+func (d *daemon) reload(t testing.TB, text string) {
+	t.Helper()
+	before := strings.Count(d.output.String(), text)
+	if err := d.command.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	d.wait(t, text, func(log string) bool { return strings.Count(log, text) > before })
+}
+
+// waitLog waits until the log holds the text.
+func (d *daemon) waitLog(t testing.TB, text string) {
+	t.Helper()
+	d.wait(t, text, func(log string) bool { return strings.Contains(log, text) })
+}
+
+func (d *daemon) wait(t testing.TB, what string, seen func(log string) bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !seen(d.output.String()); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("no %q in the log of sipregd:\n%s", what, d.output.String())
+		}
+	}
+}
+
+// freePort returns a port of 127.0.0.1 that is free for UDP and TCP.
+func freePort(t testing.TB) int {
+	t.Helper()
+	for range 100 {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		port := listener.Addr().(*net.TCPAddr).Port
+		conn, err := net.ListenPacket("udp", fmt.Sprintf("127.0.0.1:%d", port))
+		listener.Close()
+		if err == nil {
+			conn.Close()
+			return port
+		}
+	}
+	t.Fatal("no free port")
+	return 0
+}
+
+func writeFile(t testing.TB, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}

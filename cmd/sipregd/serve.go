@@ -1,0 +1,164 @@
+package main
+
+import (
+	"crypto/rand"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"reflect"
+	"syscall"
+	"time"
+
+	systemd "github.com/coreos/go-systemd/v22/daemon"
+	"github.com/rs/zerolog"
+
+	"sipregd/internal/config"
+	"sipregd/internal/digest"
+	"sipregd/internal/journal"
+	"sipregd/internal/location"
+	"sipregd/internal/peers"
+	"sipregd/internal/registrar"
+	"sipregd/internal/transaction"
+	"sipregd/internal/transport"
+)
+
+// sipregd is the running daemon.
+type sipregd struct {
+	path      string
+	config    config.Config
+	log       zerolog.Logger
+	often     zerolog.Logger // for what may repeat without end
+	store     *location.Memory
+	registrar *registrar.Registrar
+}
+
+// checkConfiguration reads all configuration and says what it finds.
+func checkConfiguration(path string, out io.Writer) error {
+	c, err := loadConfig(path)
+	if err != nil {
+		return err
+	}
+	directory, warnings, err := loadPeers(&c)
+	for _, warning := range warnings {
+		fmt.Fprintln(out, "warning:", warning)
+	}
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "configuration is fine: %d peers\n", directory.Len())
+	return nil
+}
+
+// serve runs the daemon until SIGTERM or SIGINT.
+func serve(path string, out io.Writer) error {
+	signals := make(chan os.Signal, 8)
+	signal.Notify(signals, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT)
+	c, err := loadConfig(path)
+	if err != nil {
+		return err
+	}
+	d := &sipregd{path: path, config: c, log: newLogger(c.Log, out), store: location.NewMemory()}
+	d.often = d.log.Sample(&zerolog.BurstSampler{Burst: 5, Period: time.Second})
+	directory, warnings, err := loadPeers(&c)
+	d.warn(warnings)
+	if err != nil {
+		return err
+	}
+	var key [32]byte
+	if _, err := rand.Read(key[:]); err != nil {
+		return fmt.Errorf("no random key for nonces: %w", err)
+	}
+	lifetime := time.Duration(c.Security.NonceLifetime) * time.Second
+	authenticator := digest.New(key, c.Registrar.Algorithms, lifetime)
+	d.registrar = registrar.New(domains(&c), directory, authenticator, d.store, journal.NewLog(d.log))
+	handler := transaction.NewLayer(d.registrar)
+	server, err := transport.Listen(c.Listen.UDP, c.Listen.TCP, handler, d.trouble)
+	if err != nil {
+		return err
+	}
+	server.Serve()
+	d.log.Info().Strs("listen", server.Addresses()).Int("peers", directory.Len()).
+		Str("version", buildVersion()).Msg("started")
+	if c.Location.Store == "file" {
+		d.log.Warn().Msg("bindings are kept in memory only: they are lost when the daemon stops")
+	}
+	d.notify(systemd.SdNotifyReady)
+	d.loop(signals)
+	d.notify(systemd.SdNotifyStopping)
+	server.Close()
+	d.log.Info().Msg("stopped")
+	return nil
+}
+
+// loop does what time and signals ask for, until one asks to stop.
+func (d *sipregd) loop(signals <-chan os.Signal) {
+	ticker := time.NewTicker(time.Second)
+	defer ticker.Stop()
+	for {
+		select {
+		case now := <-ticker.C:
+			d.registrar.Expired(d.store.Expire(now))
+		case s := <-signals:
+			if s != syscall.SIGHUP {
+				d.log.Info().Stringer("signal", s).Msg("stopping")
+				return
+			}
+			d.notify(systemd.SdNotifyReloading)
+			d.reload()
+			d.notify(systemd.SdNotifyReady)
+		}
+	}
+}
+
+// reload reads the peers anew. Where they do not load nothing changes.
+func (d *sipregd) reload() {
+	if c, err := loadConfig(d.path); err != nil {
+		d.log.Error().Err(err).Msg("sipregd.conf does not load any more: mend it before the next start")
+	} else if !reflect.DeepEqual(c, d.config) {
+		d.log.Warn().Msg("sipregd.conf has changed: that takes a restart; only peers are read anew")
+	}
+	next, warnings, err := loadPeers(&d.config)
+	d.warn(warnings)
+	if err != nil {
+		d.log.Error().Str("event", "reload_failed").Err(err).Msg("peers not reloaded: everything stays as it was")
+		return
+	}
+	difference := peers.Compare(d.registrar.Directory(), next)
+	d.registrar.Reload(next)
+	d.log.Info().Str("event", "reloaded").Int("peers", next.Len()).
+		Strs("added", difference.Added).Strs("removed", difference.Removed).Strs("changed", difference.Changed).
+		Msg("peers reloaded: " + difference.String())
+}
+
+func (d *sipregd) warn(warnings []string) {
+	for _, warning := range warnings {
+		d.log.Warn().Msg(warning)
+	}
+}
+
+// trouble may come with each datagram: a few lines a second say enough.
+func (d *sipregd) trouble(err error) { d.often.Warn().Err(err).Msg("network trouble") }
+
+// notify tells systemd, where it started the daemon and waits for that.
+func (d *sipregd) notify(state string) {
+	if _, err := systemd.SdNotify(false, state); err != nil {
+		d.log.Warn().Err(err).Msg("systemd not notified")
+	}
+}
+
+func domains(c *config.Config) peers.Domains {
+	return peers.NewDomains(c.Registrar.Domains, c.Registrar.Realm)
+}
+
+func loadPeers(c *config.Config) (*peers.Directory, []string, error) {
+	return peers.Load(c.Peers.Files, peers.Options{
+		Domains:           domains(c),
+		Algorithms:        c.Registrar.Algorithms,
+		MaxContacts:       c.Registrar.MaxContacts,
+		RemoveExisting:    c.Registrar.RemoveExisting,
+		MinimumExpiration: c.Registrar.MinimumExpiration,
+		DefaultExpiration: c.Registrar.DefaultExpiration,
+		MaximumExpiration: c.Registrar.MaximumExpiration,
+	})
+}
