@@ -1,0 +1,61 @@
+# The targets that the README speaks of: run, test, bench, install.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := build
+.PHONY: build run test lint unit fuzz bench install uninstall
+
+prefix  := /usr
+etc     := /etc/sipregd
+GO       = $(eval GO := $$(shell .ci/go))$(GO)
+fuzztime := 8s
+
+# Built from git, a binary says which commit it is of.
+build:
+	$(GO) build -buildvcs=auto -trimpath -o bin/ ./cmd/...
+
+# A registrar on 127.0.0.1:5060 with the peers of configs/peers.conf.
+run: build
+	bin/sipregd --config configs/local.conf
+
+# Installs what the tests need and runs them all.
+test: lint unit fuzz
+
+lint:
+	test -z "$$($(GO) list -f '{{.Dir}}' ./... | xargs gofmt -l | tee /dev/stderr)"
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+
+unit:
+	.ci/apt gcc libc6-dev sip-tester baresip-core systemd
+	CI=$${CI:-} $(GO) test -race ./...
+
+# Each fuzz target for a short while.
+fuzz:
+	for package in $$($(GO) list ./internal/...); do \
+		for target in $$($(GO) test -list '^Fuzz' $$package | grep '^Fuzz' || true); do \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(fuzztime) $$package; \
+		done; \
+	done
+
+# Registrations per second and CPU per registration; beside Kamailio's where
+# it is installed (apt-get install kamailio).
+bench: build
+	bin/sipregload -bench -sipregd bin/sipregd
+
+# A systemd service under an account of its own. Configuration that is there
+# already stays as it is.
+install: build
+	install -D -m 755 bin/sipregd $(DESTDIR)$(prefix)/bin/sipregd
+	install -D -m 644 configs/sipregd.service $(DESTDIR)/lib/systemd/system/sipregd.service
+	test -n "$(DESTDIR)" || getent passwd sipregd >/dev/null || \
+		useradd --system --user-group --home-dir /nonexistent --shell /usr/sbin/nologin sipregd
+	install -d -m 750 $(DESTDIR)$(etc)
+	for file in sipregd.conf peers.conf; do \
+		test -e $(DESTDIR)$(etc)/$$file || install -m 640 configs/$$file $(DESTDIR)$(etc)/$$file; \
+	done
+	test -n "$(DESTDIR)" || chgrp -R sipregd $(etc)
+	test -n "$(DESTDIR)" || ! test -d /run/systemd/system || systemctl daemon-reload
+
+uninstall:
+	test -n "$(DESTDIR)" || ! test -d /run/systemd/system || systemctl disable --now sipregd.service
+	rm -f $(DESTDIR)$(prefix)/bin/sipregd $(DESTDIR)/lib/systemd/system/sipregd.service
