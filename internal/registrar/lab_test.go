@@ -26,7 +26,7 @@ import (
 // lab is a registrar behind its transaction layer, with a clock that the test
 // moves and a journal that the test reads. Messages go in and out as bytes.
 type lab struct {
-	t         *testing.T
+	t         testing.TB
 	layer     *transaction.Layer
 	registrar *registrar.Registrar
 	store     *location.Memory
@@ -44,12 +44,13 @@ type setup struct {
 	domains    []string
 	realm      string
 	algorithms []digest.Algorithm
-	options    peers.Options
+	journal    journal.Journal // nil: the lab itself
 }
 
-func withDomains(names ...string) setting { return func(s *setup) { s.domains = names } }
-func withRealm(realm string) setting      { return func(s *setup) { s.realm = realm } }
-func withPeers(text string) setting       { return func(s *setup) { s.peers = text } }
+func withJournal(j journal.Journal) setting { return func(s *setup) { s.journal = j } }
+func withDomains(names ...string) setting   { return func(s *setup) { s.domains = names } }
+func withRealm(realm string) setting        { return func(s *setup) { s.realm = realm } }
+func withPeers(text string) setting         { return func(s *setup) { s.peers = text } }
 func withAlgorithms(list ...digest.Algorithm) setting {
 	return func(s *setup) { s.algorithms = list }
 }
@@ -67,7 +68,7 @@ secret = w
 aorname = 2001, 2002
 `
 
-func newLab(t *testing.T, settings ...setting) *lab {
+func newLab(t testing.TB, settings ...setting) *lab {
 	t.Helper()
 	s := setup{peers: labPeers, algorithms: []digest.Algorithm{digest.MD5}}
 	for _, set := range settings {
@@ -80,7 +81,10 @@ func newLab(t *testing.T, settings ...setting) *lab {
 		MinimumExpiration: 60, DefaultExpiration: 3600, MaximumExpiration: 7200,
 	}
 	authenticator := digest.New([32]byte{1}, s.algorithms, 300*time.Second)
-	l.registrar = registrar.New(domains, l.load(s.peers), authenticator, l.store, l)
+	if s.journal == nil {
+		s.journal = l
+	}
+	l.registrar = registrar.New(domains, l.load(s.peers), authenticator, l.store, s.journal)
 	l.layer = transaction.NewLayer(l.registrar)
 	return l
 }
@@ -113,12 +117,20 @@ func (l *lab) send(text string) *response {
 
 func (l *lab) sendFrom(source netip.AddrPort, text string) *response {
 	l.t.Helper()
-	flow := message.Flow{Transport: "UDP", Source: source, Local: netip.MustParseAddrPort("192.0.2.1:5060")}
-	reply := l.layer.Receive([]byte(text), flow, l.now)
-	if len(reply.Data) == 0 {
+	data := l.receiveFrom(source, text)
+	if len(data) == 0 {
 		return nil
 	}
-	return parseResponse(l.t, string(reply.Data))
+	return parseResponse(l.t, string(data))
+}
+
+func (l *lab) receive(text string) []byte {
+	return l.receiveFrom(netip.MustParseAddrPort("192.0.2.7:5060"), text)
+}
+
+func (l *lab) receiveFrom(source netip.AddrPort, text string) []byte {
+	flow := message.Flow{Transport: "UDP", Source: source, Local: netip.MustParseAddrPort("192.0.2.1:5060")}
+	return l.layer.Receive([]byte(text), flow, l.now).Data
 }
 
 // lastEvent returns the newest entry of the journal.
@@ -132,14 +144,14 @@ func (l *lab) lastEvent() journal.Event {
 
 // response is a response as a phone reads it.
 type response struct {
-	t       *testing.T
+	t       testing.TB
 	text    string
 	status  int
 	reason  string
 	headers [][2]string
 }
 
-func parseResponse(t *testing.T, text string) *response {
+func parseResponse(t testing.TB, text string) *response {
 	t.Helper()
 	head, body, found := strings.Cut(text, "\r\n\r\n")
 	lines := strings.Split(head, "\r\n")
