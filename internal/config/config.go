@@ -112,6 +112,10 @@ func Load(path string) (Config, error) {
 	case err != nil:
 		return Config{}, err
 	}
+	return read(file)
+}
+
+func read(file inifile.File) (Config, error) {
 	r := newReader(file)
 	r.readSections()
 	r.checkTogether()

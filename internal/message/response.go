@@ -2,9 +2,8 @@ package message
 
 import (
 	"bytes"
+	"strconv"
 	"strings"
-
-	"github.com/emiago/sipgo/sip"
 )
 
 // Response is what a request is answered: RFC 3261 §8.2.6 without the header
@@ -36,54 +35,64 @@ func (r *Response) With(name, value string) *Response {
 // CSeq as they came (§8.2.6.2), the topmost Via with received and rport, and
 // To with toTag where it has no tag yet.
 func Render(request *Request, response *Response, toTag string) []byte {
-	answer := sip.NewResponse(response.Status, response.Reason)
-	for _, header := range request.copies(toTag) {
-		answer.AppendHeader(sip.NewHeader(header.name, header.value))
-	}
+	text := make([]byte, 0, 1024)
+	text = append(text, "SIP/2.0 "...)
+	text = strconv.AppendInt(text, int64(response.Status), 10)
+	text = append(append(append(text, ' '), response.Reason...), "\r\n"...)
+	text = request.appendCopies(text, toTag)
 	for _, header := range response.Headers {
-		answer.AppendHeader(sip.NewHeader(header.Name, header.Value))
+		text = appendHeader(text, header.Name, header.Value)
 	}
-	answer.AppendHeader(sip.NewHeader("Content-Length", "0"))
-	var buffer bytes.Buffer
-	answer.StringWrite(&buffer)
-	return buffer.Bytes()
+	return append(text, "Content-Length: 0\r\n\r\n"...)
+}
+
+func appendHeader(text []byte, name, value string) []byte {
+	text = append(append(text, name...), ": "...)
+	return append(append(text, value...), "\r\n"...)
+}
+
+// appendCopies appends the header fields that an answer takes from the request.
+func (r *Request) appendCopies(text []byte, toTag string) []byte {
+	if r.copied != nil {
+		return r.appendSalvaged(text, toTag)
+	}
+	for i := range r.Vias {
+		via := r.Vias[i].Text()
+		if i == 0 {
+			via = r.Vias[i].Received(r.Flow.Source)
+		}
+		text = appendHeader(text, "Via", via)
+	}
+	text = appendHeader(text, "From", r.From.text)
+	text = appendTo(text, r.To.text, r.To.Tag, toTag)
+	text = appendHeader(text, "Call-ID", r.CallID)
+	return appendHeader(text, "CSeq", r.CSeq.text)
+}
+
+// appendTo adds the tag to a To that has none.
+func appendTo(text []byte, to, tag, toTag string) []byte {
+	if tag == "" {
+		to += ";tag=" + toTag
+	}
+	return appendHeader(text, "To", to)
+}
+
+// appendSalvaged does the same for a request that did not parse. A To that is
+// not sound gets no tag.
+func (r *Request) appendSalvaged(text []byte, toTag string) []byte {
+	for _, header := range r.copied {
+		if header.name == "To" {
+			if to, err := parseAddress("To", header.value); err == nil {
+				text = appendTo(text, header.value, to.Tag, toTag)
+				continue
+			}
+		}
+		text = appendHeader(text, header.name, header.value)
+	}
+	return text
 }
 
 type headerText struct{ name, value string }
-
-// copies returns the header fields that an answer takes from the request.
-func (r *Request) copies(toTag string) []headerText {
-	if r.copied != nil {
-		return r.copiedWithTag(toTag)
-	}
-	copies := make([]headerText, 0, len(r.Vias)+4)
-	for i := range r.Vias {
-		text := r.Vias[i].Text()
-		if i == 0 {
-			text = r.Vias[i].Received(r.Flow.Source)
-		}
-		copies = append(copies, headerText{"Via", text})
-	}
-	to := r.To.text
-	if r.To.Tag == "" {
-		to += ";tag=" + toTag
-	}
-	return append(copies,
-		headerText{"From", r.From.text},
-		headerText{"To", to},
-		headerText{"Call-ID", r.CallID},
-		headerText{"CSeq", r.CSeq.text})
-}
-
-// copiedWithTag adds the tag to a To that is sound and has none.
-func (r *Request) copiedWithTag(toTag string) []headerText {
-	for i, header := range r.copied {
-		if to, err := parseAddress("To", header.value); header.name == "To" && err == nil && to.Tag == "" {
-			r.copied[i].value += ";tag=" + toTag
-		}
-	}
-	return r.copied
-}
 
 // salvage collects from a request that did not parse what an answer copies:
 // whatever stands on lines that are sound by themselves. Its topmost Via is

@@ -59,11 +59,13 @@ func (l *Layer) Receive(data []byte, flow message.Flow, now time.Time) Reply {
 		return Reply{}
 	case request.Method == "CANCEL":
 		return l.answerCancel(request, now)
-	case flow.Reliable() || len(request.Digests) == 0:
-		// Timer J is 0 over streams; without credentials nothing is changed.
-		return l.reply(request, l.render(request, l.core.Answer(request, now)))
 	}
-	return l.answerOnce(request, now)
+	id := identify(request)
+	if flow.Reliable() || len(request.Digests) == 0 {
+		// Timer J is 0 over streams; without credentials nothing is changed.
+		return l.reply(request, l.render(request, id, l.core.Answer(request, now)))
+	}
+	return l.answerOnce(request, id, now)
 }
 
 // Refuse answers what came on a stream that can be framed no more.
@@ -74,14 +76,13 @@ func (l *Layer) Refuse(data []byte, flow message.Flow, wrong *message.Error) Rep
 	}
 	if !errors.As(err, &wrong) {
 		// The parts seen were sound: what was wrong is how the stream goes on.
-		return l.reply(request, l.render(request, l.core.Malformed(request, wrong)))
+		return l.reply(request, l.render(request, identify(request), l.core.Malformed(request, wrong)))
 	}
 	return l.answerMalformed(request, wrong, data)
 }
 
 // answerOnce answers a request in a transaction of its own (§17.2.2).
-func (l *Layer) answerOnce(request *message.Request, now time.Time) Reply {
-	id := identify(request)
+func (l *Layer) answerOnce(request *message.Request, id identity, now time.Time) Reply {
 	state, stored := l.table.begin(id, now)
 	switch state {
 	case completed: // a retransmission gets the same bytes
@@ -89,10 +90,10 @@ func (l *Layer) answerOnce(request *message.Request, now time.Time) Reply {
 	case trying: // a retransmission before the answer is dropped
 		return Reply{}
 	case merged:
-		return l.reply(request, l.render(request, l.core.Merged(request)))
+		return l.reply(request, l.render(request, id, l.core.Merged(request)))
 	}
 	response := l.core.Answer(request, now)
-	data := l.render(request, response)
+	data := l.render(request, id, response)
 	l.table.end(id, data, response.Keep, now)
 	return l.reply(request, data)
 }
@@ -101,10 +102,11 @@ func (l *Layer) answerOnce(request *message.Request, now time.Time) Reply {
 // matches, and has no effect on it.
 func (l *Layer) answerCancel(request *message.Request, now time.Time) Reply {
 	response := message.NewResponse(481, "Call/Transaction Does Not Exist")
-	if l.table.has(identify(request).cancels(), now) {
+	id := identify(request)
+	if l.table.has(id.cancels(), now) {
 		response = message.NewResponse(200, "OK")
 	}
-	return l.reply(request, l.render(request, response))
+	return l.reply(request, l.render(request, id, response))
 }
 
 func (l *Layer) answerMalformed(request *message.Request, wrong *message.Error, data []byte) Reply {
@@ -117,8 +119,8 @@ func (l *Layer) answerMalformed(request *message.Request, wrong *message.Error, 
 
 // render writes a response. Its To tag is computed from the request, so that a
 // retransmission gets the same (§8.2.6.2, §8.2.7).
-func (l *Layer) render(request *message.Request, response *message.Response) []byte {
-	tag := l.tag(maphash.String(l.tags, identify(request).transaction))
+func (l *Layer) render(request *message.Request, id identity, response *message.Response) []byte {
+	tag := l.tag(maphash.String(l.tags, id.transaction))
 	return message.Render(request, response, tag)
 }
 

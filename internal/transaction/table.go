@@ -175,7 +175,9 @@ func (t *table) begun(now time.Time) {
 		t.old = append([]*generation{t.young}, t.old...)
 		t.oldBytes += t.young.bytes()
 	}
+	last := t.young
 	t.young = newGeneration(now)
+	t.young.data = make([]byte, 0, len(last.data)) // as much as before is likely
 }
 
 func (t *table) dropOldest() {
