@@ -20,6 +20,7 @@ func TestValueReadsBackAsWritten(t *testing.T) {
 		{"blank and semicolon", "a ; b"},
 		{"hash in front", "#a"},
 		{"interpolation", "%(secret)s"},
+		{"interpolation of a key with its line", "%(2:before)s"},
 		{"double quotes", `"a"`},
 		{"single quotes", `'a'`},
 		{"backticks", "`a`"},
@@ -46,13 +47,13 @@ func TestValueReadsBackAsWritten(t *testing.T) {
 
 func TestAnyPrintableValueReadsBack(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		checkReadsBack(t, PrintableText().Draw(t, "value"))
+		checkReadsBack(t, printableText().Draw(t, "value"))
 	})
 }
 
-// PrintableText draws text without blanks around it, rich in what INI readers
+// printableText draws text without blanks around it, rich in what INI readers
 // give a meaning to.
-func PrintableText() *rapid.Generator[string] {
+func printableText() *rapid.Generator[string] {
 	special := []rune(";#%()`\"'\\[]= \t|:$s")
 	return rapid.Map(
 		rapid.StringOf(rapid.RuneFrom(special, unicode.L, unicode.N, unicode.P, unicode.S)),
@@ -170,6 +171,13 @@ func TestFaultyLines(t *testing.T) {
 				t.Errorf("got %v, want %v", err, test.want)
 			}
 		})
+	}
+}
+
+func TestKeysAreCountedBySection(t *testing.T) {
+	section := "[a]\n" + strings.Repeat("k = 1\n", MaxKeys)
+	if _, err := Parse("x.conf", []byte(section+section)); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -132,6 +132,7 @@ func TestUnknownKey(t *testing.T) {
 	tests := []struct{ name, key, want string }{
 		{"letters swapped", "sercet", "unknown key sercet; did you mean secret?"},
 		{"letter missing", "secrt", "unknown key secrt; did you mean secret?"},
+		{"two letters missing", "aname", "unknown key aname; did you mean aorname?"},
 		{"other case", "Authnam", "unknown key; did you mean authname?"},
 		{"blank for underscore", "max contacts", "unknown key; did you mean max_contacts?"},
 		{"nothing near", "callerid", "unknown key callerid; the keys here are authname, aorname, secret, max_contacts"},

@@ -1,0 +1,260 @@
+package config
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+
+	"sipregd/internal/digest"
+	"sipregd/internal/inifile"
+)
+
+// load reads text as sipregd.conf of the directory /etc/x.
+func load(text string) (Config, error) {
+	file, err := inifile.Parse("/etc/x/sipregd.conf", []byte(text))
+	if err != nil {
+		return Config{}, err
+	}
+	return read(file)
+}
+
+func TestDefaults(t *testing.T) {
+	got, err := load("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Default()
+	want.Peers.Files = []string{"/etc/x/peers.conf"}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("empty file: %+v, want %+v", got, want)
+	}
+	if got := Default().Peers.Files; !reflect.DeepEqual(got, []string{"/etc/sipregd/peers.conf"}) {
+		t.Errorf("peers of the default configuration: %q", got)
+	}
+}
+
+func TestSampleStatesTheDefaults(t *testing.T) {
+	got, err := Load("../../configs/sipregd.conf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := defaults("../../configs")
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	file, err := inifile.Load("../../configs/sipregd.conf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys := 0
+	for _, section := range file.Sections {
+		keys += len(section.Keys)
+	}
+	if want := len(settings(&got, "")); keys != want {
+		t.Errorf("the sample has %d keys, there are %d", keys, want)
+	}
+}
+
+func TestLoadMissingFile(t *testing.T) {
+	t.Chdir(t.TempDir())
+	_, err := Load("sipregd.conf")
+	if !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("%v is not fs.ErrNotExist", err)
+	}
+	const want = "sipregd.conf: no such file or directory; write it, or name another one with --config"
+	if err.Error() != want {
+		t.Errorf("got %v, want %v", err, want)
+	}
+	if err := os.Mkdir("directory", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Load("directory"); err == nil || errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a directory: %v", err)
+	}
+}
+
+func TestAllSettings(t *testing.T) {
+	got, err := load(`
+[listen]
+udp = 192.0.2.1:5060, [2001:db8::1]:5062 ; two
+tcp =
+certificate = tls/chain.pem
+private_key = /etc/ssl/key.pem
+[registrar]
+domain = Example.COM, sales.example.com
+realm = Office "one"
+default_expiration = 600
+minimum_expiration = 120
+maximum_expiration = 900
+max_contacts = 3
+algorithms = sha-256, MD5
+remove_existing = no
+[peers]
+file = peers.conf, /srv/peers.d/*.conf
+[location]
+store = memory
+path = state
+require_durable = yes
+redis = rediss://:pass@redis.example:6380/1
+[security]
+nonce_lifetime = 60
+ban = off
+[admin]
+socket =
+http =
+[log]
+level = DEBUG
+format = json
+`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Config{
+		Listen: Listen{
+			UDP:         []string{"192.0.2.1:5060", "[2001:db8::1]:5062"},
+			Certificate: "/etc/x/tls/chain.pem",
+			PrivateKey:  "/etc/ssl/key.pem",
+		},
+		Registrar: Registrar{
+			Domains:           []string{"example.com", "sales.example.com"},
+			Realm:             `Office "one"`,
+			DefaultExpiration: 600,
+			MinimumExpiration: 120,
+			MaximumExpiration: 900,
+			MaxContacts:       3,
+			Algorithms:        []digest.Algorithm{digest.SHA256, digest.MD5},
+		},
+		Peers: Peers{Files: []string{"/etc/x/peers.conf", "/srv/peers.d/*.conf"}},
+		Location: Location{Store: "memory", Path: "/etc/x/state", RequireDurable: true,
+			Redis: "rediss://:pass@redis.example:6380/1"},
+		Security: Security{NonceLifetime: 60},
+		Log:      Log{Level: "debug", Format: "json"},
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+}
+
+func TestSectionsAndKeysInAnyCase(t *testing.T) {
+	got, err := load("[Security]\nNonce_Lifetime = 7\n")
+	if err != nil || got.Security.NonceLifetime != 7 {
+		t.Errorf("got %+v, %v", got.Security, err)
+	}
+}
+
+func TestAddresses(t *testing.T) {
+	const (
+		brackets = "put an IPv6 address in brackets, such as [::1]:5060"
+		port     = "write host:port with a port from 1 to 65535, such as 127.0.0.1:5060"
+		host     = "write host:port, such as 192.0.2.1:5060, or :5060 for every address"
+	)
+	tests := []struct {
+		name, value string
+		want        []string
+		advice      string
+	}{
+		{"any host", ":5060", []string{":5060"}, ""},
+		{"no port", "127.0.0.1", []string{"127.0.0.1:5060"}, ""},
+		{"IPv6", "[::1]:5062", []string{"[::1]:5062"}, ""},
+		{"IPv6 without port", "[2001:db8::1]", []string{"[2001:db8::1]:5060"}, ""},
+		{"IPv6 with zone", "[fe80::1%eth0]:5060", []string{"[fe80::1%eth0]:5060"}, ""},
+		{"name", "localhost:5060", []string{"localhost:5060"}, ""},
+		{"several", ":5060 , 127.0.0.1:5070", []string{":5060", "127.0.0.1:5070"}, ""},
+		{"IPv6 without brackets", "::1", nil, brackets},
+		{"long IPv6 without brackets", "2001:db8::1", nil, brackets},
+		{"bracket left open", "[::1:5060", nil, host},
+		{"IPv4 in brackets", "[192.0.2.1]:5060", nil, host},
+		{"just a port", "5060", nil, host},
+		{"asterisk", "*:5060", nil, host},
+		{"number too large in IPv4", "192.0.2.300:5060", nil, host},
+		{"blank in the name", "a b:5060", nil, host},
+		{"port 0", "127.0.0.1:0", nil, port},
+		{"port too large", ":65536", nil, port},
+		{"port that is a word", ":sip", nil, port},
+		{"no port behind the colon", "127.0.0.1:", nil, port},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			got, err := load("[listen]\nudp = " + test.value)
+			if test.advice == "" {
+				if err != nil || !reflect.DeepEqual(got.Listen.UDP, test.want) {
+					t.Errorf("got %q, %v", got.Listen.UDP, err)
+				}
+				return
+			}
+			want := `/etc/x/sipregd.conf:2: [listen] udp holds "` + test.value + `", which is no address to listen on; ` + test.advice
+			if err == nil || err.Error() != want {
+				t.Errorf("got %v, want %v", err, want)
+			}
+		})
+	}
+}
+
+func TestFaults(t *testing.T) {
+	tests := []struct {
+		name, text string
+		want       string // without the path in front of each line
+	}{
+		{"syntax", "[listen]\nudp :5060", "2: [listen] the line is no section, no key and no comment; write [section], key = value, or ; before a comment"},
+		{"address twice", "[listen]\ntcp = :5060, :5060", "2: [listen] tcp holds :5060 twice; keep one of the two"},
+		{"list with a hole", "[listen]\ntcp = :5060,", "2: [listen] tcp has an empty place in its list; write one comma between two values, and none at the end"},
+		{"tls", "[listen]\ntls = :5061", "2: [listen] tls is not built yet; leave it empty"},
+		{"ws", "[listen]\nws = :8080", "2: [listen] ws is not built yet; leave it empty"},
+		{"wss", "[listen]\nwss = 192.0.2.1", "2: [listen] wss is not built yet; leave it empty"},
+		{"wss of bad form", "[listen]\nwss = ::1", `2: [listen] wss holds "::1", which is no address to listen on; put an IPv6 address in brackets, such as [::1]:5060`},
+		{"certificate without key", "[listen]\ncertificate = a.pem", "2: [listen] certificate and private_key belong together; write both, or none"},
+		{"http", "[admin]\nhttp = 127.0.0.1:8060", "2: [admin] http is not built yet; leave it empty"},
+		{"http without port", "[admin]\nhttp = 127.0.0.1", `2: [admin] http holds "127.0.0.1", which is no address to listen on; write host:port with a port from 1 to 65535, such as 127.0.0.1:5060`},
+		{"redis store", "[location]\nstore = redis", "2: [location] store = redis is not built yet; write memory or file"},
+		{"unknown store", "[location]\nstore = disk", `2: [location] store is "disk"; write memory, file or redis`},
+		{"no path", "[location]\npath =", "2: [location] path is empty; write a path, or leave the line out"},
+		{"redis URL keeps its password", "[location]\nredis = http://:hunter2@h", "2: [location] redis is no URL of a Redis server; write one such as redis://127.0.0.1:6379/0"},
+		{"expiration with a unit", "[registrar]\ndefault_expiration = 1h", `2: [registrar] default_expiration is "1h"; write a whole number from 1 to 4294967295`},
+		{"expiration 0", "[registrar]\nminimum_expiration = 0", `2: [registrar] minimum_expiration is "0"; write a whole number from 1 to 4294967295`},
+		{"expiration beyond 32 bits", "[registrar]\nmaximum_expiration = 4294967296", `2: [registrar] maximum_expiration is "4294967296"; write a whole number from 1 to 4294967295`},
+		{"minimum above default", "[registrar]\nminimum_expiration = 900\ndefault_expiration = 600",
+			"3: [registrar] minimum_expiration = 900 (line 2) is above default_expiration = 600 (line 3); write minimum_expiration <= default_expiration <= maximum_expiration"},
+		{"default above maximum", "[registrar]\nmaximum_expiration = 1800",
+			"2: [registrar] default_expiration = 3600 (the default) is above maximum_expiration = 1800 (line 2); write minimum_expiration <= default_expiration <= maximum_expiration"},
+		{"max_contacts 0", "[registrar]\nmax_contacts = 0", `2: [registrar] max_contacts is "0"; write a whole number from 1 to 2147483647`},
+		{"unknown algorithm", "[registrar]\nalgorithms = MD5, SHA-512", `2: [registrar] algorithms holds "SHA-512"; write MD5, SHA-256, or both with a comma`},
+		{"algorithm twice", "[registrar]\nalgorithms = MD5, md5", "2: [registrar] algorithms holds MD5 twice; keep one of the two"},
+		{"no algorithm", "[registrar]\nalgorithms =", "2: [registrar] algorithms is empty; write MD5, SHA-256, or both with a comma"},
+		{"domain with a port", "[registrar]\ndomain = example.com:5060", `2: [registrar] domain holds "example.com:5060", which is no host name; write names such as example.com, without sip: and without a port`},
+		{"domain twice", "[registrar]\ndomain = example.com, EXAMPLE.com.", "2: [registrar] domain holds example.com twice; keep one of the two"},
+		{"switch", "[registrar]\nremove_existing = maybe", `2: [registrar] remove_existing is "maybe"; write yes or no`},
+		{"no peers", "[peers]\nfile =", "2: [peers] file is empty; write the path of a file with peers, such as peers.conf"},
+		{"nonce_lifetime", "[security]\nnonce_lifetime = 86401", `2: [security] nonce_lifetime is "86401"; write a whole number from 1 to 86400`},
+		{"level", "[log]\nlevel = loud", `2: [log] level is "loud"; write debug, info, warn or error`},
+		{"format", "[log]\nformat = xml", `2: [log] format is "xml"; write auto, json or text`},
+		{"unknown key", "[registrar]\nmax_contact = 1", "2: [registrar] unknown key max_contact; did you mean max_contacts?"},
+		{"key of another section", "[listen]\nrealm = x", "2: [listen] unknown key realm; write it below [registrar]"},
+		{"unknown section", "[registar]\nrealm = x", "1: [registar] unknown section; did you mean registrar?"},
+		{"unknown section like none", "[general]", "1: [general] unknown section; the sections are listen, registrar, peers, location, security, admin, log"},
+		{"key before the sections", "realm = x", "1: realm stands before the first section; write it below [registrar]"},
+		{"unknown key before the sections", "foo = x", "1: foo stands before the first section; write it below its section, such as [listen]"},
+		{"key twice", "[log]\nlevel = info\n\nlevel = info", "4: [log] level stands on line 2 already; keep one of the two"},
+		{"section twice", "[log]\n[admin]\n[LOG]", "3: [log] the section stands on line 1 already; keep one of the two"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			_, err := load(test.text)
+			if err == nil {
+				t.Fatal("no error")
+			}
+			if got, want := err.Error(), "/etc/x/sipregd.conf:"+test.want; got != want {
+				t.Errorf("got  %s\nwant %s", got, want)
+			}
+		})
+	}
+}
+
+func TestAllFaultsAtOnce(t *testing.T) {
+	_, err := load("[listen]\nudp = 5060\n[log]\nlevel = x\nformat = y\n")
+	if err == nil || len(strings.Split(err.Error(), "\n")) != 3 {
+		t.Errorf("got %v", err)
+	}
+}
