@@ -48,7 +48,7 @@ func New(key [32]byte, algorithms []Algorithm, lifetime time.Duration) *Authenti
 		used:       newUsedNonces(uint32(lifetime/time.Second), MaxUsedNonces),
 		decoy:      NewA1("", "", hex.EncodeToString(key[:])),
 	}
-	a.mint.key = key
+	a.mint.setKey(key)
 	// A start that strangers cannot guess hides how many challenges went out.
 	start := sha256.Sum256(key[:])
 	a.mint.last.Store(binary.BigEndian.Uint64(start[:]))

@@ -5,6 +5,8 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
+	"hash"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -25,8 +27,12 @@ const (
 // mint makes and checks nonces: base64url of time, number and an HMAC over
 // both under a key of this process.
 type mint struct {
-	key  [32]byte
+	macs sync.Pool // of hash.Hash under the key
 	last atomic.Uint64
+}
+
+func (m *mint) setKey(key [32]byte) {
+	m.macs.New = func() any { return hmac.New(sha256.New, key[:]) }
 }
 
 // issue returns a new nonce.
@@ -34,7 +40,8 @@ func (m *mint) issue(now time.Time) string {
 	var raw [nonceBytes]byte
 	binary.BigEndian.PutUint32(raw[:], uint32(now.Unix()))
 	binary.BigEndian.PutUint64(raw[4:], m.last.Add(1))
-	copy(raw[nonceFields:], m.mac(raw[:nonceFields]))
+	mac := m.mac(raw[:nonceFields])
+	copy(raw[nonceFields:], mac[:])
 	return base64.RawURLEncoding.EncodeToString(raw[:])
 }
 
@@ -47,7 +54,7 @@ func (m *mint) read(text string) (n nonce, ours bool) {
 	if _, err := base64.RawURLEncoding.Strict().Decode(raw[:], []byte(text)); err != nil {
 		return nonce{}, false
 	}
-	if !hmac.Equal(raw[nonceFields:], m.mac(raw[:nonceFields])) {
+	if mac := m.mac(raw[:nonceFields]); !hmac.Equal(raw[nonceFields:], mac[:]) {
 		return nonce{}, false
 	}
 	return nonce{
@@ -56,8 +63,12 @@ func (m *mint) read(text string) (n nonce, ours bool) {
 	}, true
 }
 
-func (m *mint) mac(fields []byte) []byte {
-	mac := hmac.New(sha256.New, m.key[:])
-	mac.Write(fields)
-	return mac.Sum(nil)[:nonceMAC]
+func (m *mint) mac(fields []byte) (mac [nonceMAC]byte) {
+	h := m.macs.Get().(hash.Hash)
+	defer m.macs.Put(h)
+	h.Reset()
+	h.Write(fields)
+	var sum [sha256.Size]byte
+	copy(mac[:], h.Sum(sum[:0]))
+	return mac
 }

@@ -1,7 +1,11 @@
 // Package journal takes down what the registrar decided and why.
 package journal
 
-import "net/netip"
+import (
+	"net/netip"
+
+	"sipregd/internal/sipuri"
+)
 
 // Kind is what happened.
 type Kind string
@@ -60,7 +64,7 @@ type Event struct {
 	Transport string
 	Authname  string
 	Label     string // of the peer, where it proved who it is
-	AOR       string
+	AOR       sipuri.AOR
 	Contact   string
 	Expires   int64 // seconds granted
 	UserAgent string

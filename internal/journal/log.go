@@ -32,7 +32,7 @@ func (l Log) Record(e Event) {
 	}
 	text(line, "label", e.Label)
 	text(line, "authname", e.Authname)
-	text(line, "aor", e.AOR)
+	text(line, "aor", e.AOR.String())
 	text(line, "contact", e.Contact)
 	if e.Expires != 0 {
 		line.Int64("expires", e.Expires)

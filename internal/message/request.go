@@ -29,22 +29,21 @@ func (f Flow) Reliable() bool { return f.Transport != "UDP" }
 type Request struct {
 	Flow Flow
 
-	Method          string
-	URI             sipuri.URI // the Request-URI
-	URIText         string     // as it was written
-	Vias            []Via      // the topmost first
-	From            Address
-	To              Address
-	CallID          string
-	CSeq            CSeq
-	Contacts        Contacts
-	Expires         Expires
-	Digests         []Credentials // Authorization, other schemes left out
-	Require         []string
-	UserAgent       string
-	HasBody         bool
-	BodyForgiven    bool   // Content-Disposition says handling=optional
-	ContentEncoding string // empty: identity
+	Method       string
+	URI          sipuri.URI // the Request-URI
+	URIText      string     // as it was written
+	Vias         []Via      // the topmost first
+	From         Address
+	To           Address
+	CallID       string
+	CSeq         CSeq
+	Contacts     Contacts
+	Expires      Expires
+	Digests      []Credentials // Authorization, other schemes left out
+	Require      []string
+	UserAgent    string
+	HasBody      bool
+	BodyForgiven bool // Content-Disposition says handling=optional
 
 	copied []headerText // of a request that did not parse: what an answer copies
 }
@@ -134,19 +133,17 @@ func (r *Request) take(header sip.Header) error {
 	case field[supportedValue], field[proxyRequireValue]:
 		return nil // read for their grammar; a registrar is no proxy
 	}
-	r.takeText(strings.ToLower(header.Name()), header.Value())
+	r.takeText(header.Name(), header.Value())
 	return nil
 }
 
 // takeText stores header fields that are no more than text here.
 func (r *Request) takeText(name, value string) {
-	switch name {
-	case "user-agent":
+	switch {
+	case strings.EqualFold(name, "User-Agent"):
 		r.UserAgent = value
-	case "content-disposition":
+	case strings.EqualFold(name, "Content-Disposition"):
 		r.BodyForgiven = strings.Contains(strings.ToLower(strings.ReplaceAll(value, " ", "")), "handling=optional")
-	case "content-encoding", "e":
-		r.ContentEncoding = value
 	}
 }
 

@@ -58,6 +58,9 @@ func (g *registration) credentialsFor(realm string) *message.Credentials {
 // Request-URI. Proxies and phones change what stands around the host, so equal
 // hosts, or two served here, are enough.
 func (g *registration) isOverThisRequest(text string) bool {
+	if text == g.request.URIText {
+		return true
+	}
 	uri, err := sipuri.Parse(text)
 	if err != nil {
 		if uri, err = sipuri.Parse("sip:" + text); err != nil {

@@ -59,7 +59,7 @@ func (r *Registrar) Reload(next *peers.Directory) {
 func bindingEvent(kind journal.Kind, reason journal.Reason, aor sipuri.AOR, b *location.Binding) journal.Event {
 	return journal.Event{
 		Kind: kind, Reason: reason, Source: b.Source, Transport: b.Transport,
-		Authname: b.Authname, Label: b.Label, AOR: aor.String(), Contact: b.Contact,
+		Authname: b.Authname, Label: b.Label, AOR: aor, Contact: b.Contact,
 		CallID: b.CallID, UserAgent: b.UserAgent,
 	}
 }

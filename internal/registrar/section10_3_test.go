@@ -18,7 +18,7 @@ func Test10_3_ThreeNamesAllDiffer(t *testing.T) {
 	l := newLab(t)
 	l.kitchen().register(kitchenContact).want(200).wantContacts("sip:2001@192.0.2.7:5060 3600")
 	e := l.lastEvent()
-	if e.Kind != journal.Added || e.Label != "Kitchen, 1st floor" || e.Authname != "7f3a9c" || e.AOR != "2001" {
+	if e.Kind != journal.Added || e.Label != "Kitchen, 1st floor" || e.Authname != "7f3a9c" || e.AOR.String() != "2001" {
 		t.Errorf("taken down as %+v", e)
 	}
 }

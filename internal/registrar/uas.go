@@ -85,8 +85,7 @@ func (r *Registrar) requestEvent(request *message.Request) journal.Event {
 		UserAgent: request.UserAgent,
 	}
 	if request.To.URI.IsSIP() {
-		aor, _ := r.directory.Load().AOR(request.To.URI)
-		event.AOR = aor.String()
+		event.AOR, _ = r.directory.Load().AOR(request.To.URI)
 	}
 	return event
 }

@@ -22,7 +22,8 @@ func identify(request *message.Request) identity {
 	if request.To.Tag == "" {
 		id.request = join(request.From.Tag, request.CallID, cseq, request.Method)
 	}
-	source := request.Flow.Source.Addr().String()
+	address := request.Flow.Source.Addr().As16()
+	source := string(address[:])
 	if via.Cookie() {
 		sentBy := strings.ToLower(via.Host) + ":" + strconv.Itoa(int(via.Port))
 		id.transaction = join(request.Method, source, via.Branch, sentBy)
