@@ -105,6 +105,12 @@ func startDaemon(t testing.TB, sipregdConf, peersConf string) *daemon {
 	listen := fmt.Sprintf("[listen]\nudp = %v\ntcp = %v\n", d.udp, d.tcp)
 	writeFile(t, filepath.Join(d.directory, "sipregd.conf"), listen+sipregdConf)
 	d.writePeers(t, peersConf)
+	d.run(t)
+	return d
+}
+
+func (d *daemon) run(t testing.TB) {
+	t.Helper()
 	d.command = exec.Command(buildDaemon(t), "--config", filepath.Join(d.directory, "sipregd.conf"))
 	d.command.Stdout, d.command.Stderr = &d.output, &d.output
 	if err := d.command.Start(); err != nil {
@@ -112,7 +118,16 @@ func startDaemon(t testing.TB, sipregdConf, peersConf string) *daemon {
 	}
 	t.Cleanup(func() { d.stop(t) })
 	d.waitLog(t, "started")
-	return d
+}
+
+// restart ends the daemon and runs another one with the same files and
+// addresses.
+func (d *daemon) restart(t testing.TB) *daemon {
+	t.Helper()
+	d.stop(t)
+	again := &daemon{udp: d.udp, tcp: d.tcp, directory: d.directory}
+	again.run(t)
+	return again
 }
 
 // stop ends the daemon by SIGTERM, which has to be enough.
