@@ -119,9 +119,11 @@ func isContentLength(name []byte) bool {
 
 func isFolded(line []byte) bool { return line[0] == ' ' || line[0] == '\t' }
 
+// hasControl looks for control characters. Only behind a backslash in a
+// quoted-string they are part of the grammar (§25.1).
 func hasControl(line []byte) bool {
-	for _, c := range line {
-		if c < ' ' && c != '\t' || c == 0x7f {
+	for i, c := range line {
+		if (c < ' ' && c != '\t' || c == 0x7f) && (i == 0 || line[i-1] != '\\') {
 			return true
 		}
 	}

@@ -37,7 +37,7 @@ func parseStartLine(data []byte) (requestLine, error) {
 		return request, &Error{Status: 414, Reason: "Request-URI Over 1024 Bytes"}
 	}
 	uri, err := sipuri.Parse(text)
-	if err != nil {
+	if err != nil || uri.Headers != "" { // §19.1.1, table 1
 		return request, malformed("Malformed Request-URI")
 	}
 	request.uri = uri
