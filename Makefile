@@ -33,7 +33,7 @@ unit:
 fuzz:
 	for package in $$($(GO) list ./internal/...); do \
 		for target in $$($(GO) test -list '^Fuzz' $$package | grep '^Fuzz' || true); do \
-			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(fuzztime) $$package; \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(fuzztime) -fuzzminimizetime 1s $$package; \
 		done; \
 	done
 

@@ -135,11 +135,11 @@ func hasControl(line []byte) bool {
 // error the stream can be framed no more; where the error is an *Error, it may
 // be answered first.
 func Frame(stream []byte) (int, error) {
+	if !mayBeSIP(stream) {
+		return 0, ErrNotSIP
+	}
 	o, err := sketch(stream)
 	if err != nil {
-		return 0, err
-	}
-	if err := checkStartLine(stream); err != nil {
 		return 0, err
 	}
 	if o.bodyAt == 0 {
@@ -158,13 +158,14 @@ func Frame(stream []byte) (int, error) {
 	return length, nil
 }
 
-// checkStartLine tells a stream that carries something else than SIP.
-func checkStartLine(stream []byte) error {
+// mayBeSIP tells a stream that carries something else by its first line, as
+// soon as it can be told.
+func mayBeSIP(stream []byte) bool {
 	line, _, complete := bytes.Cut(stream, []byte{'\n'})
-	if complete && !bytes.Contains(bytes.ToUpper(line), []byte("SIP/")) {
-		return ErrNotSIP
+	if hasControl(bytes.TrimSuffix(line, []byte{'\r'})) {
+		return false
 	}
-	return nil
+	return !complete || bytes.Contains(bytes.ToUpper(line), []byte("SIP/"))
 }
 
 // forSipgo returns the message as sipgo takes it: with a start-line that it

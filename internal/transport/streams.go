@@ -213,6 +213,10 @@ func (p *splitter) take(answer func(message []byte) []byte) (answers []byte, err
 		var pings int
 		rest, pings = skipKeepalives(rest)
 		answers = append(answers, bytes.Repeat(pong, pings)...)
+		if bytes.HasPrefix(ping, rest) { // nothing, or the rest of a ping may still come
+			p.keep(rest)
+			return answers, nil
+		}
 		length, err := message.Frame(rest)
 		if err != nil {
 			p.keep(rest)
@@ -245,7 +249,7 @@ func skipKeepalives(data []byte) (rest []byte, pings int) {
 		case bytes.HasPrefix(data, ping):
 			data = data[len(ping):]
 			pings++
-		case bytes.HasPrefix(ping, data): // the rest of a ping may still come
+		case bytes.HasPrefix(ping, data):
 			return data, pings
 		case bytes.HasPrefix(data, []byte("\r\n")):
 			data = data[2:]
