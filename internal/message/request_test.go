@@ -229,8 +229,8 @@ func TestParseCallID(t *testing.T) {
 	}{
 		{"word", "f81d4fae-7dec-11d0-a765-00a0c91e6bf6@foo.bar.com", true},
 		{"every character of a word", `a-.!%*_+` + "`" + `'~()<>:\"/[]?{}@x`, true},
-		{"255 bytes", strings.Repeat("c", 255), true},
-		{"256 bytes", strings.Repeat("c", 256), false},
+		{"of the largest size", strings.Repeat("c", MaxCallID), true},
+		{"one byte more", strings.Repeat("c", MaxCallID+1), false},
 		{"empty", "", false},
 		{"two words", "a b", false},
 		{"not ASCII", "caf\u00e9", false},

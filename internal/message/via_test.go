@@ -36,7 +36,7 @@ func TestParseVia(t *testing.T) {
 		{"comma at the end", "SIP/2.0/UDP a,", "", malformed},
 		{"text behind", "SIP/2.0/UDP a b", "", malformed},
 		{"two branches", "SIP/2.0/UDP a;branch=1;branch=2", "", "Malformed Via Branch"},
-		{"branch of 256 bytes", "SIP/2.0/UDP a;branch=" + strings.Repeat("b", 256), "", "Malformed Via Branch"},
+		{"branch too long", "SIP/2.0/UDP a;branch=" + strings.Repeat("b", MaxCallID+1), "", "Malformed Via Branch"},
 		{"two rport", "SIP/2.0/UDP a;rport;rport=1", "", "Malformed Via Rport"},
 		{"two received", "SIP/2.0/UDP a;received=1.1.1.1;received=1.1.1.2", "", "Malformed Via Received"},
 	}

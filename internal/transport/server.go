@@ -39,7 +39,7 @@ type Server struct {
 // of failures that the server gets over, and may be called at any time.
 func Listen(udp, tcp []string, handler Handler, trouble func(error)) (*Server, error) {
 	s := &Server{handler: handler, trouble: trouble}
-	s.streams.open = map[*net.TCPConn]struct{}{}
+	s.streams.open, s.streams.limit = map[*net.TCPConn]struct{}{}, MaxStreams
 	for _, address := range udp {
 		if err := s.listenUDP(address); err != nil {
 			s.Close()

@@ -26,6 +26,7 @@ const (
 
 // streams knows which are open.
 type streams struct {
+	limit  int
 	mu     sync.Mutex
 	open   map[*net.TCPConn]struct{}
 	closed bool
@@ -35,7 +36,7 @@ type streams struct {
 func (s *streams) add(conn *net.TCPConn) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed || len(s.open) >= MaxStreams {
+	if s.closed || len(s.open) >= s.limit {
 		return false
 	}
 	s.open[conn] = struct{}{}

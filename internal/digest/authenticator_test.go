@@ -1,0 +1,118 @@
+package digest
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"sipregd/internal/message"
+)
+
+// The values of RFC 7616 §3.9.1 and, without qop, of RFC 2617's kind.
+func TestRFC7616_3_9_1(t *testing.T) {
+	a1 := NewA1("Mufasa", "http-auth@example.org", "Circle of Life")
+	c := message.Credentials{
+		Nonce: "7ypf/xlj9XXwfDPEoM4URrv/xwf94BcCAzFZH4GiTo0v", URI: "/dir/index.html",
+		NC: "00000001", CNonce: "f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ", QOP: "auth",
+	}
+	for algorithm, want := range map[Algorithm]string{
+		MD5:    "8ca523f5e9506fed4657c9700eebdbec",
+		SHA256: "753927fa0e85d155564e2e272a28d1802ca10daf4496794697cf8db5856cb6c1",
+	} {
+		if got := expected(algorithm, "GET", &c, a1); got != want {
+			t.Errorf("%v: %s, want %s", algorithm, got, want)
+		}
+	}
+}
+
+func TestParseA1(t *testing.T) {
+	whole := NewA1("a", "r", "s")
+	md5, sha := whole.hex(MD5), whole.hex(SHA256)
+	for _, text := range []string{"MD5:" + md5 + ", SHA-256:" + sha, "sha-256:" + strings.ToUpper(sha) + ",md5:" + md5} {
+		if got, err := ParseA1(text); err != nil || got != whole {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+	for _, text := range []string{"", md5, "MD5:", "MD5:" + md5[1:], "MD5:" + md5 + "0", "MD5:g" + md5[1:],
+		"MD5:" + md5 + ",MD5:" + md5, "SHA-512:" + sha, "MD5:" + sha} {
+		if _, err := ParseA1(text); err == nil {
+			t.Errorf("%q is taken", text)
+		}
+	}
+}
+
+func TestChallengeEscapesTheRealm(t *testing.T) {
+	a := New([32]byte{1}, []Algorithm{MD5}, time.Minute)
+	got := a.Challenge(time.Unix(1, 0), `a "b" \c`, true)[0]
+	if !strings.HasPrefix(got, `Digest realm="a \"b\" \\c", nonce="`) || !strings.HasSuffix(got, ", stale=true") {
+		t.Error(got)
+	}
+}
+
+func TestReadOfNonces(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	ours, other := New([32]byte{1}, nil, time.Minute), New([32]byte{2}, nil, time.Minute)
+	text := ours.mint.issue(now)
+	if n, known := ours.mint.read(text); !known || n.issued != 1_800_000_000 {
+		t.Errorf("%+v, %v", n, known)
+	}
+	if _, known := other.mint.read(text); known {
+		t.Error("a nonce of another key is taken")
+	}
+	for i := range len(text) {
+		changed := []byte(text)
+		changed[i] ^= 1
+		if _, known := ours.mint.read(string(changed)); known {
+			t.Errorf("a change of character %d is not noticed", i)
+		}
+	}
+	for _, wrong := range []string{"", text[1:], text + "A", strings.Repeat("!", len(text))} {
+		if _, known := ours.mint.read(wrong); known {
+			t.Errorf("%q is taken", wrong)
+		}
+	}
+}
+
+// Whatever order counts come in and however little room there is: no nonce
+// and count are ever let in twice, and counts of a nonce rise.
+func TestNoCountIsLetInTwice(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		const lifetime = 10
+		used := newUsedNonces(lifetime, rapid.IntRange(1, 5).Draw(t, "capacity"))
+		now := uint32(1000)
+		highest := map[uint64]uint32{}
+		issued := map[uint64]uint32{}
+		for range rapid.IntRange(1, 200).Draw(t, "steps") {
+			now += rapid.Uint32Range(0, 3).Draw(t, "pause")
+			number := rapid.Uint64Range(1, 12).Draw(t, "nonce")
+			if at, known := issued[number]; !known || now > at+lifetime {
+				if known { // a number does not come again
+					continue
+				}
+				issued[number] = now
+			}
+			count := rapid.Uint32Range(1, 4).Draw(t, "count")
+			result := used.claim(now, nonce{issued[number], number}, count)
+			if result == Right && count <= highest[number] {
+				t.Fatalf("nonce %d, count %d came after %d", number, count, highest[number])
+			}
+			if result == Right {
+				highest[number] = count
+			}
+			if len(used.current) > used.capacity || len(used.previous) > used.capacity {
+				t.Fatal("over the bound")
+			}
+		}
+	})
+}
+
+func TestAFreshNonceIsLetInWhateverWentBefore(t *testing.T) {
+	used := newUsedNonces(300, 2)
+	for i := range uint64(100) {
+		if got := used.claim(1000+uint32(i), nonce{1000 + uint32(i), i + 1}, 1); got != Right {
+			t.Fatalf("nonce %d: %v", i, got)
+		}
+	}
+}
