@@ -19,7 +19,7 @@ func (g *registration) authenticate() *message.Response {
 	if !g.isOverThisRequest(credentials.URI) {
 		return g.challengeAgain(realm, journal.WrongDigestURI, credentials.URI)
 	}
-	peer := g.directory.ByAuthname(g.domain, credentials.Username)
+	peer := g.snapshot.ByAuthname(g.domain, credentials.Username)
 	var a1 digest.A1 // nobody's
 	var only digest.Algorithm
 	if peer != nil {

@@ -250,8 +250,8 @@ func (g *registration) ownFirst(c changes) []location.Binding {
 // checkStillAuthorized sees to it that a reload of peers.conf since step 3
 // does not let in what it has taken away.
 func (g *registration) checkStillAuthorized() *message.Response {
-	directory := g.Registrar.directory.Load()
-	if directory == g.directory || directory.StillBinds(g.directory, g.domain, g.peer.Authname, g.aor) {
+	directory := g.directory.Load()
+	if directory == g.snapshot || directory.StillBinds(g.snapshot, g.domain, g.peer.Authname, g.aor) {
 		return nil
 	}
 	return g.end(403, "Forbidden", journal.ByConfiguration, "")

@@ -20,6 +20,7 @@ import (
 	"sipregd/internal/message"
 	"sipregd/internal/peers"
 	"sipregd/internal/registrar"
+	"sipregd/internal/sipuri"
 	"sipregd/internal/transaction"
 )
 
@@ -33,7 +34,10 @@ type lab struct {
 	options   peers.Options
 	now       time.Time
 	events    []journal.Event
-	branch    int
+	// beforeUpdate, where it is set, happens once a request has been
+	// authorized and before its bindings are changed.
+	beforeUpdate func()
+	branch       int
 }
 
 // setting changes what a lab is made of.
@@ -84,9 +88,23 @@ func newLab(t testing.TB, settings ...setting) *lab {
 	if s.journal == nil {
 		s.journal = l
 	}
-	l.registrar = registrar.New(domains, l.load(s.peers), authenticator, l.store, s.journal)
+	l.registrar = registrar.New(domains, l.load(s.peers), authenticator, interrupted{l.store, l}, s.journal)
 	l.layer = transaction.NewLayer(l.registrar)
 	return l
+}
+
+// interrupted is a store before which something else may happen.
+type interrupted struct {
+	*location.Memory
+	lab *lab
+}
+
+func (i interrupted) Update(aor sipuri.AOR, now time.Time, change func([]location.Binding) ([]location.Binding, error)) error {
+	if first := i.lab.beforeUpdate; first != nil {
+		i.lab.beforeUpdate = nil
+		first()
+	}
+	return i.Memory.Update(aor, now, change)
 }
 
 // Record makes the lab the registrar's journal.

@@ -14,9 +14,9 @@ import (
 // what the next ones need.
 type registration struct {
 	*Registrar
-	request   *message.Request
-	now       time.Time
-	directory *peers.Directory // one snapshot for all steps
+	request  *message.Request
+	now      time.Time
+	snapshot *peers.Directory // the peers, for all steps
 
 	domain   string             // step 1
 	authname string             // step 3, as claimed
@@ -29,7 +29,7 @@ type registration struct {
 // register carries out RFC 3261 §10.3. Each step returns nil to go on, or the
 // response that ends the request.
 func (r *Registrar) register(request *message.Request, now time.Time) *message.Response {
-	g := &registration{Registrar: r, request: request, now: now, directory: r.directory.Load()}
+	g := &registration{Registrar: r, request: request, now: now, snapshot: r.directory.Load()}
 
 	// 1. The registrar inspects the Request-URI to determine whether it has
 	// access to bindings for the domain identified there.
@@ -106,8 +106,8 @@ func (g *registration) authorize() *message.Response {
 	if !g.request.To.URI.IsSIP() {
 		return nil
 	}
-	g.aor, g.served = g.directory.AOR(g.request.To.URI)
-	if g.served && !g.directory.MayBind(g.peer, g.aor) {
+	g.aor, g.served = g.snapshot.AOR(g.request.To.URI)
+	if g.served && !g.snapshot.MayBind(g.peer, g.aor) {
 		return g.end(403, "Forbidden", journal.AORNotListed, "")
 	}
 	return nil

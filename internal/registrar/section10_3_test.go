@@ -441,6 +441,25 @@ func TestReloadTakesBindingsOfPeersThatAreGoneRekeyedOrLostTheAOR(t *testing.T) 
 	}
 }
 
+func TestAReloadDuringARequestLetsInNothingThatItTookAway(t *testing.T) {
+	l := newLab(t)
+	p := l.kitchen()
+	p.challenge()
+	l.beforeUpdate = func() { l.reload("[Other]\nauthname = o\nsecret = o\naorname = 1\n") }
+	p.authenticated(kitchenContact).want(403)
+	if aors, _ := l.store.Count(); aors != 0 {
+		t.Error("something was bound")
+	}
+}
+
+func TestAReloadDuringARequestOfAPeerThatStaysIsNotNoticed(t *testing.T) {
+	l := newLab(t)
+	p := l.kitchen()
+	p.challenge()
+	l.beforeUpdate = func() { l.reload(labPeers + "[Other]\nauthname = o\nsecret = o\naorname = 1\n") }
+	p.authenticated(kitchenContact).want(200)
+}
+
 func TestDomainsHaveRealmsAndAORsOfTheirOwn(t *testing.T) {
 	l := newLab(t, withDomains("one.example", "two.example"), withPeers(`
 [One]
