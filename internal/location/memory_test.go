@@ -135,6 +135,16 @@ func TestExpireReportsEachOnce(t *testing.T) {
 	}
 }
 
+func TestABriefBindingBesideALongOneExpiresInTime(t *testing.T) {
+	m := NewMemory()
+	aor := sipuri.AOR{User: "a"}
+	_ = m.Update(aor, start, bind("long", start.Add(time.Hour)))
+	_ = m.Update(aor, start, bind("brief", start.Add(time.Minute)))
+	if got := m.Expire(start.Add(61 * time.Second)); len(got) != 1 || got[0].Binding.Contact != "brief" {
+		t.Errorf("expired %+v", got)
+	}
+}
+
 func TestManyAtOnce(t *testing.T) {
 	m := NewMemory()
 	var wait sync.WaitGroup

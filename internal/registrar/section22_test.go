@@ -191,6 +191,12 @@ func Test22_4_TheDigestURIIsComparedForgivingly(t *testing.T) {
 	}
 }
 
+func Test22_4_WithoutDomainsTheDigestURINamesTheHostOfTheRequest(t *testing.T) {
+	p := newLab(t).kitchen()
+	p.digestURI = "sip:elsewhere.example"
+	p.register(kitchenContact).want(401)
+}
+
 func Test22_3_CredentialsForOtherRealmsAreIgnored(t *testing.T) {
 	l := newLab(t)
 	p := l.kitchen()

@@ -70,13 +70,9 @@ func (l *Layer) Receive(data []byte, flow message.Flow, now time.Time) Reply {
 
 // Refuse answers what came on a stream that can be framed no more.
 func (l *Layer) Refuse(data []byte, flow message.Flow, wrong *message.Error) Reply {
-	request, err := l.parser.Parse(data, flow)
-	if request == nil {
+	request, _ := l.parser.Parse(data, flow)
+	if request == nil { // no SIP, or a response
 		return Reply{}
-	}
-	if !errors.As(err, &wrong) {
-		// The parts seen were sound: what was wrong is how the stream goes on.
-		return l.reply(request, l.render(request, identify(request), l.core.Malformed(request, wrong)))
 	}
 	return l.answerMalformed(request, wrong, data)
 }
@@ -99,14 +95,14 @@ func (l *Layer) answerOnce(request *message.Request, id identity, now time.Time)
 }
 
 // answerCancel answers a CANCEL (§9.2). It comes too late for whatever it
-// matches, and has no effect on it.
+// matches, and has no effect on it. Only REGISTER has transactions here.
 func (l *Layer) answerCancel(request *message.Request, now time.Time) Reply {
+	id := identifyAs(request, "REGISTER")
 	response := message.NewResponse(481, "Call/Transaction Does Not Exist")
-	id := identify(request)
-	if l.table.has(id.cancels(), now) {
+	if l.table.has(id, now) {
 		response = message.NewResponse(200, "OK")
 	}
-	return l.reply(request, l.render(request, id, response))
+	return l.reply(request, l.render(request, id, response)) // with the To tag of what it cancels
 }
 
 func (l *Layer) answerMalformed(request *message.Request, wrong *message.Error, data []byte) Reply {

@@ -79,6 +79,18 @@ func Test17_2_2_ARetransmissionGetsTheVeryBytesUntilTimerJ(t *testing.T) {
 	}
 }
 
+func Test17_2_2_ATransactionBegunLateInAGenerationLivesAsLong(t *testing.T) {
+	l := NewLayer(&core{})
+	l.Receive(register("z9hG4bK1", "c"), udp, start)
+	begun := start.Add(timerJ/generations - time.Second)
+	first := l.Receive(register("z9hG4bK2", "d"), udp, begun)
+	for later := time.Second; later < timerJ; later += time.Second {
+		if again := l.Receive(register("z9hG4bK2", "d"), udp, begun.Add(later)); !bytes.Equal(again.Data, first.Data) {
+			t.Fatalf("after %v: %s", later, status(again))
+		}
+	}
+}
+
 func Test17_2_2_TimerJIsZeroOverStreams(t *testing.T) {
 	c := &core{}
 	l := NewLayer(c)

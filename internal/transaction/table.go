@@ -107,12 +107,13 @@ func (t *table) end(id identity, response []byte, keep bool, now time.Time) {
 	}
 }
 
-// has tells whether a transaction has been answered and is not over.
+// has tells whether there is a transaction, answered or under way.
 func (t *table) has(id identity, now time.Time) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.turn(now)
-	return t.find(maphash.String(t.seed, id.transaction), id.transaction) != nil
+	return t.underway[id.underwayKey()] == id.transaction ||
+		t.find(maphash.String(t.seed, id.transaction), id.transaction) != nil
 }
 
 // underwayKey is what no two requests under way may share.
@@ -151,10 +152,9 @@ func (t *table) cameBefore(request, transaction uint64) bool {
 // turn begins a new generation when its time has come and drops those over
 // which Timer J has fired.
 func (t *table) turn(now time.Time) {
-	if now.Sub(t.young.began) < timerJ/generations {
-		return
+	if now.Sub(t.young.began) >= timerJ/generations {
+		t.begun(now)
 	}
-	t.begun(now)
 	for len(t.old) > 0 && now.Sub(t.old[len(t.old)-1].began) >= timerJ+timerJ/generations {
 		t.dropOldest()
 	}
