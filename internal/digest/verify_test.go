@@ -180,6 +180,16 @@ func TestVerifyRemembersRightOnesOnly(t *testing.T) {
 	}
 }
 
+// The secret that stands in for those of unknown authnames opens nothing.
+func TestVerifyOfTheDecoy(t *testing.T) {
+	a := New([32]byte{1}, []Algorithm{MD5}, verifyLifetime)
+	c := sign(MD5, a.mint.issue(verifyTime), "1", "secret")
+	c.Response = expected(MD5, "REGISTER", c, a.decoy)
+	if got := a.Verify(verifyTime, "REGISTER", c, A1{}, 0); got != Wrong {
+		t.Errorf("%v, want %v", got, Wrong)
+	}
+}
+
 func TestChallengeForEachAlgorithm(t *testing.T) {
 	a := New([32]byte{1}, []Algorithm{SHA256, MD5}, verifyLifetime)
 	values := a.Challenge(verifyTime, "r", false)

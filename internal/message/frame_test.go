@@ -23,6 +23,7 @@ func TestFrame(t *testing.T) {
 		{"line ends in the body", "A sip:a SIP/2.0\r\nl: 4\r\n\r\n\r\n\r\n", framed},
 		{"name in any case, blanks before the colon", "A sip:a SIP/2.0\r\ncontent-LENGTH \t:2 \r\n\r\nhi", framed},
 		{"folded", "A sip:a SIP/2.0\r\nl:\r\n \t2\r\n\r\nhi", framed},
+		{"folded line of another field behind", "A sip:a SIP/2.0\r\nl: 2\r\nX: y\r\n 9\r\n\r\nhi", framed},
 		{"folded line of another field", "A sip:a SIP/2.0\r\nX: y\r\n l: 9\r\nl: 2\r\n\r\nhi", framed},
 		{"folded blank line does not end the header section", "A sip:a SIP/2.0\r\nX: y\r\n \r\nl: 0\r\n\r\n", framed},
 		{"of 65535 bytes", unended + "l: 65506\r\n\r\n" + strings.Repeat("x", 65506), framed},

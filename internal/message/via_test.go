@@ -104,6 +104,7 @@ func TestResponseAddr(t *testing.T) {
 	const source = "192.0.2.7:4000"
 	tests := []struct{ name, via, want string }{
 		{"rport: the source", "SIP/2.0/UDP 10.0.0.1:5070;rport", source},
+		{"rport and no port: the source", "SIP/2.0/UDP 10.0.0.1;rport", source},
 		{"port of sent-by", "SIP/2.0/UDP 10.0.0.1:5070", "192.0.2.7:5070"},
 		{"default port", "SIP/2.0/UDP 10.0.0.1", "192.0.2.7:5060"},
 		{"spoofed received and rport", "SIP/2.0/UDP 10.0.0.1:5070;received=203.0.113.9;rport=53", source},

@@ -166,27 +166,25 @@ func Test9_2_CancelOfARequestUnderWay(t *testing.T) {
 	}
 }
 
-// Timer J and one generation at most, whatever else comes meanwhile.
+// Timer J and one generation at most, whatever comes before and meanwhile.
 func Test17_2_2_TimerJWhileOthersCome(t *testing.T) {
-	for pause := time.Second; pause <= 20*time.Second; pause += 700 * time.Millisecond {
-		c := &core{}
-		l := NewLayer(c)
-		request := register("z9hG4bK1", "c")
-		first := l.Receive(request, udp, start)
-		others := func(until time.Duration) {
-			for at := pause; at < until; at += pause {
-				l.Receive(register(fmt.Sprint("z9hG4bK-other", at), fmt.Sprint(at)), udp, start.Add(at))
+	const there, gone = 31_900 * time.Millisecond, 40 * time.Second
+	for pause := time.Second; pause < 20*time.Second; pause += 700 * time.Millisecond {
+		for _, until := range []time.Duration{there, gone} {
+			l := NewLayer(&core{})
+			request := register("z9hG4bK1", "c")
+			others := func(from, to time.Duration) {
+				for at := from; at < to; at += pause {
+					l.Receive(register(fmt.Sprint("z9hG4bK-other", at), fmt.Sprint(at)), udp, start.Add(at))
+				}
 			}
-		}
-		others(31_900 * time.Millisecond)
-		if again := l.Receive(request, udp, start.Add(31_900*time.Millisecond)); !bytes.Equal(again.Data, first.Data) {
-			t.Errorf("one every %v: gone after 31.9 s", pause)
-		}
-		l = NewLayer(c)
-		first = l.Receive(request, udp, start)
-		others(40 * time.Second)
-		if again := l.Receive(request, udp, start.Add(40*time.Second)); bytes.Equal(again.Data, first.Data) {
-			t.Errorf("one every %v: there after 40 s", pause)
+			others(-7900*time.Millisecond, 0)
+			first := l.Receive(request, udp, start)
+			others(pause, until)
+			again := l.Receive(request, udp, start.Add(until))
+			if same := bytes.Equal(again.Data, first.Data); same != (until == there) {
+				t.Errorf("one every %v: after %v the same answer is %v", pause, until, same)
+			}
 		}
 	}
 }

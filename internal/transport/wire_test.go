@@ -160,6 +160,7 @@ func TestStreamsThatCannotBeFramed(t *testing.T) {
 	}{
 		{"no Content-Length", request + "\r\n", []string{"SIP/2.0 400 Missing Content-Length"}},
 		{"behind a sound message", request + "l: 0\r\n\r\n" + request + "\r\n", []string{"SIP/2.0 200 OK", "SIP/2.0 400 Missing Content-Length"}},
+		{"with more behind", request + "\r\n" + strings.Repeat("x", 50_000), []string{"SIP/2.0 400 Missing Content-Length"}},
 		{"two Content-Lengths", request + "l: 0\r\nl: 0\r\n", []string{"SIP/2.0 400 Content-Length Given Twice"}},
 		{"too large", request + "l: 65536\r\n\r\n", []string{"SIP/2.0 513 Message Over 65535 Bytes"}},
 		{"header section too large", request + strings.Repeat("X: "+strings.Repeat("y", 4000)+"\r\n", 5), []string{"SIP/2.0 513 Header Section Over 16384 Bytes"}},
