@@ -1,6 +1,8 @@
 package journal
 
 import (
+	"strings"
+
 	"github.com/rs/zerolog"
 )
 
@@ -63,7 +65,16 @@ func text(line *zerolog.Event, name, value string) {
 	if len(value) > maxText {
 		value = value[:maxText] + "…"
 	}
-	line.Str(name, value)
+	line.Str(name, strings.Map(withoutC1, value))
+}
+
+// withoutC1 replaces the control characters beyond ASCII, which JSON leaves
+// as they are and a terminal or journalctl may act upon.
+func withoutC1(character rune) rune {
+	if 0x80 <= character && character <= 0x9f {
+		return '\ufffd'
+	}
+	return character
 }
 
 func message(e Event) string {

@@ -60,6 +60,9 @@ func (m *Memory) Expire(now time.Time) []Entry {
 func (s *shard) expire(now time.Time) []Entry {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if now.Unix() < s.wakes.done { // the clock went back
+		s.planAnew(now.Unix())
+	}
 	var expired []Entry
 	for _, aor := range s.wakes.due(now.Unix()) {
 		l := s.lists[aor]
@@ -85,4 +88,13 @@ func firstExpiry(bindings []Binding) int64 {
 		}
 	}
 	return first.Unix() + 1
+}
+
+// planAnew plans all AORs by a clock that says now.
+func (s *shard) planAnew(now int64) {
+	s.wakes = wakes{at: map[int64][]sipuri.AOR{}, done: now - 1}
+	for aor, l := range s.lists {
+		l.wake = 0
+		s.put(aor, l.bindings)
+	}
 }

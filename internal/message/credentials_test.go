@@ -37,7 +37,7 @@ func TestParseAuthorization(t *testing.T) {
 		{"nonce twice, the same, in another case", `Digest username="a",realm="r",nonce="n",NONCE="n",uri="sip:r",response="0"`, "", "Authorization Directive Given Twice"},
 		{"no comma between", `Digest username="a" realm="r"`, "", "Malformed Authorization"},
 		{"unclosed quote", `Digest username="a, realm="r"`, "", "Malformed Authorization"},
-		{"no value", `Digest username=`, "", "Malformed Authorization"},
+		{"no value", `Digest username=`, "", "Authorization Without username"},
 		{"no directive", `Digest`, "", "Malformed Authorization"},
 		{"no scheme", `="a"`, "", "Malformed Authorization"},
 		{"empty", ``, "", "Malformed Authorization"},

@@ -108,13 +108,12 @@ func (c *cursor) param() (p param, ok bool) {
 }
 
 // value takes a quoted-string, or what a token, a host or a sloppy phone
-// writes there.
+// writes there, which may be nothing.
 func (c *cursor) value() (value string, ok bool) {
 	if c.startsWith('"') {
 		return c.quoted()
 	}
-	value = c.while(isValue)
-	return value, value != ""
+	return c.while(isValue), true
 }
 
 func isBlank(c byte) bool { return c == ' ' || c == '\t' }

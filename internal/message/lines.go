@@ -168,20 +168,20 @@ func mayBeSIP(stream []byte) bool {
 	return !complete || bytes.Contains(bytes.ToUpper(line), []byte("SIP/"))
 }
 
-// forSipgo returns the message as sipgo takes it: with a start-line that it
-// knows, since it was read here already and sipgo refuses schemes such as
-// "soap.beep:", and with a CR before each LF of its header section.
+// forSipgo returns the header section as sipgo takes it: with a start-line that
+// it knows, since it was read here already and sipgo refuses schemes such as
+// "soap.beep:", and with a CR before each LF.
 func (o *outline) forSipgo(data []byte) []byte {
 	const startLine = "REGISTER sip:x SIP/2.0\r\n"
-	plain := make([]byte, 0, len(startLine)+len(data)+MaxHeaderLines)
+	plain := make([]byte, 0, len(startLine)+o.bodyAt+MaxHeaderLines)
 	plain = append(plain, startLine...)
-	first := bytes.IndexByte(data, '\n') + 1
+	head := data[bytes.IndexByte(data, '\n')+1 : o.bodyAt]
 	if !o.bareLF {
-		return append(plain, data[first:]...)
+		return append(plain, head...)
 	}
-	for line := range bytes.Lines(data[first:o.bodyAt]) {
+	for line := range bytes.Lines(head) {
 		plain = append(plain, bytes.TrimRight(line, "\r\n")...)
 		plain = append(plain, '\r', '\n')
 	}
-	return append(plain, data[o.bodyAt:]...)
+	return plain
 }

@@ -96,7 +96,7 @@ func (p *Parser) parse(request *Request, data []byte) error {
 		return malformed("Malformed Header Field")
 	}
 	message := parsed.(*sip.Request)
-	request.HasBody = o.contentLength > 0 || o.contentLength < 0 && len(message.Body()) > 0
+	request.HasBody = o.contentLength > 0 || o.contentLength < 0 && len(data) > o.bodyAt
 	for _, header := range message.Headers() {
 		if err := request.take(header); err != nil {
 			return err

@@ -103,7 +103,7 @@ func salvage(request *Request, data []byte) {
 	seen := map[string]bool{}
 	for _, header := range soundHeaders(head) {
 		name := answerName(header.name)
-		if name == "" || name != "Via" && seen[name] {
+		if name == "" || header.value == "" || name != "Via" && seen[name] {
 			continue
 		}
 		if name == "Via" && !seen[name] {

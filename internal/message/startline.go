@@ -22,11 +22,12 @@ func parseStartLine(data []byte) (requestLine, error) {
 	if hasPrefixFold(line, "SIP/") {
 		return requestLine{}, ErrResponse
 	}
+	method, _, _ := strings.Cut(line, " ")
 	lastBlank := strings.LastIndexByte(line, ' ')
 	if lastBlank < 0 || !hasPrefixFold(line[lastBlank+1:], "SIP/") {
-		return requestLine{}, notSIPOrMalformed(line)
+		return requestLine{method: method}, notSIPOrMalformed(line)
 	}
-	method, text, found := strings.Cut(line[:lastBlank], " ")
+	_, text, found := strings.Cut(line[:lastBlank], " ")
 	request := requestLine{method: method, text: text}
 	switch {
 	case !found || method == "" || strings.Trim(method, tokenCharacters) != "":

@@ -255,6 +255,7 @@ func Test10_3_Step7_Expiry(t *testing.T) {
 		{"malformed parameter", []string{"Contact: <sip:a@192.0.2.7>;expires=soon", "Expires: 600"}, "3600"},
 		{"negative", []string{"Contact: <sip:a@192.0.2.7>;expires=-1"}, "3600"},
 		{"empty parameter", []string{"Contact: <sip:a@192.0.2.7>;expires"}, "3600"},
+		{"parameter without a value", []string{"Contact: <sip:a@192.0.2.7>;expires="}, "3600"},
 		{"the minimum", []string{"Contact: <sip:a@192.0.2.7>;expires=60"}, "60"},
 		{"zero of what is not there", []string{"Contact: <sip:a@192.0.2.7>;expires=0"}, ""},
 	}

@@ -173,7 +173,7 @@ func Test8_2_WhatIsMalformedIs400AndSaysWhy(t *testing.T) {
 		{"version", "SIP/2.0\r\n", "SIP/3.0\r\n", 505, "SIP Version Not Supported"},
 		{"Request-URI", "REGISTER sip:registrar.example", "REGISTER <sip:registrar.example>", 400, "Malformed Request-URI"},
 		{"Contact", "Max-Forwards: 70", "Contact: <sip:a@>", 400, "Malformed URI In Contact"},
-		{"Authorization", "Max-Forwards: 70", "Authorization: Digest username=", 400, "Malformed Authorization"},
+		{"Authorization", "Max-Forwards: 70", "Authorization: Digest username=\"a", 400, "Malformed Authorization"},
 		{"Authorization without nonce", "Max-Forwards: 70", `Authorization: Digest username="a", realm="b", uri="c", response="d"`, 400, "Authorization Without nonce"},
 		{"field without colon", "Max-Forwards: 70", "Max-Forwards", 400, "Malformed Header Field"},
 		{"too many fields", "Max-Forwards: 70", strings.Repeat("X: y\r\n", 130) + "Max-Forwards: 70", 400, "More Than 128 Header Fields"},

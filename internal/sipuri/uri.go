@@ -132,23 +132,37 @@ func (u *URI) setParamsAndHeaders(text string) error {
 	return u.refuseTwice()
 }
 
-// refuseTwice enforces that no parameter name stands twice (§19.1.1).
+// refuseTwice enforces that no parameter name stands twice (§19.1.1). Names
+// are compared where their hashes are equal.
 func (u *URI) refuseTwice() error {
-	i := 0
+	if strings.LastIndexByte(u.Params, ';') <= 0 { // none or one
+		return nil
+	}
+	var names [MaxParams]string
+	var hashes [MaxParams]uint32
+	count := 0
 	for name := range u.AllParams() {
-		j := 0
-		for earlier := range u.AllParams() {
-			if j == i {
-				break
-			}
-			if escapedEqualFold(earlier, name) {
+		hash := foldedHash(name)
+		for i := range count {
+			if hashes[i] == hash && escapedEqualFold(names[i], name) {
 				return errTwice
 			}
-			j++
 		}
-		i++
+		names[count], hashes[count] = name, hash
+		count++
 	}
 	return nil
+}
+
+// foldedHash is the same for names that escapedEqualFold finds equal (FNV-1a).
+func foldedHash(text string) uint32 {
+	hash := uint32(2166136261)
+	for text != "" {
+		var c byte
+		c, _, text = nextCharacter(text)
+		hash = (hash ^ uint32(lower(c))) * 16777619
+	}
+	return hash
 }
 
 // AllParams yields the name and value of each URI parameter in order. A

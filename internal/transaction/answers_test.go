@@ -38,6 +38,7 @@ func TestWhatIsNeverAnswered(t *testing.T) {
 	for name, data := range map[string][]byte{
 		"ACK":                       unauthenticated("ACK"),
 		"ACK that is malformed":     unauthenticated("ACK", "Contact: <"),
+		"ACK with a blank behind":   bytes.Replace(unauthenticated("ACK"), []byte("SIP/2.0\r\n"), []byte("SIP/2.0 \r\n"), 1),
 		"ACK of another version":    bytes.Replace(unauthenticated("ACK"), []byte("SIP/2.0\r\n"), []byte("SIP/3.0\r\n"), 1),
 		"response":                  []byte("SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP h;branch=z9hG4bK1\r\n\r\n"),
 		"response that is nonsense": []byte("SIP/2.0 x\r\n\r\n"),
