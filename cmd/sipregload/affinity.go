@@ -1,24 +1,45 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"runtime"
 	"strconv"
 
 	"golang.org/x/sys/unix"
 )
 
-// The server has one core and the generator another, so that neither takes
-// from the other.
-const (
-	serverCore    = 0
-	generatorCore = 1
-)
+// cores are the server's and the generator's, so that neither takes from the
+// other.
+type cores struct{ server, generator int }
 
-// startOnCore starts a process on a core, which all its threads inherit.
-func startOnCore(command *exec.Cmd, core int) error {
+// separateCores picks the first and the last core that this process may use:
+// on many machines neighbours are threads of one core.
+func separateCores() (cores, error) {
+	var allowed unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &allowed); err != nil {
+		return cores{}, err
+	}
+	if allowed.Count() < 2 {
+		return cores{}, errors.New("there is but one core")
+	}
+	c := cores{server: -1}
+	for core, seen := 0, 0; seen < allowed.Count(); core++ {
+		if !allowed.IsSet(core) {
+			continue
+		}
+		if c.server < 0 {
+			c.server = core
+		}
+		c.generator = core
+		seen++
+	}
+	return c, nil
+}
+
+// startOn starts a process on a core, which all its threads inherit.
+func startOn(core int, command *exec.Cmd) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	var before, wanted unix.CPUSet
@@ -30,14 +51,11 @@ func startOnCore(command *exec.Cmd, core int) error {
 		return err
 	}
 	err := command.Start()
-	if restored := unix.SchedSetaffinity(0, &before); err == nil {
-		err = restored
-	}
-	return err
+	return errors.Join(err, unix.SchedSetaffinity(0, &before))
 }
 
-// moveToCore puts all threads of this process on a core. Those to come inherit it.
-func moveToCore(core int) error {
+// moveTo puts all threads of this process on a core. Those to come inherit it.
+func moveTo(core int) error {
 	var wanted unix.CPUSet
 	wanted.Set(core)
 	threads, err := os.ReadDir("/proc/self/task")
@@ -45,7 +63,7 @@ func moveToCore(core int) error {
 		return err
 	}
 	for _, thread := range threads {
-		id, err := strconv.Atoi(filepath.Base(thread.Name()))
+		id, err := strconv.Atoi(thread.Name())
 		if err != nil {
 			return err
 		}

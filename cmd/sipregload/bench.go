@@ -1,50 +1,13 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"net/netip"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
-	"time"
 )
-
-// measurement is what one run against one server gave.
-type measurement struct {
-	perSecond float64
-	cpu       time.Duration // of the server, per registration
-	p99       time.Duration
-	resident  int64 // bytes
-}
-
-func (m measurement) String() string {
-	return fmt.Sprintf("%.0f registrations/s, %.1f µs of CPU each, p99 %v, %.0f MB resident",
-		m.perSecond, micros(m.cpu), m.p99.Round(10*time.Microsecond), float64(m.resident)/1e6)
-}
-
-func micros(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
-
-// measure loads a server for the warm-up and the span. The processor time is
-// that of the span.
-func measure(o *options, s *server) (measurement, error) {
-	from := time.Now().Add(o.warmUp)
-	before := make(chan time.Duration, 1)
-	time.AfterFunc(o.warmUp, func() { before <- s.processorTime() })
-	r := load(o, s, from, from.Add(o.span))
-	used := s.processorTime() - <-before
-	if r.err != nil || r.completed == 0 {
-		return measurement{}, fmt.Errorf("%d of %d registrations failed, the first: %w",
-			r.failed, r.failed+r.completed, r.err)
-	}
-	return measurement{
-		perSecond: float64(r.completed) / o.span.Seconds(),
-		cpu:       used / time.Duration(r.completed),
-		p99:       r.latencies[len(r.latencies)*99/100],
-		resident:  s.resident(),
-	}, nil
-}
 
 // row is a server in the table.
 type row struct {
@@ -53,32 +16,53 @@ type row struct {
 	runs  []measurement
 }
 
+// benchmark is what the rows are started and measured with.
+type benchmark struct {
+	*options
+	starter
+}
+
+const kamailio = "/usr/sbin/kamailio"
+
 // bench measures all servers in turns and prints the table.
-func bench(o *options) error {
+func bench(ctx context.Context, o *options) error {
+	b := &benchmark{options: o, starter: starter{ctx: ctx}}
 	rows := []*row{
-		{name: "UDP echo (the floor)", start: startEcho},
-		{name: "sipregd, memory", start: o.startSipregd},
+		{name: "UDP echo (the floor)", start: b.startEcho},
+		{name: "sipregd, memory", start: b.startSipregd},
 	}
-	if _, err := exec.LookPath("kamailio"); err == nil {
-		rows = append(rows, &row{name: "Kamailio, stateless", start: o.startKamailio})
+	if _, err := os.Stat(kamailio); err == nil {
+		rows = append(rows, &row{name: "Kamailio, stateless", start: b.startKamailio})
 	} else {
 		fmt.Println("Kamailio is not installed, so it is not measured (apt-get install kamailio).")
 	}
-	if err := moveToCore(generatorCore); err != nil {
-		fmt.Println("The generator has no core of its own, so the figures are worth little:", err)
-	}
+	placed := b.place()
 	for range o.rounds {
 		for _, r := range rows {
-			if err := o.runOnce(r); err != nil {
+			if err := b.runOnce(r); err != nil {
 				return fmt.Errorf("%s: %w", r.name, err)
 			}
 		}
 	}
-	printTable(os.Stdout, rows)
+	printTable(os.Stdout, rows, placed)
 	return nil
 }
 
-func (o *options) runOnce(r *row) error {
+// place gives the server and the generator a core each, and says how it went.
+func (b *benchmark) place() string {
+	var err error
+	if b.cores, err = separateCores(); err == nil {
+		err = moveTo(b.cores.generator)
+	}
+	if err != nil {
+		fmt.Println("The server and the generator share their cores, so the figures are worth little:", err)
+		return "server and generator share their cores"
+	}
+	b.pinned = true
+	return fmt.Sprintf("server on core %d, generator on core %d", b.cores.server, b.cores.generator)
+}
+
+func (b *benchmark) runOnce(r *row) error {
 	directory, err := os.MkdirTemp("", "sipregload-")
 	if err != nil {
 		return err
@@ -92,10 +76,13 @@ func (o *options) runOnce(r *row) error {
 	if err != nil {
 		return err
 	}
-	defer s.stop()
-	m, err := measure(o, s)
+	m, err := measure(b.ctx, b.options, s)
+	s.stop()
+	if err == nil {
+		err = m.failure()
+	}
 	if err != nil {
-		return err
+		return fmt.Errorf("%w\n%s", err, s.output.String())
 	}
 	fmt.Fprintf(os.Stderr, "%s: %v\n", r.name, m)
 	r.runs = append(r.runs, m)
@@ -111,33 +98,35 @@ func freeAddress() (netip.AddrPort, error) {
 	return conn.LocalAddr().(*net.UDPAddr).AddrPort(), nil
 }
 
-func startEcho(address netip.AddrPort, _ string) (*server, error) {
+func (b *benchmark) startEcho(address netip.AddrPort, _ string) (*server, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	return start(address, namesOfSipregd, self, "-echo", address.String())
+	return b.starter.start(address, peersOfSipregd(b.phones), self, "-echo", address.String())
 }
 
-func (o *options) startSipregd(address netip.AddrPort, directory string) (*server, error) {
-	var peers strings.Builder
-	for i := range o.phones {
-		n := namesOfSipregd(i)
-		fmt.Fprintf(&peers, "[label %d]\nauthname = %s\nsecret = %s\naorname = %s\n", i, n.authname, n.secret, n.aor)
-	}
-	conf := fmt.Sprintf("[listen]\nudp = %v\ntcp =\n[location]\nstore = memory\n[log]\nlevel = warn\n", address)
-	path := filepath.Join(directory, "sipregd.conf")
-	if err := os.WriteFile(filepath.Join(directory, "peers.conf"), []byte(peers.String()), 0o600); err != nil {
+func (b *benchmark) startSipregd(address netip.AddrPort, directory string) (*server, error) {
+	peers := peersOfSipregd(b.phones)
+	file, err := os.OpenFile(filepath.Join(directory, "peers.conf"), os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
 		return nil, err
 	}
+	defer file.Close()
+	if err := writePeers(file, peers); err != nil {
+		return nil, err
+	}
+	conf := fmt.Sprintf("[listen]\nudp = %v\ntcp =\n[peers]\nfile = peers.conf\n[location]\nstore = memory\n"+
+		"[admin]\nsocket =\n[log]\nlevel = warn\n", address)
+	path := filepath.Join(directory, "sipregd.conf")
 	if err := os.WriteFile(path, []byte(conf), 0o600); err != nil {
 		return nil, err
 	}
-	return start(address, namesOfSipregd, o.sipregd, "--config", path)
+	return b.starter.start(address, peers, b.sipregd, "--config", path)
 }
 
 // startKamailio runs it with one worker and neither a database nor TCP.
-func (o *options) startKamailio(address netip.AddrPort, directory string) (*server, error) {
-	return start(address, namesOfKamailio, "kamailio", "-f", o.kamailio, "-l", "udp:"+address.String(),
+func (b *benchmark) startKamailio(address netip.AddrPort, directory string) (*server, error) {
+	return b.starter.start(address, peersOfKamailio(b.phones), kamailio, "-f", b.kamailio, "-l", "udp:"+address.String(),
 		"-DD", "-E", "-n", "1", "-m", "256", "-Y", directory, "-P", filepath.Join(directory, "pid"))
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"net"
 	"strings"
@@ -12,7 +13,7 @@ import (
 // serveEcho is the floor: it reads and writes datagrams of a registration's
 // sizes in batches and computes next to nothing. What it answers is no more
 // than the generator needs to go on.
-func serveEcho(text string) error {
+func serveEcho(ctx context.Context, text string) error {
 	address, err := loopback(text)
 	if err != nil {
 		return err
@@ -21,10 +22,12 @@ func serveEcho(text string) error {
 	if err != nil {
 		return err
 	}
+	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
 	batch := ipv4.NewPacketConn(conn)
-	in := make([]ipv4.Message, 64)
+	in, out := make([]ipv4.Message, 64), make([]ipv4.Message, 64)
 	for i := range in {
 		in[i].Buffers = [][]byte{make([]byte, maxSize)}
+		out[i].Buffers = [][]byte{make([]byte, 0, 2*maxSize)}
 	}
 	for {
 		n, err := batch.ReadBatch(in, 0)
@@ -34,12 +37,11 @@ func serveEcho(text string) error {
 		if err != nil {
 			continue
 		}
-		out := make([]ipv4.Message, n)
 		for i := range n {
-			answer := echoOf(in[i].Buffers[0][:in[i].N])
-			out[i] = ipv4.Message{Buffers: [][]byte{answer}, Addr: in[i].Addr}
+			out[i].Buffers[0] = appendEcho(out[i].Buffers[0][:0], in[i].Buffers[0][:in[i].N])
+			out[i].Addr = in[i].Addr
 		}
-		for rest := out; len(rest) > 0; {
+		for rest := out[:n]; len(rest) > 0; {
 			n, err := batch.WriteBatch(rest, 0)
 			if err != nil {
 				break
@@ -55,8 +57,8 @@ var (
 	granted = []byte("SIP/2.0 200 OK\r\nDate: Mon, 23 Nov 2026 12:00:00 GMT\r\n")
 )
 
-// echoOf sends the header fields back behind another first line.
-func echoOf(request []byte) []byte {
+// appendEcho appends the header fields of a request behind another first line.
+func appendEcho(answer, request []byte) []byte {
 	first := challenged
 	if bytes.Contains(request, []byte("Authorization")) {
 		first = granted
@@ -65,7 +67,6 @@ func echoOf(request []byte) []byte {
 	if end := bytes.Index(rest, []byte("User-Agent")); end > 0 {
 		rest = rest[:end]
 	}
-	answer := make([]byte, 0, len(first)+len(rest)+32)
 	answer = append(append(answer, first...), rest...)
 	return append(answer, "Content-Length: 0\r\n\r\n"...)
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -15,43 +16,71 @@ import (
 )
 
 const (
-	flows   = 8                      // source ports
-	timerE  = 500 * time.Millisecond // before a request is sent again (RFC 3261 §17.1.2.2)
-	tries   = 8                      // of a request, before the registration has failed
-	maxSize = 4096                   // bytes of a response
+	flows   = 8      // source ports
+	tick    = t1 / 4 // how often Timer E is looked at
+	maxSize = 4096   // bytes of a response
 )
 
-// result is what one flow has measured.
+// span is the time that is measured. Load begins before it.
+type span struct{ from, until time.Time }
+
+func (s span) holds(t time.Time) bool { return !t.Before(s.from) && t.Before(s.until) }
+
+// result is what the flows have seen: completions of the span, failures and
+// retransmissions of all the time.
 type result struct {
 	completed int
 	failed    int
+	resent    int
 	latencies []time.Duration
 	err       error // the first failure
 }
 
-// load registers phones, each again as soon as another one is done, until the
-// time is over. Only what is completed after from counts.
-func load(o *options, s *server, from, until time.Time) result {
+func (r *result) fail(err error) {
+	r.failed++
+	if r.err == nil {
+		r.err = err
+	}
+}
+
+// load registers the server's peers, inFlight at once, each again as soon as
+// another one is done, until the span is over and all have been answered.
+func load(ctx context.Context, s *server, inFlight int, measured span) result {
+	results, host := make([]result, flows), newHost()
 	var wait sync.WaitGroup
-	results := make([]result, flows)
 	for i := range flows {
+		from, to := share(i, len(s.peers))
+		first, last := share(i, inFlight)
 		wait.Go(func() {
-			f, err := newFlow(s, i, o.phones/flows, o.inFlight/flows)
+			f, err := newFlow(s, host, from, to, last-first)
 			if err != nil {
-				results[i].err = err
+				results[i].fail(err)
 				return
 			}
 			defer f.conn.Close()
-			results[i] = f.run(from, until)
+			f.run(ctx, measured)
+			results[i] = f.result
 		})
 	}
 	wait.Wait()
+	return sum(results)
+}
+
+// share returns where the part of a flow begins and ends.
+func share(flow, of int) (from, to int) {
+	return flow * of / flows, (flow + 1) * of / flows
+}
+
+func sum(results []result) result {
 	var all result
-	for i := range results {
-		all.completed += results[i].completed
-		all.failed += results[i].failed
-		all.latencies = append(all.latencies, results[i].latencies...)
-		all.err = errors.Join(all.err, results[i].err)
+	for _, r := range results {
+		all.completed += r.completed
+		all.failed += r.failed
+		all.resent += r.resent
+		all.latencies = append(all.latencies, r.latencies...)
+		if all.err == nil {
+			all.err = r.err
+		}
 	}
 	slices.Sort(all.latencies)
 	return all
@@ -61,46 +90,79 @@ func load(o *options, s *server, from, until time.Time) result {
 type flow struct {
 	conn    *net.UDPConn
 	batch   *ipv4.PacketConn
-	phones  []*phone // that wait for their turn, the next one first
-	busy    map[string]*phone
-	limit   int
+	host    string   // of its phones' Call-IDs
+	first   int      // number of the first phone
+	phones  []*phone // in the order of their numbers
+	idle    []*phone // that wait for their turn, the next one first
+	busy    int
+	limit   int // of busy phones
 	in, out []ipv4.Message
+	ticked  time.Time
 	result  result
 }
 
-func newFlow(s *server, number, phones, inFlight int) (*flow, error) {
+func newFlow(s *server, host string, from, to, limit int) (*flow, error) {
 	conn, err := net.DialUDP("udp4", nil, net.UDPAddrFromAddrPort(s.address))
 	if err != nil {
 		return nil, err
 	}
-	f := &flow{conn: conn, batch: ipv4.NewPacketConn(conn), busy: map[string]*phone{}, limit: inFlight}
-	f.in = make([]ipv4.Message, inFlight)
+	f := &flow{conn: conn, batch: ipv4.NewPacketConn(conn), host: host, first: from, limit: limit}
+	f.in = make([]ipv4.Message, limit)
 	for i := range f.in {
 		f.in[i].Buffers = [][]byte{make([]byte, maxSize)}
 	}
-	for i := range phones {
-		n := number*phones + i
-		f.phones = append(f.phones, &phone{names: s.names(n), number: n, local: conn.LocalAddr().String()})
+	for n := from; n < to; n++ {
+		f.phones = append(f.phones, &phone{names: s.peers[n], number: n, host: host, local: conn.LocalAddr().String()})
 	}
+	f.idle = slices.Clone(f.phones)
 	return f, nil
 }
 
-func (f *flow) run(from, until time.Time) result {
-	for now := time.Now(); now.Before(until) && f.result.err == nil; now = time.Now() {
-		f.fill(now)
+// run ends with the span and the last answer. A phone that failed has had its
+// turn, and Timer F bounds every wait.
+func (f *flow) run(ctx context.Context, measured span) {
+	for now := time.Now(); ; now = time.Now() {
+		if now.Before(measured.until) && ctx.Err() == nil {
+			f.fill(now)
+		}
+		if now.Sub(f.ticked) >= tick {
+			f.resend(now)
+		}
+		if f.busy == 0 {
+			return
+		}
 		f.flush()
-		f.receive(from)
+		if err := f.receive(measured); err != nil {
+			f.result.fail(err)
+			return
+		}
 	}
-	return f.result
 }
 
 // fill starts registrations up to the limit.
 func (f *flow) fill(now time.Time) {
-	for len(f.busy) < f.limit && len(f.phones) > 0 {
-		p := f.phones[0]
-		f.phones = f.phones[1:]
-		f.busy[strconv.Itoa(p.number)] = p
+	for f.busy < f.limit && len(f.idle) > 0 {
+		p := f.idle[0]
+		f.idle = f.idle[1:]
+		f.busy++
 		f.queue(p.begin(now))
+	}
+}
+
+// resend sends again what was lost, and says how long receive may wait.
+func (f *flow) resend(now time.Time) {
+	f.ticked = now
+	_ = f.conn.SetReadDeadline(now.Add(tick))
+	for _, p := range f.phones {
+		request, err := p.resend(now)
+		switch {
+		case err != nil:
+			f.busy--
+			f.result.fail(err)
+		case request != nil:
+			f.result.resent++
+			f.queue(request)
+		}
 	}
 }
 
@@ -121,70 +183,52 @@ func (f *flow) flush() {
 	f.out = f.out[:0]
 }
 
-// receive takes a batch of responses, or sends again what waits too long.
-func (f *flow) receive(from time.Time) {
-	_ = f.conn.SetReadDeadline(time.Now().Add(timerE / 4))
+// receive takes a batch of responses. No response in time is no error.
+func (f *flow) receive(measured span) error {
 	n, err := f.batch.ReadBatch(f.in, 0)
-	now := time.Now()
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		f.sendAgain(now)
-		return
+		return nil
 	}
 	if err != nil {
-		f.fail(err)
-		return
+		return err
 	}
+	now := time.Now()
 	for i := range n {
-		f.take(f.in[i].Buffers[0][:f.in[i].N], now, from)
+		f.take(f.in[i].Buffers[0][:f.in[i].N], now, measured)
 	}
+	return nil
 }
 
-func (f *flow) take(response []byte, now, from time.Time) {
-	_, rest, _ := bytes.Cut(response, []byte("Call-ID: "))
-	number, _, _ := bytes.Cut(rest, []byte("@"))
-	p := f.busy[string(number)]
+func (f *flow) take(response []byte, now time.Time, measured span) {
+	p := f.addressee(response)
 	if p == nil {
+		f.result.fail(fmt.Errorf("%w: the Call-ID is of no phone:\n%s", errUnexpected, response))
 		return
 	}
 	next, complete, err := p.receive(response, now)
 	switch {
 	case err != nil:
-		f.fail(err)
+		f.busy--
+		f.result.fail(err)
 	case next != nil:
 		f.queue(next)
 	case complete:
-		f.done(p)
-		if now.After(from) {
+		f.busy--
+		f.idle = append(f.idle, p)
+		if measured.holds(now) {
 			f.result.completed++
 			f.result.latencies = append(f.result.latencies, now.Sub(p.began))
 		}
 	}
 }
 
-// done puts a phone behind the others.
-func (f *flow) done(p *phone) {
-	delete(f.busy, strconv.Itoa(p.number))
-	f.phones = append(f.phones, p)
-}
-
-func (f *flow) sendAgain(now time.Time) {
-	for _, p := range f.busy {
-		switch {
-		case now.Sub(p.sent) < timerE:
-		case p.tries == tries:
-			f.fail(fmt.Errorf("no answer to\n%s", p.request))
-			f.done(p)
-		default:
-			p.tries++
-			p.sent = now
-			f.queue(p.request)
-		}
+// addressee returns the phone whose Call-ID it is, nil if there is none.
+func (f *flow) addressee(response []byte) *phone {
+	_, rest, _ := bytes.Cut(response, []byte("\r\nCall-ID: "))
+	number, rest, _ := bytes.Cut(rest, []byte("@"))
+	n, err := strconv.Atoi(string(number))
+	if err != nil || !bytes.HasPrefix(rest, []byte(f.host+"\r\n")) || n < f.first || n >= f.first+len(f.phones) {
+		return nil
 	}
-}
-
-func (f *flow) fail(err error) {
-	f.result.failed++
-	if f.result.err == nil {
-		f.result.err = err
-	}
+	return f.phones[n-f.first]
 }

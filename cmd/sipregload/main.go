@@ -6,15 +6,20 @@
 package main
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"net/netip"
 	"os"
+	"os/signal"
+	"syscall"
 	"time"
 )
 
 func main() {
-	if err := run(os.Args[1:]); err != nil {
+	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer cancel()
+	if err := run(ctx, os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, "sipregload:", err)
 		os.Exit(1)
 	}
@@ -23,9 +28,11 @@ func main() {
 // options are what the command line says.
 type options struct {
 	bench    bool
+	list     bool
 	echo     string
 	target   string
 	pid      int
+	peers    string
 	sipregd  string
 	kamailio string
 	phones   int
@@ -35,13 +42,15 @@ type options struct {
 	span     time.Duration
 }
 
-func run(arguments []string) error {
+func run(ctx context.Context, arguments []string) error {
 	var o options
 	flags := flag.NewFlagSet("sipregload", flag.ExitOnError)
 	flags.BoolVar(&o.bench, "bench", false, "start each server in turn and print a table")
+	flags.StringVar(&o.target, "target", "", "load the registrar at `ADDRESS` of 127.0.0.0/8, which somebody else has started")
+	flags.IntVar(&o.pid, "pid", 0, "`PID` of the server at -target, to measure its processor time and memory")
+	flags.StringVar(&o.peers, "peers", "", "`FILE` with the peers of the server at -target; without it they are those of -list")
+	flags.BoolVar(&o.list, "list", false, "print a peers.conf for -target")
 	flags.StringVar(&o.echo, "echo", "", "serve the floor: answer datagrams on `ADDRESS` and compute nothing")
-	flags.StringVar(&o.target, "target", "", "load the registrar at `ADDRESS` of 127.0.0.0/8, whose peers are those of -bench")
-	flags.IntVar(&o.pid, "pid", 0, "of the server at -target, to measure its processor time")
 	flags.StringVar(&o.sipregd, "sipregd", "bin/sipregd", "the daemon to measure")
 	flags.StringVar(&o.kamailio, "kamailio", "testdata/bench/kamailio.cfg", "the configuration for Kamailio")
 	flags.IntVar(&o.phones, "phones", 1000, "how many addresses register")
@@ -50,34 +59,73 @@ func run(arguments []string) error {
 	flags.DurationVar(&o.warmUp, "warmup", time.Second, "load before the measurement")
 	flags.DurationVar(&o.span, "span", 5*time.Second, "length of a measurement")
 	_ = flags.Parse(arguments) // it exits on an error
-	if o.inFlight < flows || o.phones < o.inFlight || o.rounds < 1 {
-		return fmt.Errorf("-inflight has to be %d to -phones, and -rounds at least 1", flows)
+	if err := o.check(); err != nil {
+		return err
 	}
 	switch {
 	case o.echo != "":
-		return serveEcho(o.echo)
+		return serveEcho(ctx, o.echo)
+	case o.list:
+		return writePeers(os.Stdout, peersOfSipregd(o.phones))
 	case o.bench:
-		return bench(&o)
+		return bench(ctx, &o)
 	case o.target != "":
-		return loadTarget(&o)
+		return loadTarget(ctx, &o)
 	}
 	flags.Usage()
 	return fmt.Errorf("say -bench or -target")
 }
 
-// loadTarget loads a server that somebody else has started.
-func loadTarget(o *options) error {
+// check bounds the load in count and time.
+func (o *options) check() error {
+	const most, longest = 100_000, 10 * time.Minute
+	switch {
+	case o.inFlight < flows || o.inFlight > o.phones || o.phones > most:
+		return fmt.Errorf("-inflight has to be %d to -phones, and -phones at most %d", flows, most)
+	case o.rounds < 1 || o.rounds > 100:
+		return fmt.Errorf("-rounds has to be 1 to 100")
+	case o.warmUp < 0 || o.span <= 0 || o.warmUp > longest || o.span > longest:
+		return fmt.Errorf("-warmup and -span may be %v long, and -span has to be longer than nothing", longest)
+	}
+	return nil
+}
+
+// loadTarget loads a server that somebody else has started, from whatever
+// cores there are.
+func loadTarget(ctx context.Context, o *options) error {
 	target, err := loopback(o.target)
 	if err != nil {
 		return err
 	}
-	server := &server{address: target, pid: o.pid, names: namesOfSipregd}
-	m, err := measure(o, server)
+	peers, err := o.peersOfTarget()
+	if err != nil {
+		return err
+	}
+	m, err := measure(ctx, o, &server{address: target, pid: o.pid, peers: peers})
 	if err != nil {
 		return err
 	}
 	fmt.Println(m)
-	return nil
+	return m.failure()
+}
+
+func (o *options) peersOfTarget() ([]names, error) {
+	if o.peers == "" {
+		return peersOfSipregd(o.phones), nil
+	}
+	file, err := os.Open(o.peers)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	peers, err := readPeers(file)
+	if err != nil {
+		return nil, fmt.Errorf("%s:%w", o.peers, err)
+	}
+	if len(peers) < o.inFlight {
+		return nil, fmt.Errorf("%s: %d peers are too few for -inflight %d", o.peers, len(peers), o.inFlight)
+	}
+	return peers[:min(len(peers), o.phones)], nil
 }
 
 // loopback reads an address and refuses those of other machines.

@@ -1,0 +1,92 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// family is a process and those that it has forked.
+type family []int
+
+func familyOf(pid int) family {
+	f := family{pid}
+	entries, _ := filepath.Glob("/proc/[0-9]*/stat")
+	for _, entry := range entries {
+		if child, parent := childAndParent(entry); parent == pid {
+			f = append(f, child)
+		}
+	}
+	return f
+}
+
+// childAndParent reads /proc/PID/stat; the process may be gone by then.
+func childAndParent(path string) (child, parent int) {
+	text, _ := os.ReadFile(path)
+	fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
+	if len(fields) < 2 {
+		return 0, 0
+	}
+	child, _ = strconv.Atoi(filepath.Base(filepath.Dir(path)))
+	parent, _ = strconv.Atoi(fields[1])
+	return child, parent
+}
+
+// processorTime is what all threads have used so far, those that ended too.
+func (f family) processorTime() (time.Duration, error) {
+	var sum time.Duration
+	for _, pid := range f {
+		const processClock = 2 // CPUCLOCK_SCHED of a process: clock_getcpuclockid(3)
+		var used unix.Timespec
+		if err := unix.ClockGettime(int32(^pid<<3|processClock), &used); err != nil {
+			return 0, fmt.Errorf("process %d is gone or may not be measured: %w", pid, err)
+		}
+		sum += time.Duration(used.Nano())
+	}
+	return sum, nil
+}
+
+// spentIn waits for the span to be over and returns the processor time of it.
+func (f family) spentIn(ctx context.Context, measured span) (time.Duration, error) {
+	sleepUntil(ctx, measured.from)
+	before, err := f.processorTime()
+	if err != nil {
+		return 0, err
+	}
+	sleepUntil(ctx, measured.until)
+	after, err := f.processorTime()
+	return after - before, err
+}
+
+func sleepUntil(ctx context.Context, t time.Time) {
+	ctx, cancel := context.WithDeadline(ctx, t)
+	defer cancel()
+	<-ctx.Done()
+}
+
+// resident returns the bytes kept in memory. A page that n processes share
+// counts an nth for each of them.
+func (f family) resident() (int64, error) {
+	var sum int64
+	for _, pid := range f {
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
+		if err != nil {
+			return 0, err
+		}
+		_, rest, _ := strings.Cut(string(text), "\nPss:")
+		value, _, _ := strings.Cut(rest, "kB")
+		kilobytes, err := strconv.ParseInt(strings.TrimSpace(value), 10, 64)
+		if err != nil {
+			return 0, fmt.Errorf("smaps_rollup of process %d: %w", pid, err)
+		}
+		sum += kilobytes * 1024
+	}
+	return sum, nil
+}
