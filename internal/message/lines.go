@@ -119,11 +119,17 @@ func isContentLength(name []byte) bool {
 
 func isFolded(line []byte) bool { return line[0] == ' ' || line[0] == '\t' }
 
-// hasControl looks for control characters. Only behind a backslash in a
-// quoted-string they are part of the grammar (§25.1).
+// hasControl looks for control characters. Only in a quoted-pair they are part
+// of the grammar, and a line end not even there (§25.1).
 func hasControl(line []byte) bool {
-	for i, c := range line {
-		if (c < ' ' && c != '\t' || c == 0x7f) && (i == 0 || line[i-1] != '\\') {
+	quoted := false
+	for i := 0; i < len(line); i++ {
+		switch c := line[i]; {
+		case quoted && c == '\\' && i+1 < len(line) && line[i+1] != '\r':
+			i++
+		case c == '"':
+			quoted = !quoted
+		case c < ' ' && c != '\t' || c == 0x7f:
 			return true
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"strconv"
 	"strings"
+	"unicode"
 )
 
 // Response is what a request is answered: RFC 3261 §8.2.6 without the header
@@ -105,6 +106,9 @@ func salvage(request *Request, data []byte) {
 		name := answerName(header.name)
 		if name == "" || header.value == "" || name != "Via" && seen[name] {
 			continue
+		}
+		if (name == "Call-ID" || name == "CSeq") && strings.ContainsFunc(header.value, unicode.IsControl) {
+			continue // quotes open nothing there
 		}
 		if name == "Via" && !seen[name] {
 			header.value = request.salvageVia(header.value)

@@ -115,6 +115,9 @@ func (g *registration) authorize() *message.Response {
 
 // Step 5.
 func (g *registration) checkAOR() *message.Response {
+	if !g.request.To.URI.IsSIP() {
+		return g.end(404, "To Holds No SIP URI", journal.SchemeNotSupported, g.request.To.URI.Scheme)
+	}
 	if !g.served {
 		return g.end(404, "Domain Not Served Here", journal.DomainNotServed, g.request.To.URI.Host)
 	}
