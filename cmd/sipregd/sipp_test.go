@@ -47,7 +47,6 @@ func requireProgram(t *testing.T, program, pkg string) {
 // arguments do not say otherwise, and returns its trace.
 func sipp(t *testing.T, scenario, transport string, target netip.AddrPort, arguments ...string) string {
 	t.Helper()
-	requireProgram(t, "sipp", "sip-tester")
 	path, err := filepath.Abs(filepath.Join("..", "..", "testdata", "sipp", scenario+".xml"))
 	if err != nil {
 		t.Fatal(err)
@@ -98,6 +97,7 @@ func as(aor, authname, secret string, more ...string) []string {
 }
 
 func TestSIPp(t *testing.T) {
+	requireProgram(t, "sipp", "sip-tester")
 	t.Parallel()
 	kitchen := as("2001", "7f3a9c", "any;text#at all")
 	inDomain := append(slices.Clone(kitchen), "-auth_uri", "example.com")
@@ -111,7 +111,7 @@ func TestSIPp(t *testing.T) {
 	}{
 		{"three names", "register", "", "", kitchen, ""},
 		{"MD5 offered first", "register", "[registrar]\nalgorithms = MD5, SHA-256\n", "", kitchen, ""},
-		{"password digest", "register", "", // printf '7f3a9c:sipregd:any;text#at all' | md5sum
+		{"password digest", "register", "",
 			"[Kitchen]\nauthname = 7f3a9c\npassword_digest = MD5:" + kitchenMD5 + "\naorname = 2001\n", kitchen, ""},
 		{"realm of its own", "register", "[registrar]\nrealm = the office\n", "", kitchen, ""},
 		{"any address", "register", "", officePeers + "[Lab]\nauthname = lab\nsecret = s\naorname = *\n",
@@ -128,9 +128,8 @@ func TestSIPp(t *testing.T) {
 		{"shortened", "shortened", "", "", kitchen, ""},
 		{"odd expiry", "odd-expires", "", "", kitchen, ""},
 		{"expired", "expired", "[registrar]\nminimum_expiration = 1\n", "", kitchen, ""},
-		{"stale nonce", "stale", "[security]\nnonce_lifetime = 1\n", "", kitchen, ""},
+		{"stale nonce", "stale", "[security]\nnonce_lifetime = 2\n", "", kitchen, ""},
 		{"wrong secret", "wrong-secret", "", "", as("2001", "7f3a9c", "wrong"), "wrong_secret"},
-		{"empty secret", "wrong-secret", "", "", as("2001", "7f3a9c", ""), "wrong_secret"},
 		{"authname of nobody", "wrong-secret", "", "", as("2001", "2001", "any;text#at all"), "unknown_authname"},
 		{"label for authname", "wrong-secret", "", "",
 			as("2001", "Kitchen, 1st floor", "any;text#at all"), "unknown_authname"},
@@ -153,8 +152,14 @@ func TestSIPp(t *testing.T) {
 		{"unknown method", "publish", "", "", kitchen, "method_not_allowed"},
 		{"ping", "options", "", "", kitchen, ""},
 	}
+	tried := map[string]bool{}
 	for _, test := range tests {
-		for _, transport := range []string{"u1", "t1"} {
+		transports := []string{"u1", "t1"}
+		if tried[test.scenario] { // over TCP once is enough
+			transports = transports[:1]
+		}
+		tried[test.scenario] = true
+		for _, transport := range transports {
 			t.Run(test.story+" "+transport, func(t *testing.T) {
 				t.Parallel()
 				peers := test.peers
@@ -170,18 +175,18 @@ func TestSIPp(t *testing.T) {
 	}
 }
 
-// kitchenMD5 is the MD5 of 7f3a9c:sipregd:any;text#at all.
+// kitchenMD5: printf '%s' '7f3a9c:sipregd:any;text#at all' | md5sum
 const kitchenMD5 = "72348901ec41aa8f7c5976eb670f7157"
 
-// checkRefusals sees to it that whatever the daemon refused was refused for
-// that reason, and that it wrote no secret down.
+// checkRefusals sees to it that the daemon refused something for that reason
+// and nothing for another, or nothing at all for none, and that it wrote no
+// secret down.
 func checkRefusals(t *testing.T, d *daemon, reason string) {
 	t.Helper()
 	log := d.output.String()
-	refusals := strings.Count(log, `"event":"refused"`)
-	if reason == "" && refusals > 0 || strings.Count(log, `"reason":"`+reason+`"`) != refusals ||
-		reason != "" && refusals == 0 {
-		t.Errorf("want refusals for %q only:\n%s", reason, log)
+	refused := strings.Count(log, `"event":"refused"`)
+	if refused != strings.Count(log, `"reason":"`+reason+`"`) || (refused > 0) != (reason != "") {
+		t.Errorf("want refusals for %q and no other:\n%s", reason, log)
 	}
 	for _, secret := range []string{"any;text", "correct-horse", "open sesame", kitchenMD5} {
 		if strings.Contains(log, secret) {
@@ -193,6 +198,7 @@ func checkRefusals(t *testing.T, d *daemon, reason string) {
 // A phone that hears nothing sends the same bytes again (§17.1.2.2); they are
 // answered by the same bytes and change nothing (§17.2.2).
 func TestSIPpRetransmissionGetsTheSameResponse(t *testing.T) {
+	requireProgram(t, "sipp", "sip-tester")
 	t.Parallel()
 	d := startDaemon(t, "[log]\nlevel = debug\n", officePeers)
 	trace := sipp(t, "retransmission", "u1", d.udp, as("2001", "7f3a9c", "any;text#at all", "-pause_msg_ign")...)
@@ -209,6 +215,7 @@ func TestSIPpRetransmissionGetsTheSameResponse(t *testing.T) {
 
 // What is captured on the wire is good for nothing (RFC 7616 §3.4: nc).
 func TestSIPpCapturedAuthorizationIsRefused(t *testing.T) {
+	requireProgram(t, "sipp", "sip-tester")
 	for _, transport := range []string{"u1", "t1"} {
 		t.Run(transport, func(t *testing.T) {
 			t.Parallel()
@@ -225,6 +232,7 @@ func TestSIPpCapturedAuthorizationIsRefused(t *testing.T) {
 // A stranger learns from no response whether an authname or an address exists,
 // not even by its length.
 func TestSIPpStrangersAreToldNothing(t *testing.T) {
+	requireProgram(t, "sipp", "sip-tester")
 	for _, transport := range []string{"u1", "t1"} {
 		t.Run(transport, func(t *testing.T) {
 			t.Parallel()
@@ -247,8 +255,10 @@ func TestSIPpStrangersAreToldNothing(t *testing.T) {
 	}
 }
 
-// After a power cut all phones come at once, over one TCP connection each.
+// After a power cut all phones come at once, by one socket together (u1, t1) or
+// by one each (un, tn).
 func TestSIPpAWholeOfficeRegisters(t *testing.T) {
+	requireProgram(t, "sipp", "sip-tester")
 	const phones = 50
 	peers, lines := "", "SEQUENTIAL\n"
 	for i := range phones {
@@ -276,6 +286,7 @@ func TestSIPpAWholeOfficeRegisters(t *testing.T) {
 
 // Bindings of peers that a reload takes away go with them.
 func TestSIPpReloadRemovesTheBindingsOfPeersThatAreGone(t *testing.T) {
+	requireProgram(t, "sipp", "sip-tester")
 	t.Parallel()
 	d := startDaemon(t, "", kitchenPeers)
 	sipp(t, "register", "u1", d.udp, as("2001", "7f3a9c", "any;text#at all")...)

@@ -114,8 +114,8 @@ func isAuth(qop string) bool { return qop == "" || strings.EqualFold(qop, "auth"
 // no count: their nonce is good for one use.
 func (a *Authenticator) checkNonce(now time.Time, c *message.Credentials) Result {
 	n, ours := a.mint.read(c.Nonce)
-	age := now.Sub(time.Unix(int64(n.issued), 0))
-	if !ours || age > a.lifetime || age < 0 { // below 0: the clock went back
+	age := now.Unix() - int64(n.issued)
+	if !ours || age > int64(a.lifetime/time.Second) || age < 0 { // below 0: the clock went back
 		return Stale
 	}
 	count := uint32(math.MaxUint32)

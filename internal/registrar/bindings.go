@@ -178,7 +178,7 @@ func (g *registration) mayChange(b *location.Binding) bool {
 }
 
 func (g *registration) cseqNotRising(b *location.Binding) *message.Response {
-	return g.end(500, "CSeq Not Higher Than Before", journal.CSeqNotRising,
+	return g.end(500, "Request Out Of Order", journal.CSeqNotRising,
 		"last was "+strconv.FormatUint(uint64(b.CSeq), 10))
 }
 
