@@ -165,7 +165,7 @@ func TestBaresipRefreshesAndComesBackAfterARestartOfTheDaemon(t *testing.T) {
 			b.wait(t, registered)
 			d.waitLog(t, `"event":"refreshed"`)
 			again := d.restart(t)
-			again.waitLog(t, `"event":"added"`)
+			again.waitLog(t, `"event":"loaded","bindings":1,`)
 			again.waitLog(t, `"event":"refreshed"`)
 			b.stop(t)
 			again.waitLog(t, `"event":"removed"`)

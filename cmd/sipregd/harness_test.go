@@ -103,6 +103,9 @@ func startDaemon(t testing.TB, sipregdConf, peersConf string) *daemon {
 	address := netip.MustParseAddrPort(fmt.Sprintf("127.0.0.1:%d", port))
 	d := &daemon{udp: address, tcp: address, directory: t.TempDir()}
 	listen := fmt.Sprintf("[listen]\nudp = %v\ntcp = %v\n", d.udp, d.tcp)
+	if !strings.Contains(sipregdConf, "[location]") {
+		sipregdConf += "\n[location]\npath = state\n"
+	}
 	writeFile(t, filepath.Join(d.directory, "sipregd.conf"), listen+sipregdConf)
 	d.writePeers(t, peersConf)
 	d.run(t)

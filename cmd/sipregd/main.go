@@ -12,16 +12,18 @@ import (
 	"sipregd/internal/config"
 )
 
-func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
 
 // run is main with its surroundings as arguments. It returns the exit status:
 // 0, 1 where the configuration or an address does not serve, 2 for a wrong
 // command line.
-func run(arguments []string, out, errs io.Writer) int {
+func run(arguments []string, in io.Reader, out, errs io.Writer) int {
 	flags := flag.NewFlagSet("sipregd", flag.ContinueOnError)
 	flags.SetOutput(errs)
 	path := flags.String("config", config.DefaultPath, "read the configuration from `FILE`")
 	check := flags.Bool("check", false, "test the configuration and exit")
+	export := flags.Bool("export", false, "print the bindings on disk, a line of JSON for each, and exit")
+	importing := flags.Bool("import", false, "add the bindings that --export has printed, from standard input, and exit")
 	version := flags.Bool("version", false, "print the version and exit")
 	switch err := flags.Parse(arguments); {
 	case errors.Is(err, flag.ErrHelp):
@@ -36,9 +38,14 @@ func run(arguments []string, out, errs io.Writer) int {
 		return 0
 	}
 	var err error
-	if *check {
+	switch {
+	case *check:
 		err = checkConfiguration(*path, out)
-	} else {
+	case *export:
+		err = withConfig(*path, func(c *config.Config) error { return exportBindings(c, out) })
+	case *importing:
+		err = withConfig(*path, func(c *config.Config) error { return importBindings(c, in, out) })
+	default:
 		err = serve(*path, out)
 	}
 	if err != nil {
@@ -46,6 +53,14 @@ func run(arguments []string, out, errs io.Writer) int {
 		return 1
 	}
 	return 0
+}
+
+func withConfig(path string, do func(*config.Config) error) error {
+	c, err := loadConfig(path)
+	if err != nil {
+		return err
+	}
+	return do(&c)
 }
 
 // buildVersion is the module's version, or the commit that it was built from.

@@ -28,9 +28,11 @@ import (
 type sipregd struct {
 	path      string
 	config    config.Config
+	began     time.Time
 	log       zerolog.Logger
 	often     zerolog.Logger // for what may repeat without end
-	store     *location.Memory
+	store     location.Store
+	loaded    chan struct{} // bindings have been read from disk
 	registrar *registrar.Registrar
 }
 
@@ -62,37 +64,53 @@ func serve(path string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	d := &sipregd{path: path, config: c, log: newLogger(c.Log, out), store: location.NewMemory()}
+	d := &sipregd{path: path, config: c, began: time.Now(), log: newLogger(c.Log, out), loaded: make(chan struct{}, 1)}
 	d.often = d.log.Sample(&zerolog.BurstSampler{Burst: 5, Period: time.Second})
 	directory, warnings, err := loadPeers(&c)
 	d.warn(warnings)
 	if err != nil {
 		return err
 	}
-	var key [32]byte
-	if _, err := rand.Read(key[:]); err != nil {
-		return fmt.Errorf("no random key for nonces: %w", err)
-	}
-	lifetime := time.Duration(c.Security.NonceLifetime) * time.Second
-	authenticator := digest.New(key, c.Registrar.Algorithms, lifetime)
-	d.registrar = registrar.New(domains(&c), directory, authenticator, d.store, journal.NewLog(d.log))
-	handler := transaction.NewLayer(d.registrar)
-	server, err := transport.Listen(c.Listen.UDP, c.Listen.TCP, handler, d.trouble)
+	// What comes while bindings are read waits in the kernel.
+	server, err := transport.Listen(c.Listen.UDP, c.Listen.TCP, d.trouble)
 	if err != nil {
 		return err
 	}
-	server.Serve()
+	defer server.Close()
+	if d.store, err = openStore(&c, d); err != nil {
+		return err
+	}
+	authenticator, err := newAuthenticator(&c)
+	if err != nil {
+		return err
+	}
+	d.registrar = registrar.New(domains(&c), directory, authenticator, d.store, journal.NewLog(d.log))
+	d.resume()
+	server.Serve(transaction.NewLayer(d.registrar), d.store)
 	d.log.Info().Strs("listen", server.Addresses()).Int("peers", directory.Len()).
 		Str("version", buildVersion()).Msg("started")
-	if c.Location.Store == "file" {
-		d.log.Warn().Msg("bindings are kept in memory only: they are lost when the daemon stops")
-	}
 	d.notify(systemd.SdNotifyReady)
 	d.loop(signals)
 	d.notify(systemd.SdNotifyStopping)
 	server.Close()
+	d.closeStore()
 	d.log.Info().Msg("stopped")
 	return nil
+}
+
+func newAuthenticator(c *config.Config) (*digest.Authenticator, error) {
+	var key [32]byte
+	if _, err := rand.Read(key[:]); err != nil {
+		return nil, fmt.Errorf("no random key for nonces: %w", err)
+	}
+	lifetime := time.Duration(c.Security.NonceLifetime) * time.Second
+	return digest.New(key, c.Registrar.Algorithms, lifetime), nil
+}
+
+// resume drops what has no use among the bindings of an earlier life.
+func (d *sipregd) resume() {
+	d.registrar.Expired(d.store.Expire(time.Now()))
+	d.registrar.Resume(d.began)
 }
 
 // loop does what time and signals ask for, until one asks to stop.
@@ -103,6 +121,8 @@ func (d *sipregd) loop(signals <-chan os.Signal) {
 		select {
 		case now := <-ticker.C:
 			d.registrar.Expired(d.store.Expire(now))
+		case <-d.loaded:
+			d.resume()
 		case s := <-signals:
 			if s != syscall.SIGHUP {
 				d.log.Info().Stringer("signal", s).Msg("stopping")

@@ -133,7 +133,8 @@ func TestTortureBindings(t *testing.T) {
 			ownAOR := []byte("\nTo: <sip:" + test.name + "@") // no bindings of other rows
 			message = bytes.Replace(message, []byte("\nTo: <sip:anna@"), ownAOR, 1)
 			conn, _ := dialDaemon(t, d)
-			response := exchange(t, conn, withCredentials(t, message, exchange(t, conn, message)))
+			send(t, conn, withCredentials(t, message, exchange(t, conn, message)))
+			response := receive(t, conn)
 			got := regexp.MustCompile(`\r\nContact: ([^\r]*)`).FindAllStringSubmatch(response, -1)
 			if !strings.HasPrefix(response, "SIP/2.0 200 ") || len(got) != len(test.contacts) {
 				t.Fatalf("want %d bindings:\n%q", len(test.contacts), response)
@@ -177,29 +178,16 @@ func dialDaemon(t *testing.T, d *daemon) (conn *net.UDPConn, port string) {
 }
 
 // exchange sends a message and behind it a ping, and returns what came before
-// the ping's answer: the response, or nothing.
+// the ping's answer: the response, or nothing. An answer that rests on bindings
+// comes later.
 func exchange(t *testing.T, conn *net.UDPConn, message []byte) (response string) {
 	t.Helper()
 	ping := fmt.Sprintf("OPTIONS sip:ping SIP/2.0\r\nVia: SIP/2.0/UDP %v;branch=z9hG4bKping;rport\r\n"+
 		"From: <sip:p@p>;tag=p\r\nTo: <sip:p@p>\r\nCall-ID: the-ping\r\nCSeq: 1 OPTIONS\r\n\r\n", conn.LocalAddr())
-	for _, data := range [][]byte{message, []byte(ping)} {
-		if _, err := conn.Write(data); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
-		t.Fatal(err)
-	}
-	buffer := make([]byte, 65536)
+	send(t, conn, message)
+	send(t, conn, []byte(ping))
 	for {
-		n, err := conn.Read(buffer)
-		if errors.Is(err, os.ErrDeadlineExceeded) {
-			t.Fatal("the daemon does not answer any more")
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		data := string(buffer[:n])
+		data := receive(t, conn)
 		if strings.Contains(data, "Call-ID: the-ping\r\n") {
 			return response
 		}
@@ -208,6 +196,29 @@ func exchange(t *testing.T, conn *net.UDPConn, message []byte) (response string)
 		}
 		response = data
 	}
+}
+
+func send(t *testing.T, conn *net.UDPConn, message []byte) {
+	t.Helper()
+	if _, err := conn.Write(message); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func receive(t *testing.T, conn *net.UDPConn) string {
+	t.Helper()
+	if err := conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	buffer := make([]byte, 65536)
+	n, err := conn.Read(buffer)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Fatal("the daemon does not answer any more")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(buffer[:n])
 }
 
 func (c *tortureCase) check(t *testing.T, response string) {

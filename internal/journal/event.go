@@ -53,6 +53,7 @@ const (
 	ByConfiguration       Reason = "peer_changed"
 	ByNewerContact        Reason = "newer_contact"
 	NoLongerRefreshed     Reason = "not_refreshed"
+	StreamGone            Reason = "stream_gone"
 )
 
 // Event is one decision. Empty fields do not apply. All text may come from

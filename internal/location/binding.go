@@ -4,6 +4,7 @@ package location
 
 import (
 	"net/netip"
+	"strings"
 	"time"
 
 	"sipregd/internal/sipuri"
@@ -11,12 +12,12 @@ import (
 
 // Binding binds an address-of-record to one Contact.
 type Binding struct {
-	URI       sipuri.URI // of the Contact, parsed
-	Contact   string     // the URI as the phone wrote it
-	Params    string     // of the Contact header field: ";name=value" repeated, without expires and q
-	Q         string     // as it was written, empty: none
-	CallID    string     // of the REGISTER that last changed it
-	CSeq      uint32     // likewise
+	ID        uint64 // its own as long as it lives, and nobody's ever after; 0: not stored yet
+	Contact   string // the URI as the phone wrote it
+	Params    string // of the Contact header field: ";name=value" repeated, without expires and q
+	Q         string // as it was written, empty: none
+	CallID    string // of the REGISTER that last changed it
+	CSeq      uint32 // likewise
 	Expires   time.Time
 	Changed   time.Time // when it was added or last refreshed
 	Domain    string    // that it was registered in, empty where there is one for all hosts
@@ -37,4 +38,30 @@ type Entry struct {
 func (b *Binding) Remaining(now time.Time) int64 {
 	left := b.Expires.Sub(now)
 	return int64((left + time.Second - 1) / time.Second)
+}
+
+// NeedsStream tells whether the phone can be reached by the stream alone that it
+// registered on: it sits behind a NAT, as the host of its Contact is not where
+// it came from, or has no address to connect to at all (RFC 7118 §5).
+func (b *Binding) NeedsStream() bool {
+	if b.Transport == "UDP" {
+		return false
+	}
+	uri, err := sipuri.Parse(b.Contact)
+	if err != nil || strings.HasSuffix(strings.ToLower(uri.Host), ".invalid") {
+		return true
+	}
+	address, err := netip.ParseAddr(strings.Trim(uri.Host, "[]"))
+	return err == nil && address.Unmap() != b.Source.Addr().Unmap()
+}
+
+// Within returns the binding as a clock that says now has it: one that was made
+// in what is the future now, since the clock went back, lasts no longer than
+// it was granted.
+func (b Binding) Within(now time.Time) Binding {
+	if b.Changed.After(now) {
+		b.Expires = now.Add(b.Expires.Sub(b.Changed))
+		b.Changed = now
+	}
+	return b
 }

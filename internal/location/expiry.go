@@ -1,6 +1,7 @@
 package location
 
 import (
+	"math"
 	"time"
 
 	"sipregd/internal/sipuri"
@@ -52,49 +53,69 @@ func (w *wakes) dueAfterGap(now int64) []sipuri.AOR {
 func (m *Memory) Expire(now time.Time) []Entry {
 	var expired []Entry
 	for i := range m.shards {
-		expired = append(expired, m.shards[i].expire(now)...)
+		expired = append(expired, m.expire(&m.shards[i], now)...)
 	}
 	return expired
 }
 
-func (s *shard) expire(now time.Time) []Entry {
+func (m *Memory) expire(s *shard, now time.Time) []Entry {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if now.Unix() < s.wakes.done { // the clock went back
-		s.planAnew(now.Unix())
+		m.turnBack(s, now)
 	}
 	var expired []Entry
 	for _, aor := range s.wakes.due(now.Unix()) {
-		l := s.lists[aor]
-		if l == nil || l.wake > now.Unix() {
+		l, bound := s.lists[aor]
+		if !bound || l.wake > now.Unix() {
 			continue
 		}
-		l.wake = 0
-		removed := s.removeFrom(aor, l, func(_ sipuri.AOR, b *Binding) bool { return !b.Expires.After(now) })
+		l.wake = 0 // whatever is left is planned anew
+		s.lists[aor] = l
+		removed := m.removeFrom(s, aor, func(_ sipuri.AOR, b *Binding) bool { return !b.Expires.After(now) })
 		expired = append(expired, removed...)
 		if len(removed) == 0 {
-			s.put(aor, l.bindings) // plans it anew
+			s.store(aor, l.bindings)
 		}
 	}
 	return expired
 }
 
 // firstExpiry returns the first second in which one of the bindings has expired.
-func firstExpiry(bindings []Binding) int64 {
-	first := bindings[0].Expires
-	for i := range bindings {
-		if bindings[i].Expires.Before(first) {
-			first = bindings[i].Expires
-		}
+func firstExpiry(bindings Packed) int64 {
+	first := int64(math.MaxInt64)
+	for r := range bindings.Records() {
+		first = min(first, r.Expires)
 	}
-	return first.Unix() + 1
+	return time.Unix(0, first).Unix() + 1
 }
 
-// planAnew plans all AORs by a clock that says now.
-func (s *shard) planAnew(now int64) {
-	s.wakes = wakes{at: map[int64][]sipuri.AOR{}, done: now - 1}
+// turnBack does what a clock asks for that has gone back to now: no binding
+// lasts longer than it was granted, and all AORs are planned anew.
+func (m *Memory) turnBack(s *shard, now time.Time) {
+	s.wakes = wakes{at: map[int64][]sipuri.AOR{}, done: now.Unix() - 1}
 	for aor, l := range s.lists {
-		l.wake = 0
-		s.put(aor, l.bindings)
+		s.lists[aor] = list{bindings: l.bindings}
+		if bindings, shortened := l.bindings.within(now); shortened {
+			m.put(s, aor, bindings)
+		} else {
+			s.store(aor, l.bindings)
+		}
 	}
+}
+
+// within returns the bindings as Binding.Within has them, where that makes a
+// difference.
+func (p Packed) within(now time.Time) (bindings []Binding, shortened bool) {
+	for r := range p.Records() {
+		shortened = shortened || r.Changed > now.UnixNano()
+	}
+	if !shortened {
+		return nil, false
+	}
+	bindings = p.unpack()
+	for i := range bindings {
+		bindings[i] = bindings[i].Within(now)
+	}
+	return bindings, true
 }

@@ -21,7 +21,7 @@ type modelled struct {
 // seconds and by leaps, and goes back, while phones come and go.
 func TestExpireReportsWhatAModelReports(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		m := NewMemory()
+		m := NewMemory(start)
 		var model []modelled
 		now := start
 		for range rapid.IntRange(1, 150).Draw(t, "steps") {
@@ -63,7 +63,7 @@ func TestExpireReportsWhatAModelReports(t *testing.T) {
 
 // A refresh plans nothing anew, so that refreshing phones cost no memory.
 func TestRefreshesLeaveNoWakesBehind(t *testing.T) {
-	m := NewMemory()
+	m := NewMemory(start)
 	aor := sipuri.AOR{User: "a"}
 	s := m.shard(aor)
 	for second := range 10_000 {

@@ -2,39 +2,53 @@ package location
 
 import (
 	"hash/maphash"
+	"slices"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"sipregd/internal/sipuri"
 )
 
-// shards keep phones of different AORs out of each other's way.
+// shards keep phones of different AORs out of each other's way. There are as
+// many as a word has bits.
 const shards = 64
 
 // Memory keeps bindings in memory. It may be used by many goroutines at once.
 type Memory struct {
 	seed   maphash.Seed
+	lastID atomic.Uint64
 	shards [shards]shard
+	// unsaved has a bit for each shard in which there are changes to take.
+	unsaved atomic.Uint64
 }
 
 type shard struct {
 	mu    sync.Mutex
-	lists map[sipuri.AOR]*list
+	lists map[sipuri.AOR]list
 	wakes wakes
+	// before holds, for each AOR that has changed since changes were last
+	// taken, what it was bound to then. It is nil where nobody takes them.
+	before map[sipuri.AOR]base
+	bit    uint64 // of the shard in unsaved
 }
 
-// list is what one AOR is bound to, oldest change first.
+// list is what one AOR is bound to.
 type list struct {
-	bindings []Binding
+	bindings Packed
 	wake     int64 // the second at which the AOR is looked at for expiry
 }
 
-// NewMemory returns an empty store.
-func NewMemory() *Memory {
+// NewMemory returns an empty store. IDs begin with the time, so that none is
+// used again in another life of the daemon.
+func NewMemory(now time.Time) *Memory {
 	m := &Memory{seed: maphash.MakeSeed()}
+	m.lastID.Store(uint64(now.UnixNano()))
 	for i := range m.shards {
-		m.shards[i].lists = map[sipuri.AOR]*list{}
-		m.shards[i].wakes = wakes{at: map[int64][]sipuri.AOR{}}
+		s := &m.shards[i]
+		s.lists, s.bit = map[sipuri.AOR]list{}, 1<<i
+		s.wakes = wakes{at: map[int64][]sipuri.AOR{}}
 	}
 	return m
 }
@@ -51,16 +65,58 @@ func (m *Memory) Update(aor sipuri.AOR, now time.Time, change func(current []Bin
 	s := m.shard(aor)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var current, expired []Binding
-	if l := s.lists[aor]; l != nil {
-		current, expired = split(l.bindings, now)
-	}
+	current, expired := split(s.lists[aor].bindings.unpack(), now)
 	next, err := change(current)
 	if err != nil {
 		return err
 	}
-	s.put(aor, append(next, expired...)) // Expire takes and reports them
+	m.name(next)
+	m.put(s, aor, append(next, expired...)) // Expire takes and reports them
 	return nil
+}
+
+// name gives each binding that has none an ID.
+func (m *Memory) name(bindings []Binding) {
+	for i := range bindings {
+		if bindings[i].ID == 0 {
+			bindings[i].ID = m.lastID.Add(1)
+		}
+	}
+}
+
+// Load adds a binding that was stored before this Memory was made. Where the
+// same one is there, or one to the same Contact, that which was changed last
+// stays.
+func (m *Memory) Load(entry Entry) {
+	m.raiseID(entry.Binding.ID)
+	s := m.shard(entry.AOR)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	aor := sipuri.AOR{User: strings.Clone(entry.AOR.User), Domain: strings.Clone(entry.AOR.Domain)}
+	s.store(aor, pack(merge(s.lists[aor].bindings.unpack(), entry.Binding)))
+	if before, changed := s.before[aor]; changed { // by a phone that came first
+		stored := pack(append(before.stored.unpack(), entry.Binding))
+		s.before[aor] = base{stored, stored}
+	}
+}
+
+// merge adds a binding to a list in its order of change.
+func merge(bindings []Binding, next Binding) []Binding {
+	same := slices.IndexFunc(bindings, func(b Binding) bool { return b.ID == next.ID || b.Contact == next.Contact })
+	switch {
+	case same < 0:
+		bindings = append(bindings, next)
+	case bindings[same].Changed.Before(next.Changed):
+		bindings[same] = next
+	}
+	slices.SortStableFunc(bindings, func(a, b Binding) int { return a.Changed.Compare(b.Changed) })
+	return bindings
+}
+
+// raiseID sees to it that no ID up to this one is given to another binding.
+func (m *Memory) raiseID(id uint64) {
+	for last := m.lastID.Load(); last < id && !m.lastID.CompareAndSwap(last, id); last = m.lastID.Load() {
+	}
 }
 
 // Bindings returns what an AOR is bound to at that time.
@@ -68,12 +124,8 @@ func (m *Memory) Bindings(aor sipuri.AOR, now time.Time) []Binding {
 	s := m.shard(aor)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	l := s.lists[aor]
-	if l == nil {
-		return nil
-	}
-	current, _ := split(l.bindings, now)
-	return append([]Binding(nil), current...)
+	current, _ := split(s.lists[aor].bindings.unpack(), now)
+	return current
 }
 
 // Count returns how many AORs are bound, and to how many Contacts in all.
@@ -83,7 +135,7 @@ func (m *Memory) Count() (aors, bindings int) {
 		s.mu.Lock()
 		aors += len(s.lists)
 		for _, l := range s.lists {
-			bindings += len(l.bindings)
+			bindings += l.bindings.Len()
 		}
 		s.mu.Unlock()
 	}
@@ -94,54 +146,70 @@ func (m *Memory) Count() (aors, bindings int) {
 func (m *Memory) RemoveIf(unwanted func(sipuri.AOR, *Binding) bool) []Entry {
 	var removed []Entry
 	for i := range m.shards {
-		removed = append(removed, m.shards[i].removeIf(unwanted)...)
+		removed = append(removed, m.removeIf(&m.shards[i], unwanted)...)
 	}
 	return removed
 }
 
-func (s *shard) removeIf(unwanted func(sipuri.AOR, *Binding) bool) []Entry {
+func (m *Memory) removeIf(s *shard, unwanted func(sipuri.AOR, *Binding) bool) []Entry {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var removed []Entry
-	for aor, l := range s.lists {
-		removed = append(removed, s.removeFrom(aor, l, unwanted)...)
+	for aor := range s.lists {
+		removed = append(removed, m.removeFrom(s, aor, unwanted)...)
+	}
+	for aor, b := range s.before {
+		b.restored = pack(slices.DeleteFunc(b.restored.unpack(), func(b Binding) bool { return unwanted(aor, &b) }))
+		s.before[aor] = b
 	}
 	return removed
 }
 
-func (s *shard) removeFrom(aor sipuri.AOR, l *list, unwanted func(sipuri.AOR, *Binding) bool) []Entry {
+func (m *Memory) removeFrom(s *shard, aor sipuri.AOR, unwanted func(sipuri.AOR, *Binding) bool) []Entry {
 	var kept []Binding
 	var removed []Entry
-	for i := range l.bindings {
-		if b := &l.bindings[i]; unwanted(aor, b) {
-			removed = append(removed, Entry{aor, *b})
+	for _, b := range s.lists[aor].bindings.unpack() {
+		if unwanted(aor, &b) {
+			removed = append(removed, Entry{aor, b})
 		} else {
-			kept = append(kept, *b)
+			kept = append(kept, b)
 		}
 	}
 	if removed != nil {
-		s.put(aor, kept)
+		m.put(s, aor, kept)
 	}
 	return removed
 }
 
-// put stores an AOR's bindings and sees to it that the first to expire is
+// put stores an AOR's bindings and takes down that they have changed.
+func (m *Memory) put(s *shard, aor sipuri.AOR, bindings []Binding) {
+	before, after := s.lists[aor].bindings, pack(bindings)
+	if after == before {
+		return
+	}
+	s.store(aor, after)
+	if s.before == nil {
+		return
+	}
+	if _, changed := s.before[aor]; !changed {
+		s.before[aor] = base{before, before}
+		m.unsaved.Or(s.bit)
+	}
+}
+
+// store stores an AOR's bindings and sees to it that the first to expire is
 // looked at in time.
-func (s *shard) put(aor sipuri.AOR, bindings []Binding) {
-	if len(bindings) == 0 {
+func (s *shard) store(aor sipuri.AOR, bindings Packed) {
+	if bindings == "" {
 		delete(s.lists, aor)
 		return
 	}
-	l := s.lists[aor]
-	if l == nil {
-		l = &list{}
-		s.lists[aor] = l
-	}
-	l.bindings = bindings
+	l := list{bindings: bindings, wake: s.lists[aor].wake}
 	if first := firstExpiry(bindings); l.wake == 0 || first < l.wake {
 		l.wake = first
 		s.wakes.add(first, aor)
 	}
+	s.lists[aor] = l
 }
 
 // split tells the bindings that are valid at now from those that have expired.

@@ -13,11 +13,14 @@ import (
 	"sipregd/internal/sipuri"
 )
 
-var start = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+var (
+	start = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	long  = start.Add(-1000 * time.Hour) // ago: no clock of the tests goes back that far
+)
 
 func bind(contact string, expires time.Time) func([]Binding) ([]Binding, error) {
 	return func(current []Binding) ([]Binding, error) {
-		next := []Binding{{Contact: contact, Expires: expires}}
+		next := []Binding{{Contact: contact, Expires: expires, Changed: long}}
 		for _, b := range current {
 			if b.Contact != contact {
 				next = append(next, b)
@@ -28,7 +31,7 @@ func bind(contact string, expires time.Time) func([]Binding) ([]Binding, error) 
 }
 
 func TestAnErrorLeavesAllAsItWas(t *testing.T) {
-	m := NewMemory()
+	m := NewMemory(start)
 	aor := sipuri.AOR{User: "a"}
 	if err := m.Update(aor, start, bind("x", start.Add(time.Minute))); err != nil {
 		t.Fatal(err)
@@ -43,7 +46,7 @@ func TestAnErrorLeavesAllAsItWas(t *testing.T) {
 }
 
 func TestRemoveIf(t *testing.T) {
-	m := NewMemory()
+	m := NewMemory(start)
 	for i := range 10 {
 		aor := sipuri.AOR{User: fmt.Sprint(i)}
 		_ = m.Update(aor, start, bind("x", start.Add(time.Minute)))
@@ -63,7 +66,7 @@ func TestRemoveIf(t *testing.T) {
 // Time goes on, leaps and goes back.
 func TestExpiryAgainstAModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		m := NewMemory()
+		m := NewMemory(start)
 		model := map[string]time.Time{} // "aor contact" → expiry
 		now := start
 		for range rapid.IntRange(1, 100).Draw(t, "steps") {
@@ -119,7 +122,7 @@ func checkModel(t *rapid.T, m *Memory, model map[string]time.Time, now time.Time
 }
 
 func TestExpireReportsEachOnce(t *testing.T) {
-	m := NewMemory()
+	m := NewMemory(start)
 	aor := sipuri.AOR{User: "a"}
 	_ = m.Update(aor, start, bind("x", start.Add(1500*time.Millisecond)))
 	_ = m.Update(aor, start, bind("y", start.Add(time.Minute)))
@@ -136,7 +139,7 @@ func TestExpireReportsEachOnce(t *testing.T) {
 }
 
 func TestABriefBindingBesideALongOneExpiresInTime(t *testing.T) {
-	m := NewMemory()
+	m := NewMemory(start)
 	aor := sipuri.AOR{User: "a"}
 	_ = m.Update(aor, start, bind("long", start.Add(time.Hour)))
 	_ = m.Update(aor, start, bind("brief", start.Add(time.Minute)))
@@ -146,7 +149,7 @@ func TestABriefBindingBesideALongOneExpiresInTime(t *testing.T) {
 }
 
 func TestManyAtOnce(t *testing.T) {
-	m := NewMemory()
+	m := NewMemory(start)
 	var wait sync.WaitGroup
 	for worker := range 8 {
 		wait.Go(func() {

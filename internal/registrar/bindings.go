@@ -47,6 +47,7 @@ func (g *registration) updateEach() *message.Response {
 
 // asked is what the request wants of one Contact.
 type asked struct {
+	uri     sipuri.URI // of the Contact
 	binding location.Binding
 	remove  bool
 }
@@ -60,7 +61,7 @@ func (g *registration) askedBindings() ([]asked, *message.Response) {
 		if end != nil {
 			return nil, end
 		}
-		next := asked{g.binding(contact, seconds), seconds == 0}
+		next := asked{contact.URI, g.binding(contact, seconds), seconds == 0}
 		switch earlier := sameContact(list, contact); {
 		case earlier == nil:
 			list = append(list, next)
@@ -73,7 +74,7 @@ func (g *registration) askedBindings() ([]asked, *message.Response) {
 
 func sameContact(list []asked, contact *message.Contact) *asked {
 	for i := range list {
-		if list[i].binding.URI.Equal(contact.URI) {
+		if list[i].uri.Equal(contact.URI) {
 			return &list[i]
 		}
 	}
@@ -104,12 +105,8 @@ func (g *registration) expiration(contact *message.Contact) (uint32, *message.Re
 const maxUserAgent = 128
 
 func (g *registration) binding(contact *message.Contact, seconds uint32) location.Binding {
-	// What outlives the request holds on to no more of it than it needs.
-	text := strings.Clone(contact.Text)
-	uri, _ := sipuri.Parse(text) // it did parse before
 	return location.Binding{
-		URI:       uri,
-		Contact:   text,
+		Contact:   contact.Text,
 		Params:    contact.Params,
 		Q:         contact.Q,
 		CallID:    g.request.CallID,
@@ -119,7 +116,7 @@ func (g *registration) binding(contact *message.Contact, seconds uint32) locatio
 		Domain:    g.domain,
 		Authname:  g.peer.Authname,
 		Label:     g.peer.Label,
-		UserAgent: strings.Clone(g.request.UserAgent[:min(len(g.request.UserAgent), maxUserAgent)]),
+		UserAgent: g.request.UserAgent[:min(len(g.request.UserAgent), maxUserAgent)],
 		Transport: g.request.Flow.Transport,
 		Source:    g.request.Flow.Source,
 	}
@@ -136,7 +133,7 @@ func (g *registration) update(current []location.Binding, list []asked) (changes
 	var c changes
 	taken := make([]bool, len(current))
 	for i := range list {
-		known := find(current, &list[i].binding)
+		known := find(current, &list[i])
 		if known >= 0 {
 			if !g.mayChange(&current[known]) {
 				return changes{}, g.cseqNotRising(&current[known])
@@ -148,6 +145,7 @@ func (g *registration) update(current []location.Binding, list []asked) (changes
 			c.removed = append(c.removed, current[known])
 		case list[i].remove: // of what is not there: nothing
 		case known >= 0:
+			list[i].binding.ID = current[known].ID
 			c.refreshed = append(c.refreshed, list[i].binding)
 		default:
 			c.added = append(c.added, list[i].binding)
@@ -162,9 +160,14 @@ func (g *registration) update(current []location.Binding, list []asked) (changes
 }
 
 // find looks for the binding of an equal URI (§19.1.4).
-func find(current []location.Binding, b *location.Binding) int {
+func find(current []location.Binding, wanted *asked) int {
 	for i := range current {
-		if current[i].URI.Equal(b.URI) {
+		if current[i].Contact == wanted.binding.Contact { // as a rule
+			return i
+		}
+	}
+	for i := range current {
+		if uri, err := sipuri.Parse(current[i].Contact); err == nil && uri.Equal(wanted.uri) {
 			return i
 		}
 	}
@@ -219,7 +222,7 @@ func (g *registration) commit(decide func(current []location.Binding) (changes, 
 		return end
 	}
 	if err != nil {
-		return g.end(500, "Bindings Not Stored", journal.StoreFailed, err.Error())
+		return g.endWith(notStored(), journal.StoreFailed, err.Error())
 	}
 	g.recordChanges(&c)
 	return nil

@@ -78,7 +78,7 @@ func newLab(t testing.TB, settings ...setting) *lab {
 	for _, set := range settings {
 		set(&s)
 	}
-	l := &lab{t: t, now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC), store: location.NewMemory()}
+	l := &lab{t: t, now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC), store: location.NewMemory(time.Now())}
 	domains := peers.NewDomains(s.domains, s.realm)
 	l.options = peers.Options{
 		Domains: domains, Algorithms: s.algorithms, MaxContacts: 10, RemoveExisting: true,

@@ -47,11 +47,24 @@ func (r *Registrar) Directory() *peers.Directory { return r.directory.Load() }
 // happens is judged by the new peers or its binding is removed with the rest.
 func (r *Registrar) Reload(next *peers.Directory) {
 	last := r.directory.Swap(next)
-	removed := r.location.RemoveIf(func(aor sipuri.AOR, b *location.Binding) bool {
+	r.removeIf(journal.ByConfiguration, func(aor sipuri.AOR, b *location.Binding) bool {
 		return !next.StillBinds(last, b.Domain, b.Authname, aor)
 	})
-	for _, entry := range removed {
-		r.journal.Record(bindingEvent(journal.Removed, journal.ByConfiguration, entry.AOR, &entry.Binding))
+}
+
+// Resume removes what is of no use among the bindings of an earlier life, which
+// ended before that time: those of no peer of today, and those whose only way
+// was a stream.
+func (r *Registrar) Resume(before time.Time) {
+	r.Reload(r.Directory())
+	r.removeIf(journal.StreamGone, func(_ sipuri.AOR, b *location.Binding) bool {
+		return b.NeedsStream() && b.Changed.Before(before)
+	})
+}
+
+func (r *Registrar) removeIf(reason journal.Reason, unwanted func(sipuri.AOR, *location.Binding) bool) {
+	for _, entry := range r.location.RemoveIf(unwanted) {
+		r.journal.Record(bindingEvent(journal.Removed, reason, entry.AOR, &entry.Binding))
 	}
 }
 

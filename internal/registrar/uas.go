@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"sipregd/internal/journal"
+	"sipregd/internal/location"
 	"sipregd/internal/message"
 )
 
@@ -34,6 +35,17 @@ func (r *Registrar) Malformed(request *message.Request, err *message.Error) *mes
 // way (§8.2.2.2).
 func (r *Registrar) Merged(request *message.Request) *message.Response {
 	return r.refuse(request, message.NewResponse(482, "Loop Detected"), journal.LoopOrMerge, "")
+}
+
+// NotStored returns the response to a REGISTER that was granted and whose
+// bindings were then found not to last (§10.3 step 7: all changes are undone).
+func (r *Registrar) NotStored(request *message.Request) *message.Response {
+	return r.refuse(request, notStored(), journal.StoreFailed, "undone: "+location.ErrNotDurable.Error())
+}
+
+// notStored says when to try again. The disk is tried each second.
+func notStored() *message.Response {
+	return message.NewResponse(503, "Service Unavailable").With("Retry-After", "10")
 }
 
 // options answers a phone's or a monitor's ping, whichever host it names

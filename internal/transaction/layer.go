@@ -19,12 +19,17 @@ type Core interface {
 	Answer(request *message.Request, now time.Time) *message.Response
 	Malformed(request *message.Request, err *message.Error) *message.Response
 	Merged(request *message.Request) *message.Response
+	// NotStored answers a request that was answered before and whose change
+	// was then undone.
+	NotStored(request *message.Request) *message.Response
 }
 
 // Reply is what goes out for a message that came in. Empty data: nothing.
 type Reply struct {
 	Data []byte
 	To   netip.AddrPort // over UDP; on a stream the answer goes back on it
+	// Rests says that it rests on bindings: it must not go out before they last.
+	Rests bool
 }
 
 // Layer passes requests to the core and keeps it from seeing one twice. It may
@@ -63,7 +68,8 @@ func (l *Layer) Receive(data []byte, flow message.Flow, now time.Time) Reply {
 	id := identify(request)
 	if flow.Reliable() || len(request.Digests) == 0 {
 		// Timer J is 0 over streams; without credentials nothing is changed.
-		return l.reply(request, l.render(request, id, l.core.Answer(request, now)))
+		response := l.core.Answer(request, now)
+		return l.reply(request, l.render(request, id, response)).resting(response.Keep)
 	}
 	return l.answerOnce(request, id, now)
 }
@@ -82,7 +88,7 @@ func (l *Layer) answerOnce(request *message.Request, id identity, now time.Time)
 	state, stored := l.table.begin(id, now)
 	switch state {
 	case completed: // a retransmission gets the same bytes
-		return l.reply(request, stored)
+		return l.reply(request, stored).resting(true)
 	case trying: // a retransmission before the answer is dropped
 		return Reply{}
 	case merged:
@@ -91,7 +97,22 @@ func (l *Layer) answerOnce(request *message.Request, id identity, now time.Time)
 	response := l.core.Answer(request, now)
 	data := l.render(request, id, response)
 	l.table.end(id, data, response.Keep, now)
-	return l.reply(request, data)
+	return l.reply(request, data).resting(response.Keep)
+}
+
+// NotStored answers a message anew whose answer must not go out, since what it
+// had changed was undone. Its retransmissions get the new answer.
+func (l *Layer) NotStored(data []byte, flow message.Flow, now time.Time) Reply {
+	request, err := l.parser.Parse(data, flow)
+	if err != nil { // it did parse before
+		return Reply{}
+	}
+	id := identify(request)
+	response := l.render(request, id, l.core.NotStored(request))
+	if !flow.Reliable() {
+		l.table.end(id, response, true, now)
+	}
+	return l.reply(request, response)
 }
 
 // answerCancel answers a CANCEL (§9.2). It comes too late for whatever it
@@ -127,7 +148,12 @@ func (l *Layer) tag(hash uint64) string { return fmt.Sprintf("%016x", hash) }
 // back to the source.
 func (l *Layer) reply(request *message.Request, data []byte) Reply {
 	if len(request.Vias) == 0 {
-		return Reply{data, request.Flow.Source}
+		return Reply{Data: data, To: request.Flow.Source}
 	}
-	return Reply{data, request.Vias[0].ResponseAddr(request.Flow.Source)}
+	return Reply{Data: data, To: request.Vias[0].ResponseAddr(request.Flow.Source)}
+}
+
+func (r Reply) resting(rests bool) Reply {
+	r.Rests = rests
+	return r
 }

@@ -38,6 +38,10 @@ func (c *core) Malformed(_ *message.Request, err *message.Error) *message.Respon
 	return message.NewResponse(err.Status, err.Reason)
 }
 
+func (c *core) NotStored(*message.Request) *message.Response {
+	return message.NewResponse(503, "Service Unavailable")
+}
+
 func (c *core) Merged(*message.Request) *message.Response {
 	c.mu.Lock()
 	defer c.mu.Unlock()

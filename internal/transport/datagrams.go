@@ -75,7 +75,16 @@ type datagrams struct {
 	destination func(control []byte) netip.Addr
 	source      func(netip.Addr) []byte
 
-	in, out []ipv4.Message
+	in      []ipv4.Message
+	ready   []ipv4.Message // answers that may go out at once
+	resting []resting      // answers that rest on what the batch has changed
+}
+
+// resting is an answer that goes out once the bindings it tells of last.
+type resting struct {
+	request *ipv4.Message
+	flow    message.Flow
+	answer  ipv4.Message
 }
 
 func newDatagrams(conn *net.UDPConn, network string, local netip.AddrPort) (*datagrams, error) {
@@ -132,8 +141,9 @@ func (d *datagrams) useIPv6() error {
 	return conn.SetControlMessage(ipv6.FlagDst, true)
 }
 
-// serve reads until the socket is closed.
-func (d *datagrams) serve(handler Handler, trouble func(error)) {
+// serve reads until the socket is closed: a batch is handled, what it has
+// changed is committed at once, and the answers go out.
+func (d *datagrams) serve(handler Handler, store Durability, trouble func(error)) {
 	for {
 		n, err := d.batch.ReadBatch(d.in, 0)
 		if errors.Is(err, net.ErrClosed) {
@@ -144,15 +154,19 @@ func (d *datagrams) serve(handler Handler, trouble func(error)) {
 			time.Sleep(time.Millisecond)
 			continue
 		}
+		mark := store.Begin()
 		d.handle(d.in[:n], handler)
-		d.send(trouble)
+		d.send(d.ready, trouble)
+		if len(d.resting) > 0 {
+			d.send(d.settled(store.Commit(mark), handler), trouble)
+		}
 	}
 }
 
 // handle collects the answers to a batch.
 func (d *datagrams) handle(batch []ipv4.Message, handler Handler) {
 	now := time.Now()
-	d.out = d.out[:0]
+	d.ready, d.resting = d.ready[:0], d.resting[:0]
 	for i := range batch {
 		sender, ok := batch[i].Addr.(*net.UDPAddr)
 		if !ok {
@@ -164,10 +178,32 @@ func (d *datagrams) handle(batch []ipv4.Message, handler Handler) {
 			Local:     d.localOf(&batch[i]),
 		}
 		reply := handler.Receive(batch[i].Buffers[0][:batch[i].N], flow, now)
-		if len(reply.Data) > 0 {
-			d.out = append(d.out, d.datagram(reply.Data, reply.To, sender.Zone, flow.Local.Addr()))
+		if len(reply.Data) == 0 {
+			continue
+		}
+		answer := d.datagram(reply.Data, reply.To, sender.Zone, flow.Local.Addr())
+		if reply.Rests {
+			d.resting = append(d.resting, resting{&batch[i], flow, answer})
+		} else {
+			d.ready = append(d.ready, answer)
 		}
 	}
+}
+
+// settled returns the answers to send after a commit: those that waited for it,
+// or, where it failed, others in their place.
+func (d *datagrams) settled(failure error, handler Handler) []ipv4.Message {
+	now := time.Now()
+	d.ready = d.ready[:0]
+	for i := range d.resting {
+		r := &d.resting[i]
+		if failure != nil {
+			reply := handler.NotStored(r.request.Buffers[0][:r.request.N], r.flow, now)
+			r.answer.Buffers = [][]byte{reply.Data}
+		}
+		d.ready = append(d.ready, r.answer)
+	}
+	return d.ready
 }
 
 // localOf returns the address of this machine that a datagram came to.
@@ -191,10 +227,10 @@ func (d *datagrams) datagram(data []byte, to netip.AddrPort, zone string, from n
 	return m
 }
 
-// send sends the answers. One that cannot be sent is left out: the phone will
-// ask again.
-func (d *datagrams) send(trouble func(error)) {
-	for rest := d.out; len(rest) > 0; {
+// send sends answers. One that cannot be sent is left out: the phone will ask
+// again.
+func (d *datagrams) send(answers []ipv4.Message, trouble func(error)) {
+	for rest := answers; len(rest) > 0; {
 		n, err := d.batch.WriteBatch(rest, 0)
 		if errors.Is(err, net.ErrClosed) {
 			return

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"sipregd/internal/location"
 	"sipregd/internal/message"
 	"sipregd/internal/transaction"
 )
@@ -21,11 +22,24 @@ type Handler interface {
 	Receive(data []byte, flow message.Flow, now time.Time) transaction.Reply
 	// Refuse answers what came on a stream that can be framed no more.
 	Refuse(data []byte, flow message.Flow, wrong *message.Error) transaction.Reply
+	// NotStored answers a message whose change was undone since it cannot be
+	// made to last.
+	NotStored(data []byte, flow message.Flow, now time.Time) transaction.Reply
+}
+
+// Durability makes last what messages have changed, before that is answered.
+type Durability interface {
+	// Begin returns the mark to give to Commit.
+	Begin() location.Mark
+	// Commit returns when what was changed since the mark lasts, or cannot be
+	// made to. After an error it was undone.
+	Commit(since location.Mark) error
 }
 
 // Server owns the sockets and the goroutines that read them.
 type Server struct {
 	handler Handler
+	store   Durability
 	trouble func(error) // told of what goes wrong and is got over
 
 	readers   []*datagrams
@@ -35,10 +49,11 @@ type Server struct {
 }
 
 // Listen opens sockets on the addresses, each host:port; an empty host is
-// every address of the machine. Nothing is read before Serve. trouble is told
-// of failures that the server gets over, and may be called at any time.
-func Listen(udp, tcp []string, handler Handler, trouble func(error)) (*Server, error) {
-	s := &Server{handler: handler, trouble: trouble}
+// every address of the machine. Nothing is read before Serve: it waits in the
+// kernel. trouble is told of failures that the server gets over, and may be
+// called at any time.
+func Listen(udp, tcp []string, trouble func(error)) (*Server, error) {
+	s := &Server{trouble: trouble}
 	s.streams.open, s.streams.limit = map[*net.TCPConn]struct{}{}, MaxStreams
 	for _, address := range udp {
 		if err := s.listenUDP(address); err != nil {
@@ -86,9 +101,10 @@ func (s *Server) Addresses() []string {
 }
 
 // Serve starts reading and returns at once.
-func (s *Server) Serve() {
+func (s *Server) Serve(handler Handler, store Durability) {
+	s.handler, s.store = handler, store
 	for _, d := range s.readers {
-		s.running.Go(func() { d.serve(s.handler, s.trouble) })
+		s.running.Go(func() { d.serve(handler, store, s.trouble) })
 	}
 	for _, l := range s.listeners {
 		s.running.Go(func() { s.accept(l) })

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"sipregd/internal/location"
 	"sipregd/internal/message"
 	"sipregd/internal/transaction"
 )
@@ -32,22 +33,28 @@ func (e *echo) Refuse(_ []byte, _ message.Flow, wrong *message.Error) transactio
 	return transaction.Reply{Data: []byte("refused: " + wrong.Reason + "\n")}
 }
 
+func (e *echo) NotStored([]byte, message.Flow, time.Time) transaction.Reply {
+	return transaction.Reply{Data: []byte("not stored\n")}
+}
+
+// nothing is a store in which nothing has to be made to last.
+var nothing = location.NewMemory(time.Now())
+
 func serve(t *testing.T, udp, tcp []string) (*Server, *echo) {
 	t.Helper()
-	s, e := listen(t, udp, tcp)
-	s.Serve()
+	s, e := listen(t, udp, tcp), &echo{}
+	s.Serve(e, nothing)
 	return s, e
 }
 
-func listen(t *testing.T, udp, tcp []string) (*Server, *echo) {
+func listen(t *testing.T, udp, tcp []string) *Server {
 	t.Helper()
-	e := &echo{}
-	s, err := Listen(udp, tcp, e, func(err error) { t.Log("trouble:", err) })
+	s, err := Listen(udp, tcp, func(err error) { t.Log("trouble:", err) })
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.Close)
-	return s, e
+	return s
 }
 
 func dial(t *testing.T, network, address string) net.Conn {
@@ -167,9 +174,9 @@ func TestTCPFraming(t *testing.T) {
 }
 
 func TestAStreamBeyondTheBoundIsClosed(t *testing.T) {
-	s, _ := listen(t, nil, []string{"127.0.0.1:0"})
+	s := listen(t, nil, []string{"127.0.0.1:0"})
 	s.streams.limit = 1
-	s.Serve()
+	s.Serve(&echo{}, nothing)
 	first := dial(t, "tcp", s.listeners[0].Addr().String())
 	write(t, first, sound)
 	readLine(t, bufio.NewReader(first))
@@ -202,12 +209,12 @@ func TestCloseEndsEverything(t *testing.T) {
 }
 
 func TestAnAddressIsNotShared(t *testing.T) {
-	s, e := serve(t, []string{"127.0.0.1:0"}, []string{"127.0.0.1:0"})
+	s, _ := serve(t, []string{"127.0.0.1:0"}, []string{"127.0.0.1:0"})
 	for network, address := range map[string]string{
 		"udp": s.readers[0].local.String(), "tcp": s.listeners[0].Addr().String(),
 	} {
 		lists := map[string][]string{network: {address}}
-		_, err := Listen(lists["udp"], lists["tcp"], e, func(error) {})
+		_, err := Listen(lists["udp"], lists["tcp"], func(error) {})
 		if err == nil || !strings.Contains(err.Error(), "another sipregd") || !strings.Contains(err.Error(), address) {
 			t.Errorf("%s: %v", network, err)
 		}
@@ -216,7 +223,7 @@ func TestAnAddressIsNotShared(t *testing.T) {
 
 func TestAddressesThatCannotBe(t *testing.T) {
 	for _, address := range []string{"192.0.2.1:5060", "127.0.0.1", "nonsense.invalid:5060"} {
-		if s, err := Listen([]string{address}, nil, &echo{}, func(error) {}); err == nil {
+		if s, err := Listen([]string{address}, nil, func(error) {}); err == nil {
 			s.Close()
 			t.Errorf("%s is listened on", address)
 		}

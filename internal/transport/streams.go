@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"sipregd/internal/message"
+	"sipregd/internal/transaction"
 )
 
 const (
@@ -97,7 +98,7 @@ func (s *Server) accept(listener *net.TCPListener) {
 			continue
 		}
 		s.running.Go(func() {
-			newStream(conn, s.handler).serve()
+			newStream(conn, s.handler, s.store).serve()
 			s.streams.remove(conn)
 			conn.Close()
 		})
@@ -108,15 +109,16 @@ func (s *Server) accept(listener *net.TCPListener) {
 type stream struct {
 	conn    *net.TCPConn
 	handler Handler
+	store   Durability
 	flow    message.Flow
 	splitter
 }
 
-func newStream(conn *net.TCPConn, handler Handler) *stream {
+func newStream(conn *net.TCPConn, handler Handler, store Durability) *stream {
 	// Both settings are helps, not needs.
 	_ = conn.SetKeepAlive(true)
 	_ = conn.SetKeepAlivePeriod(keepaliveGap)
-	return &stream{conn: conn, handler: handler, flow: message.Flow{
+	return &stream{conn: conn, handler: handler, store: store, flow: message.Flow{
 		Transport: "TCP",
 		Source:    unmap(conn.RemoteAddr().(*net.TCPAddr).AddrPort()),
 		Local:     unmap(conn.LocalAddr().(*net.TCPAddr).AddrPort()),
@@ -151,8 +153,26 @@ func (s *stream) serve() {
 	}
 }
 
-func (s *stream) answer(data []byte) []byte {
-	return s.handler.Receive(data, s.flow, time.Now()).Data
+// answer handles messages that came together. What they have changed is
+// committed at once, together with what other streams and sockets have.
+func (s *stream) answer(messages [][]byte) []byte {
+	mark := s.store.Begin()
+	now := time.Now()
+	replies := make([]transaction.Reply, len(messages))
+	rests := false
+	for i, data := range messages {
+		replies[i] = s.handler.Receive(data, s.flow, now)
+		rests = rests || replies[i].Rests
+	}
+	undone := rests && s.store.Commit(mark) != nil
+	var answers []byte
+	for i := range replies {
+		if undone && replies[i].Rests {
+			replies[i] = s.handler.NotStored(messages[i], s.flow, now)
+		}
+		answers = append(answers, replies[i].Data...)
+	}
+	return answers
 }
 
 // refuse answers what cannot be framed, if it was SIP, before the stream closes.
@@ -206,30 +226,28 @@ var (
 	pong = []byte("\r\n")
 )
 
-// take hands each whole message to answer and returns the answers. After an
-// error the stream cannot be framed any more.
-func (p *splitter) take(answer func(message []byte) []byte) (answers []byte, err error) {
+// take hands the whole messages to answer and returns the answers, to
+// keepalives first. After an error the stream cannot be framed any more.
+func (p *splitter) take(answer func(messages [][]byte) []byte) (answers []byte, err error) {
+	var messages [][]byte
 	rest := p.buffer
-	for {
+	for length := -1; length != 0 && err == nil; {
 		var pings int
 		rest, pings = skipKeepalives(rest)
 		answers = append(answers, bytes.Repeat(pong, pings)...)
 		if bytes.HasPrefix(ping, rest) { // nothing, or the rest of a ping may still come
-			p.keep(rest)
-			return answers, nil
+			break
 		}
-		length, err := message.Frame(rest)
-		if err != nil {
-			p.keep(rest)
-			return answers, err
+		if length, err = message.Frame(rest); length > 0 {
+			messages = append(messages, rest[:length])
+			rest = rest[length:]
 		}
-		if length == 0 {
-			p.keep(rest)
-			return answers, nil
-		}
-		answers = append(answers, answer(rest[:length])...)
-		rest = rest[length:]
 	}
+	if len(messages) > 0 {
+		answers = append(answers, answer(messages)...)
+	}
+	p.keep(rest)
+	return answers, err
 }
 
 // keep moves what is left to the front; a large buffer is let go when empty.

@@ -35,9 +35,12 @@ func FuzzStream(f *testing.F) {
 }
 
 // split feeds data to a splitter, so much at a time, and returns its messages
-// and keepalives behind each other.
+// behind each other, then the answers to keepalives: where these stand among
+// the others does not matter.
 func split(data []byte, step int) (out []byte, err error) {
 	var p splitter
+	var pongs []byte
+	defer func() { out = append(out, pongs...) }()
 	for piece := range pieces(data, step) {
 		reader := bytes.NewReader(piece)
 		for reader.Len() > 0 {
@@ -45,8 +48,13 @@ func split(data []byte, step int) (out []byte, err error) {
 				return out, err
 			}
 		}
-		answers, err := p.take(func(message []byte) []byte { return append([]byte("|"), message...) })
-		out = append(out, answers...)
+		answers, err := p.take(func(messages [][]byte) []byte {
+			for _, message := range messages {
+				out = append(append(out, '|'), message...)
+			}
+			return nil
+		})
+		pongs = append(pongs, answers...)
 		if err != nil {
 			return out, err
 		}

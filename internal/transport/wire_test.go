@@ -104,7 +104,7 @@ func TestKeepalivesInPieces(t *testing.T) {
 				if err := p.read(strings.NewReader(piece)); err != nil {
 					t.Fatal(err)
 				}
-				answers, err := p.take(func([]byte) []byte { return nil })
+				answers, err := p.take(func([][]byte) []byte { return nil })
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -125,7 +125,7 @@ func TestALargeStreamBufferIsLetGo(t *testing.T) {
 		if err := p.read(r); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := p.take(func([]byte) []byte { messages++; return nil }); err != nil {
+		if _, err := p.take(func(list [][]byte) []byte { messages += len(list); return nil }); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -144,6 +144,8 @@ func (accepting) Answer(*message.Request, time.Time) *message.Response {
 func (accepting) Malformed(_ *message.Request, err *message.Error) *message.Response {
 	return message.NewResponse(err.Status, err.Reason)
 }
+
+func (accepting) NotStored(*message.Request) *message.Response { return nil }
 
 func (accepting) Merged(*message.Request) *message.Response {
 	return message.NewResponse(482, "Loop Detected")
@@ -170,12 +172,12 @@ func TestStreamsThatCannotBeFramed(t *testing.T) {
 		{"HTTP", "GET / HTTP/1.1\r\nHost: r\r\n\r\n", nil},
 		{"TLS", "\x16\x03\x01\x02\x00\x01", nil},
 	}
-	s, err := Listen(nil, []string{"127.0.0.1:0"}, transaction.NewLayer(accepting{}), func(err error) { t.Log(err) })
+	s, err := Listen(nil, []string{"127.0.0.1:0"}, func(err error) { t.Log(err) })
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	s.Serve()
+	s.Serve(transaction.NewLayer(accepting{}), nothing)
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			conn := dial(t, "tcp", s.listeners[0].Addr().String())
@@ -214,15 +216,19 @@ func (s *slow) Refuse([]byte, message.Flow, *message.Error) transaction.Reply {
 	return transaction.Reply{}
 }
 
+func (s *slow) NotStored([]byte, message.Flow, time.Time) transaction.Reply {
+	return transaction.Reply{}
+}
+
 func TestCloseWaitsForWhatIsHandled(t *testing.T) {
 	for _, network := range []string{"udp", "tcp"} {
 		t.Run(network, func(t *testing.T) {
 			h := &slow{make(chan struct{}), make(chan struct{}), make(chan struct{})}
-			s, err := Listen([]string{"127.0.0.1:0"}, []string{"127.0.0.1:0"}, h, func(error) {})
+			s, err := Listen([]string{"127.0.0.1:0"}, []string{"127.0.0.1:0"}, func(error) {})
 			if err != nil {
 				t.Fatal(err)
 			}
-			s.Serve()
+			s.Serve(h, nothing)
 			for _, address := range s.Addresses() {
 				if kind, address, _ := strings.Cut(address, " "); kind == network {
 					write(t, dial(t, network, address), sound)
@@ -258,10 +264,10 @@ func receive(t *testing.T, c <-chan struct{}, otherwise string) {
 
 // A server that could not open everything keeps nothing.
 func TestListenThatFailsLeavesNothingOpen(t *testing.T) {
-	taken, _ := listen(t, nil, []string{"127.0.0.1:0"})
+	taken := listen(t, nil, []string{"127.0.0.1:0"})
 	before := openFiles(t)
 	tcp := []string{"127.0.0.1:0", taken.listeners[0].Addr().String()}
-	if _, err := Listen([]string{"127.0.0.1:0"}, tcp, &echo{}, func(error) {}); err == nil {
+	if _, err := Listen([]string{"127.0.0.1:0"}, tcp, func(error) {}); err == nil {
 		t.Fatal("an address is shared")
 	}
 	if after := openFiles(t); after != before {

@@ -1,0 +1,80 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"sipregd/internal/config"
+	"sipregd/internal/location"
+	"sipregd/internal/location/durable"
+)
+
+// startTimeout is what systemd is asked for, again and again, while a large
+// store is read.
+const startTimeout = 30 * time.Second
+
+// openStore opens the store that [location] asks for.
+func openStore(c *config.Config, d *sipregd) (location.Store, error) {
+	if c.Location.Store == "memory" {
+		return location.NewMemory(time.Now()), nil
+	}
+	store, err := durable.Open(durable.Options{Path: c.Location.Path, Require: c.Location.RequireDurable, Observer: d})
+	if err != nil {
+		return nil, fmt.Errorf("bindings cannot be kept: %w", err)
+	}
+	return store, nil
+}
+
+// closeStore saves what is left to save.
+func (d *sipregd) closeStore() {
+	if store, closes := d.store.(io.Closer); closes {
+		if err := store.Close(); err != nil {
+			d.log.Error().Str("event", "not_durable").Err(err).Msg("bindings are lost")
+		}
+	}
+}
+
+// Reading tells how far a large store has been read, and systemd to wait on.
+func (d *sipregd) Reading(bindings int) {
+	d.notify(fmt.Sprintf("EXTEND_TIMEOUT_USEC=%d\nSTATUS=reading bindings: %d", startTimeout.Microseconds(), bindings))
+	d.log.Info().Str("event", "reading").Int("bindings", bindings).Msg("reading bindings")
+}
+
+// Loaded tells that bindings were read.
+func (d *sipregd) Loaded(bindings int, took time.Duration) {
+	d.log.Info().Str("event", "loaded").Int("bindings", bindings).Dur("took_ms", took).Msg("bindings read")
+	select {
+	case d.loaded <- struct{}{}:
+	default:
+	}
+}
+
+// Damaged tells what is wrong with a store.
+func (d *sipregd) Damaged(damage durable.Damage) {
+	event := d.log.Error().Str("event", "store_damaged").Str("set_aside", damage.Aside).
+		Int("served", damage.Served).Int("lost", damage.Lost).Str("detail", strings.Join(damage.Details, "; "))
+	if damage.Torn {
+		event.Msg("the last log of the store ends amid a commit, as after a power cut; a copy is kept")
+		return
+	}
+	event.Msg("the store was damaged: what could be read is served, and the damaged files are kept")
+}
+
+// NotDurable tells that bindings cannot be saved.
+func (d *sipregd) NotDurable(cause error, aors int) {
+	message := "not durable: bindings are served and changed in memory, and saved once the disk is back"
+	if d.config.Location.RequireDurable {
+		message = "not durable: changes are refused until the disk is back"
+	}
+	d.log.Error().Str("event", "not_durable").Err(cause).Int("unsaved", aors).Msg(message)
+}
+
+// Durable tells that all bindings are saved again.
+func (d *sipregd) Durable(after time.Duration) {
+	d.log.Info().Str("event", "durable").Dur("after_ms", after).Msg("durable again: all bindings are saved")
+}
+
+// Trouble may come often: a few lines a second say enough.
+func (d *sipregd) Trouble(err error) { d.often.Warn().Err(err).Msg("trouble with the store") }

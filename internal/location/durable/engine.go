@@ -1,0 +1,178 @@
+package durable
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
+)
+
+const (
+	memTableSize = 8 << 20 // bytes; the log on disk is about as long
+	cacheSize    = 1 << 20 // bytes; nothing is read after the start but by compactions
+	maxOpenFiles = 100
+
+	// flushPause is how long Pebble is held up after a flush or compaction has
+	// failed: by itself it tries again at once, and a line of log each time.
+	flushPause = 200 * time.Millisecond
+)
+
+var (
+	errAbandoned = errors.New("this instance of Pebble was given up")
+	errEnded     = errors.New("Pebble gave up")
+)
+
+// engine is one open instance of Pebble. It may break at any time.
+type engine struct {
+	db        *pebble.DB
+	abandoned *atomic.Bool // of its disk
+	broken    chan error   // likewise; gets what Pebble cannot get over
+	trouble   func(error)  // is told of what it can
+}
+
+// openEngine opens or creates the Pebble store of a disk.
+func openEngine(d *disk) (*engine, error) {
+	e := &engine{abandoned: &d.abandoned, broken: d.broken, trouble: d.observer.Trouble}
+	options := pebbleOptions(e.gate(d.files))
+	options.Logger = logger{e}
+	options.EventListener = &pebble.EventListener{
+		BackgroundError: e.backgroundError,
+		DataCorruption:  func(info pebble.DataCorruptionInfo) { e.backgroundError(info.Details) },
+	}
+	err := protect(func() (err error) {
+		e.db, err = pebble.Open(d.directory(), options)
+		return err
+	})
+	return e, err
+}
+
+// openForReading opens a Pebble store that stays as it is.
+func openForReading(files vfs.FS, directory string) (*pebble.DB, error) {
+	options := pebbleOptions(unlocked{files})
+	options.ReadOnly = true
+	options.Logger = quiet{}
+	options.EventListener = &pebble.EventListener{
+		BackgroundError: func(error) {},
+		DataCorruption:  func(pebble.DataCorruptionInfo) {},
+	}
+	var db *pebble.DB
+	err := protect(func() (err error) {
+		db, err = pebble.Open(directory, options)
+		return err
+	})
+	return db, err
+}
+
+func pebbleOptions(files vfs.FS) *pebble.Options {
+	return &pebble.Options{
+		FS:                 files,
+		FormatMajorVersion: pebble.FormatNewest,
+		MemTableSize:       memTableSize,
+		CacheSize:          cacheSize,
+		MaxOpenFiles:       maxOpenFiles,
+	}
+}
+
+// apply commits a batch with fsync. Pebble may end the goroutine that calls it.
+func (e *engine) apply(batch *pebble.Batch) error { return e.db.Apply(batch, pebble.Sync) }
+
+// close flushes and closes the store.
+func (e *engine) close() error {
+	return protect(func() error { return errors.Join(e.db.Flush(), e.db.Close()) })
+}
+
+// abandon ends the instance where that still can be done.
+func (e *engine) abandon() {
+	go func() { _ = protect(e.db.Close) }()
+}
+
+// gate lets the instance reach the files until its disk is abandoned.
+func (e *engine) gate(files vfs.FS) vfs.FS {
+	return gated{errorfs.Wrap(files, errorfs.InjectorFunc(func(errorfs.Op) error {
+		if e.abandoned.Load() {
+			return errAbandoned
+		}
+		return nil
+	}))}
+}
+
+// gated is a file system behind a gate. A log is never written over an older
+// one, so that what stands behind the end of a log tells whether it is damaged.
+type gated struct{ *errorfs.FS }
+
+func (g gated) ReuseForWrite(last, next string, category vfs.DiskWriteCategory) (vfs.File, error) {
+	if err := g.Remove(last); err != nil {
+		return nil, err
+	}
+	return g.Create(next, category)
+}
+
+// unlocked is a file system in which nothing needs to be locked to be read.
+type unlocked struct{ vfs.FS }
+
+func (unlocked) Lock(string) (io.Closer, error) { return io.NopCloser(nil), nil }
+
+func (e *engine) backgroundError(err error) {
+	if !e.abandoned.Load() {
+		e.trouble(err)
+	}
+	time.Sleep(flushPause)
+}
+
+// breakDown takes down what Pebble cannot get over.
+func (e *engine) breakDown(err error) {
+	select {
+	case e.broken <- err:
+	default: // it is known already
+	}
+}
+
+// logger is what Pebble logs to. Its own would end the process on Fatalf.
+type logger struct{ *engine }
+
+func (l logger) Infof(string, ...any) {}
+
+func (l logger) Errorf(format string, values ...any) {
+	if !l.abandoned.Load() {
+		l.trouble(fmt.Errorf(format, values...))
+	}
+}
+
+// Fatalf ends the goroutine, where Pebble expects it to end the process.
+func (l logger) Fatalf(format string, values ...any) {
+	l.breakDown(fmt.Errorf(format, values...))
+	runtime.Goexit()
+}
+
+// quiet is the logger for what is only read.
+type quiet struct{}
+
+func (quiet) Infof(string, ...any)                {}
+func (quiet) Errorf(string, ...any)               {}
+func (quiet) Fatalf(format string, values ...any) { panic(fmt.Errorf(format, values...)) }
+
+// protect runs what calls Pebble in a goroutine that Pebble may end, and
+// returns its error, or what it panicked with.
+func protect(call func() error) error { return <-protected(call) }
+
+// protected does the same and does not wait.
+func protected(call func() error) <-chan error {
+	result := make(chan error, 1)
+	go func() {
+		err := errEnded
+		defer func() {
+			if cause := recover(); cause != nil {
+				err = fmt.Errorf("Pebble panicked: %v", cause)
+			}
+			result <- err
+		}()
+		err = call()
+	}()
+	return result
+}

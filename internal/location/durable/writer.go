@@ -1,0 +1,268 @@
+package durable
+
+import (
+	"errors"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+
+	"sipregd/internal/location"
+	"sipregd/internal/sipuri"
+)
+
+// start reads what is on disk and gets ready to write, as far as that can be.
+func (s *Store) start() error {
+	err := protect(func() error {
+		err := s.disk.ready(s.Memory)
+		if err == nil || fatal(err) {
+			return err
+		}
+		// What cannot be written can be read, at times.
+		return errors.Join(err, s.disk.load(s.Memory))
+	})
+	if err != nil && fatal(err) {
+		return errors.Join(err, s.disk.close())
+	}
+	if err != nil {
+		s.fail(err)
+	}
+	return nil
+}
+
+// fatal tells whether there is no use in waiting for an error to pass.
+func fatal(err error) bool {
+	return errors.Is(err, ErrInUse) || errors.Is(err, errVersion) || errors.Is(err, syscall.ENOTDIR)
+}
+
+// write is the one goroutine that writes, until the store is closed.
+func (s *Store) write() {
+	defer close(s.ended)
+	ticker := time.NewTicker(retryInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-s.wake:
+			if s.failing() {
+				continue // the ticker says when to try again
+			}
+		case <-ticker.C:
+		case <-s.stopping:
+			s.end()
+			return
+		}
+		s.commit()
+	}
+}
+
+func (s *Store) failing() bool { return s.refuses() }
+
+// commit saves all changes and lets go on who waits for that.
+func (s *Store) commit() {
+	round := s.nextRound()
+	s.busy.Store(true)
+	err := s.save()
+	s.busy.Store(false)
+	if err != nil {
+		s.fail(err)
+	} else {
+		s.recover()
+	}
+	close(round.done)
+}
+
+func (s *Store) nextRound() *round {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	current := s.waiting
+	s.waiting = newRound()
+	return current
+}
+
+// fail takes down that bindings cannot be saved. Where they have to be, what
+// was not is undone.
+func (s *Store) fail(err error) {
+	now := time.Now()
+	first, waiting := s.setFailure(err, now)
+	if first && s.require {
+		s.UndoChanges()
+	}
+	close(waiting.done)
+	if first || now.After(s.remind) {
+		s.remind = now.Add(remindInterval)
+		s.observer.NotDurable(err, s.CountChanges())
+	}
+}
+
+func (s *Store) setFailure(err error, now time.Time) (first bool, waiting *round) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	first = s.failure == nil
+	if first {
+		s.since = now
+		if s.require {
+			s.undone++
+		}
+	}
+	s.failure = err
+	waiting, s.waiting = s.waiting, newRound()
+	return first, waiting
+}
+
+// recover takes down that all bindings are saved.
+func (s *Store) recover() {
+	s.mu.Lock()
+	failed, since := s.failure != nil, s.since
+	s.failure = nil
+	s.mu.Unlock()
+	if failed {
+		s.observer.Durable(time.Since(since))
+	}
+}
+
+// save writes until there is nothing left to write.
+func (s *Store) save() error {
+	for {
+		if s.stuck != nil {
+			if err := s.stillStuck(); err != nil {
+				return err
+			}
+		}
+		if !s.Changed() && !s.failing() {
+			return nil
+		}
+		more, err := s.saveSome()
+		if err != nil || !more {
+			return err
+		}
+	}
+}
+
+// stillStuck looks for the outcome of a commit that took too long. Whatever it
+// was, its changes are written again.
+func (s *Store) stillStuck() error {
+	select {
+	case err := <-s.stuck:
+		s.stuck = nil
+		if err != nil {
+			s.abandon()
+		}
+		return nil
+	case <-s.disk.broken:
+		s.stuck = nil
+		s.abandon()
+		return nil
+	default:
+		return errSlow
+	}
+}
+
+// saveSome writes a number of changes. There may be more.
+func (s *Store) saveSome() (more bool, err error) {
+	a := &attempt{disk: s.disk, memory: s.Memory, unsure: s.unsure}
+	outcome := protected(a.run)
+	timer := time.NewTimer(commitTime)
+	defer timer.Stop()
+	select {
+	case err = <-outcome:
+	case err = <-s.disk.broken:
+	case <-timer.C:
+		s.stuck, err = outcome, errSlow
+	}
+	changes := a.giveUp()
+	switch {
+	case err == nil:
+		for i := range changes {
+			delete(s.unsure, changes[i].AOR)
+		}
+		return a.more, nil
+	case changes != nil: // it failed amid a commit
+		s.doubt(changes)
+		if s.stuck == nil {
+			s.abandon()
+		}
+	}
+	return false, err
+}
+
+// abandon gives up what is open on disk.
+func (s *Store) abandon() { s.disk = s.disk.abandon() }
+
+// doubt takes changes back of which it is not known whether they are on disk.
+func (s *Store) doubt(changes []location.Change) {
+	for i := range changes {
+		ids := s.unsure[changes[i].AOR]
+		for r := range changes[i].After.Records() {
+			if !slices.Contains(ids, r.ID) {
+				ids = append(ids, r.ID)
+			}
+		}
+		s.unsure[changes[i].AOR] = ids
+	}
+	s.ReturnChanges(changes)
+}
+
+// end writes what is left and closes the disk. A disk that does not answer is
+// left alone.
+func (s *Store) end() {
+	s.commit()
+	if s.stuck != nil {
+		return
+	}
+	select {
+	case err := <-protected(s.disk.close):
+		if err != nil {
+			s.observer.Trouble(err)
+		}
+	case <-time.After(10 * commitTime):
+	}
+}
+
+// attempt is one try to write changes. It may outlive the patience of the
+// writer, which then goes on without it.
+type attempt struct {
+	disk   *disk
+	memory *location.Memory
+	unsure map[sipuri.AOR][]uint64
+
+	mu      sync.Mutex
+	givenUp bool
+	changes []location.Change
+	more    bool
+}
+
+func (a *attempt) run() error {
+	if err := a.disk.ready(a.memory); err != nil {
+		return err
+	}
+	changes, unsure, err := a.take()
+	if err != nil {
+		return err
+	}
+	return a.disk.write(changes, unsure)
+}
+
+// take takes the changes to write, with what is unsure about their AORs.
+func (a *attempt) take() ([]location.Change, map[sipuri.AOR][]uint64, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.givenUp {
+		return nil, nil, errSlow
+	}
+	a.changes, a.more = a.memory.TakeChanges(maxChanges)
+	unsure := map[sipuri.AOR][]uint64{}
+	for i := range a.changes {
+		if ids, found := a.unsure[a.changes[i].AOR]; found {
+			unsure[a.changes[i].AOR] = slices.Clone(ids)
+		}
+	}
+	return a.changes, unsure, nil
+}
+
+// giveUp returns the changes that were taken. After it none are.
+func (a *attempt) giveUp() []location.Change {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.givenUp = true
+	return a.changes
+}

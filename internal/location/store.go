@@ -1,0 +1,42 @@
+package location
+
+import (
+	"errors"
+	"time"
+
+	"sipregd/internal/sipuri"
+)
+
+// ErrNotDurable says that a change cannot be made to last, and was not made.
+var ErrNotDurable = errors.New("the bindings cannot be saved")
+
+// Mark is a moment in the life of a store.
+type Mark uint64
+
+// Store is a location service. It may be used by many goroutines at once.
+type Store interface {
+	// Update shows change the current bindings of an AOR and stores what it
+	// returns, as one step. After an error all is as before.
+	Update(aor sipuri.AOR, now time.Time, change func(current []Binding) ([]Binding, error)) error
+	// Bindings returns what an AOR is bound to at that time.
+	Bindings(aor sipuri.AOR, now time.Time) []Binding
+	// RemoveIf removes the bindings that unwanted picks and returns them.
+	RemoveIf(unwanted func(sipuri.AOR, *Binding) bool) []Entry
+	// Expire removes what has expired at now and returns it.
+	Expire(now time.Time) []Entry
+	// Count returns how many AORs are bound, and to how many Contacts in all.
+	Count() (aors, bindings int)
+
+	// Begin returns the mark to give to Commit after the changes that have to
+	// last.
+	Begin() Mark
+	// Commit returns when what was changed since the mark lasts, or cannot be
+	// made to. ErrNotDurable: it was undone.
+	Commit(since Mark) error
+}
+
+// Begin has nothing to mark: nothing that is kept in memory alone lasts.
+func (m *Memory) Begin() Mark { return 0 }
+
+// Commit has nothing to wait for.
+func (m *Memory) Commit(Mark) error { return nil }
