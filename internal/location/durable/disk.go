@@ -38,6 +38,7 @@ type disk struct {
 	broken   chan error
 
 	lock      *pebble.Lock
+	removed   *removed
 	loaded    bool // what it holds is in memory
 	engine    atomic.Pointer[engine]
 	round     *atomic.Uint64 // of the last commit
@@ -46,7 +47,10 @@ type disk struct {
 }
 
 func newDisk(files vfs.FS, path string, observer Observer) *disk {
-	return &disk{files: files, path: path, observer: observer, broken: make(chan error, 1), round: &atomic.Uint64{}}
+	return &disk{
+		files: files, path: path, observer: observer, broken: make(chan error, 1), round: &atomic.Uint64{},
+		removed: &removed{files: files, path: files.PathJoin(path, removedName)},
+	}
 }
 
 func (d *disk) directory() string { return d.files.PathJoin(d.path, bindingsName) }
@@ -56,7 +60,7 @@ func (d *disk) takeLock() error {
 	if d.lock != nil {
 		return nil
 	}
-	if err := d.files.MkdirAll(d.path, 0o750); err != nil {
+	if err := d.makeDirectory(); err != nil {
 		return err
 	}
 	lock, err := pebble.LockDirectory(d.path, d.files)
@@ -70,6 +74,32 @@ func (d *disk) takeLock() error {
 	return err
 }
 
+// makeDirectory makes the store's directory and those above it, so that they
+// outlast a power cut.
+func (d *disk) makeDirectory() error {
+	if _, err := d.files.Stat(d.path); err == nil {
+		return nil
+	}
+	if err := d.files.MkdirAll(d.path, 0o750); err != nil {
+		return err
+	}
+	for at := d.path; at != d.files.PathDir(at); {
+		at = d.files.PathDir(at)
+		if err := syncDirectory(d.files, at); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func syncDirectory(files vfs.FS, path string) error {
+	directory, err := files.OpenDir(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(directory.Sync(), directory.Close())
+}
+
 // load reads the bindings on disk into memory, once. What can be read of a
 // damaged store is served, and still to be written to a new one.
 func (d *disk) load(memory *location.Memory) error {
@@ -77,8 +107,15 @@ func (d *disk) load(memory *location.Memory) error {
 		return nil
 	}
 	began := time.Now()
+	removed, err := d.removed.read(began)
+	if err != nil && !isDamage(err) {
+		return err
+	}
 	read := 0
 	add := func(entry location.Entry) {
+		if _, gone := removed[entry.Binding.ID]; gone {
+			return
+		}
 		entry.Binding = entry.Binding.Within(began)
 		memory.Load(entry)
 		if read++; read%progressStep == 0 {
@@ -127,7 +164,7 @@ func (d *disk) read(add func(location.Entry)) (damaged bool, err error) {
 // explain says what to do about a store that is not to be read.
 func (d *disk) explain(err error) error {
 	if errors.Is(err, errVersion) {
-		return fmt.Errorf("%s was written by a newer sipregd: run that one, or move its bindings with its --export and this one's --import", d.directory())
+		return fmt.Errorf("%s: %w: run the newer one that wrote it, or move the bindings with its --export and this one's --import", d.directory(), errVersion)
 	}
 	return err
 }
@@ -147,7 +184,7 @@ func (d *disk) setAside() error {
 	}
 	d.damage.Aside = aside
 	d.observer.Damaged(*d.damage)
-	return nil
+	return syncDirectory(d.files, d.path)
 }
 
 // keepTornLog keeps a copy of a log with a torn end, which Pebble drops.
@@ -230,6 +267,9 @@ func (d *disk) write(changes []location.Change, unsure map[sipuri.AOR][]uint64) 
 	if err := engine.apply(batch); err != nil {
 		return err
 	}
+	if err := d.removed.add(changes, unsure, time.Now()); err != nil {
+		d.observer.Trouble(fmt.Errorf("%s: %w", d.removed.path, err)) // it is but the second record
+	}
 	return batch.Close()
 }
 
@@ -249,6 +289,7 @@ func (d *disk) close() error {
 	if engine := d.engine.Load(); engine != nil {
 		err = engine.close()
 	}
+	err = errors.Join(err, d.removed.close())
 	if d.lock != nil {
 		err = errors.Join(err, d.lock.Close())
 	}

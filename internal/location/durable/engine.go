@@ -25,7 +25,7 @@ const (
 
 var (
 	errAbandoned = errors.New("this instance of Pebble was given up")
-	errEnded     = errors.New("Pebble gave up")
+	errEnded     = errors.New("the store gave up")
 )
 
 // engine is one open instance of Pebble. It may break at any time.
@@ -168,7 +168,7 @@ func protected(call func() error) <-chan error {
 		err := errEnded
 		defer func() {
 			if cause := recover(); cause != nil {
-				err = fmt.Errorf("Pebble panicked: %v", cause)
+				err = fmt.Errorf("the store panicked: %v", cause)
 			}
 			result <- err
 		}()

@@ -44,12 +44,10 @@ type salvaged struct {
 	fixed   map[uint64][]byte
 	varying map[uint64][]byte
 	removed map[uint64]bool // for good, since no ID is used again
-	holes   []span
 }
 
-// salvage shows add each binding that can be read and passes its checksum. A
-// binding with a record in the part of a table that cannot be read is left
-// out: what is known of it may be old.
+// salvage shows add each binding that can be read and passes its checksum. It
+// may have been refreshed since.
 func salvage(files vfs.FS, directory string, add func(location.Entry)) (contents, error) {
 	s := salvaged{fixed: map[uint64][]byte{}, varying: map[uint64][]byte{}, removed: map[uint64]bool{}}
 	if _, err := files.List(directory); err != nil {
@@ -77,11 +75,9 @@ func (s *salvaged) readTable(files vfs.FS, directory, name string) {
 	defer t.Close()
 	s.round = max(s.round, t.lastRound())
 	for _, kind := range [...]byte{fixedKind, varyingKind} {
-		holes := t.scan(kind, s.take)
-		for _, hole := range holes {
+		for _, hole := range t.scan(kind, s.take) {
 			s.damaged("%s cannot be read from binding %d to %d", name, hole.first, hole.end)
 		}
-		s.holes = append(s.holes, holes...)
 	}
 }
 
@@ -170,7 +166,7 @@ func (s *salvaged) assemble(add func(location.Entry)) error {
 		switch {
 		case errors.Is(err, errVersion):
 			return err
-		case err != nil || s.inHole(id):
+		case err != nil:
 			s.lose(1)
 		default:
 			s.bindings++
@@ -191,13 +187,4 @@ func (s *salvaged) entry(id uint64, varying []byte) (location.Entry, error) {
 		}
 	}
 	return location.Entry{}, err
-}
-
-func (s *salvaged) inHole(id uint64) bool {
-	for _, hole := range s.holes {
-		if hole.first <= id && id < hole.end {
-			return true
-		}
-	}
-	return false
 }

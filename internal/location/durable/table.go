@@ -40,11 +40,8 @@ type rawRecord struct {
 	removed    bool
 }
 
-// span is a range of IDs of one kind, from first up to and without end.
-type span struct {
-	kind       byte
-	first, end uint64
-}
+// span is a range of IDs, from first up to and without end.
+type span struct{ first, end uint64 }
 
 // scan shows the records of a kind that can be read, and returns the spans in
 // which something could not.
@@ -57,7 +54,7 @@ func (t table) scan(kind byte, show func(rawRecord)) (holes []span) {
 		}
 		first := max(next, last)
 		end, more := t.nextReadable(kind, first)
-		holes = append(holes, span{kind, first, end})
+		holes = append(holes, span{first, end})
 		if !more {
 			return holes
 		}
