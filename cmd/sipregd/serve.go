@@ -7,7 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"reflect"
-	"runtime/debug"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -28,11 +28,12 @@ import (
 type sipregd struct {
 	path      string
 	config    config.Config
-	began     time.Time
 	log       zerolog.Logger
 	often     zerolog.Logger // for what may repeat without end
 	store     location.Store
-	loaded    chan struct{} // bindings have been read from disk
+	heap      heap
+	journal   journal.Journal
+	directory atomic.Pointer[peers.Directory]
 	registrar *registrar.Registrar
 }
 
@@ -55,22 +56,22 @@ func checkConfiguration(path string, out io.Writer) error {
 
 // serve runs the daemon until SIGTERM or SIGINT.
 func serve(path string, out io.Writer) error {
-	// Little lives long here, so a heap some times larger is a cheap price for
-	// fewer collections.
-	debug.SetGCPercent(400)
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT)
 	c, err := loadConfig(path)
 	if err != nil {
 		return err
 	}
-	d := &sipregd{path: path, config: c, began: time.Now(), log: newLogger(c.Log, out), loaded: make(chan struct{}, 1)}
+	d := &sipregd{path: path, config: c, log: newLogger(c.Log, out)}
+	d.journal = journal.NewLog(d.log)
+	d.heap.tune()
 	d.often = d.log.Sample(&zerolog.BurstSampler{Burst: 5, Period: time.Second})
 	directory, warnings, err := loadPeers(&c)
 	d.warn(warnings)
 	if err != nil {
 		return err
 	}
+	d.directory.Store(directory)
 	// What comes while bindings are read waits in the kernel.
 	server, err := transport.Listen(c.Listen.UDP, c.Listen.TCP, d.trouble)
 	if err != nil {
@@ -84,8 +85,7 @@ func serve(path string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	d.registrar = registrar.New(domains(&c), directory, authenticator, d.store, journal.NewLog(d.log))
-	d.resume()
+	d.registrar = registrar.New(domains(&c), directory, authenticator, d.store, d.journal)
 	server.Serve(transaction.NewLayer(d.registrar), d.store)
 	d.log.Info().Strs("listen", server.Addresses()).Int("peers", directory.Len()).
 		Str("version", buildVersion()).Msg("started")
@@ -107,12 +107,6 @@ func newAuthenticator(c *config.Config) (*digest.Authenticator, error) {
 	return digest.New(key, c.Registrar.Algorithms, lifetime), nil
 }
 
-// resume drops what has no use among the bindings of an earlier life.
-func (d *sipregd) resume() {
-	d.registrar.Expired(d.store.Expire(time.Now()))
-	d.registrar.Resume(d.began)
-}
-
 // loop does what time and signals ask for, until one asks to stop.
 func (d *sipregd) loop(signals <-chan os.Signal) {
 	ticker := time.NewTicker(time.Second)
@@ -120,9 +114,8 @@ func (d *sipregd) loop(signals <-chan os.Signal) {
 	for {
 		select {
 		case now := <-ticker.C:
+			d.heap.tune()
 			d.registrar.Expired(d.store.Expire(now))
-		case <-d.loaded:
-			d.resume()
 		case s := <-signals:
 			if s != syscall.SIGHUP {
 				d.log.Info().Stringer("signal", s).Msg("stopping")
@@ -150,6 +143,7 @@ func (d *sipregd) reload() {
 	}
 	difference := peers.Compare(d.registrar.Directory(), next)
 	d.registrar.Reload(next)
+	d.directory.Store(next)
 	d.log.Info().Str("event", "reloaded").Int("peers", next.Len()).
 		Strs("added", difference.Added).Strs("removed", difference.Removed).Strs("changed", difference.Changed).
 		Msg("peers reloaded: " + difference.String())

@@ -9,6 +9,7 @@ import (
 	"sipregd/internal/config"
 	"sipregd/internal/location"
 	"sipregd/internal/location/durable"
+	"sipregd/internal/registrar"
 )
 
 // startTimeout is what systemd is asked for, again and again, while a large
@@ -20,11 +21,23 @@ func openStore(c *config.Config, d *sipregd) (location.Store, error) {
 	if c.Location.Store == "memory" {
 		return location.NewMemory(time.Now()), nil
 	}
-	store, err := durable.Open(durable.Options{Path: c.Location.Path, Require: c.Location.RequireDurable, Observer: d})
+	store, err := durable.Open(durable.Options{
+		Path: c.Location.Path, Require: c.Location.RequireDurable, Observer: d, Unwanted: d.endLeftover,
+	})
 	if err != nil {
 		return nil, fmt.Errorf("bindings cannot be kept: %w", err)
 	}
 	return store, nil
+}
+
+// endLeftover tells whether a binding of an earlier life is of no use any more,
+// and takes that down.
+func (d *sipregd) endLeftover(entry location.Entry) bool {
+	event, ends := registrar.Leftover(d.directory.Load(), entry, time.Now())
+	if ends {
+		d.journal.Record(event)
+	}
+	return ends
 }
 
 // closeStore saves what is left to save.
@@ -45,10 +58,6 @@ func (d *sipregd) Reading(bindings int) {
 // Loaded tells that bindings were read.
 func (d *sipregd) Loaded(bindings int, took time.Duration) {
 	d.log.Info().Str("event", "loaded").Int("bindings", bindings).Dur("took_ms", took).Msg("bindings read")
-	select {
-	case d.loaded <- struct{}{}:
-	default:
-	}
 }
 
 // Damaged tells what is wrong with a store.

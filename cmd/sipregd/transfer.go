@@ -106,7 +106,7 @@ func importBindings(c *config.Config, in io.Reader, out io.Writer) error {
 		return fmt.Errorf("nothing is imported: %w", err)
 	}
 	var failure importing
-	store, err := durable.Open(durable.Options{Path: c.Location.Path, Observer: &failure})
+	store, err := durable.Open(durable.Options{Path: c.Location.Path, Observer: &failure, Patience: time.Minute})
 	if err != nil {
 		return fmt.Errorf("nothing is imported: %w", err)
 	}

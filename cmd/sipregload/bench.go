@@ -7,9 +7,12 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime/debug"
+	"slices"
+	"strings"
 )
 
-// row is a server in the table.
+// row is a line of a table and what it is made from.
 type row struct {
 	name  string
 	start func(address netip.AddrPort, directory string) (*server, error)
@@ -20,31 +23,79 @@ type row struct {
 type benchmark struct {
 	*options
 	starter
+	disk       string // a directory that is not in memory
+	notDurable error  // nil: all that was answered was saved
 }
 
 const kamailio = "/usr/sbin/kamailio"
 
-// bench measures all servers in turns and prints the table.
+// The rows that -rows names.
+const (
+	rowEcho     = "echo"
+	rowMemory   = "memory"
+	rowKamailio = "kamailio"
+	rowNew      = "new"
+	rowRefresh  = "refresh"
+	rowLatency  = "latency"
+	rowStart    = "start"
+	defaultRows = "echo,memory,kamailio,new,refresh,latency,start"
+
+	// rowLatencyMemory tells what of a latency is not the disk's.
+	rowLatencyMemory = "latency-memory"
+	allRows          = defaultRows + "," + rowLatencyMemory
+)
+
+// wants tells whether one of the rows is asked for.
+func (o *options) wants(rows ...string) bool {
+	return slices.ContainsFunc(strings.Split(o.rows, ","), func(name string) bool { return slices.Contains(rows, name) })
+}
+
+// bench measures what is asked for and prints a table for each part.
 func bench(ctx context.Context, o *options) error {
+	debug.SetGCPercent(400) // fewer collections amid measurements
 	b := &benchmark{options: o, starter: starter{ctx: ctx}}
-	rows := []*row{
-		{name: "UDP echo (the floor)", start: b.startEcho},
-		{name: "sipregd, memory", start: b.startSipregd},
+	fmt.Println(machine(b.place()))
+	for _, part := range []struct {
+		measure func() error
+		rows    []string
+	}{
+		{b.benchServers, []string{rowEcho, rowMemory, rowKamailio}},
+		{b.benchStores, []string{rowNew, rowRefresh, rowLatency, rowLatencyMemory}},
+		{b.benchStart, []string{rowStart}},
+	} {
+		if !o.wants(part.rows...) {
+			continue
+		}
+		fmt.Println()
+		if err := part.measure(); err != nil {
+			return err
+		}
 	}
-	if _, err := os.Stat(kamailio); err == nil {
-		rows = append(rows, &row{name: "Kamailio, stateless", start: b.startKamailio})
-	} else {
+	return b.notDurable
+}
+
+// benchServers measures servers that differ in turns.
+func (b *benchmark) benchServers() error {
+	var rows []*row
+	if b.wants(rowEcho) {
+		rows = append(rows, &row{name: floorName, start: b.startEcho})
+	}
+	if b.wants(rowMemory) {
+		rows = append(rows, &row{name: "sipregd, memory", start: b.startSipregdInMemory})
+	}
+	if _, err := os.Stat(kamailio); err != nil {
 		fmt.Println("Kamailio is not installed, so it is not measured (apt-get install kamailio).")
+	} else if b.wants(rowKamailio) {
+		rows = append(rows, &row{name: kamailioName, start: b.startKamailio})
 	}
-	placed := b.place()
-	for range o.rounds {
+	for range b.rounds {
 		for _, r := range rows {
 			if err := b.runOnce(r); err != nil {
 				return fmt.Errorf("%s: %w", r.name, err)
 			}
 		}
 	}
-	printTable(os.Stdout, rows, placed)
+	printServers(os.Stdout, rows)
 	return nil
 }
 
@@ -79,10 +130,18 @@ func (b *benchmark) runOnce(r *row) error {
 	m, err := measure(b.ctx, b.options, s)
 	s.stop()
 	if err == nil {
-		err = m.failure()
+		err = r.add(m)
 	}
 	if err != nil {
 		return fmt.Errorf("%w\n%s", err, s.output.String())
+	}
+	return nil
+}
+
+// add takes in a run in which all went well.
+func (r *row) add(m measurement) error {
+	if err := m.failure(); err != nil {
+		return err
 	}
 	fmt.Fprintf(os.Stderr, "%s: %v\n", r.name, m)
 	r.runs = append(r.runs, m)
@@ -106,23 +165,12 @@ func (b *benchmark) startEcho(address netip.AddrPort, _ string) (*server, error)
 	return b.starter.start(address, peersOfSipregd(b.phones), self, "-echo", address.String())
 }
 
-func (b *benchmark) startSipregd(address netip.AddrPort, directory string) (*server, error) {
-	peers := peersOfSipregd(b.phones)
-	file, err := os.OpenFile(filepath.Join(directory, "peers.conf"), os.O_CREATE|os.O_WRONLY, 0o600)
-	if err != nil {
+func (b *benchmark) startSipregdInMemory(address netip.AddrPort, directory string) (*server, error) {
+	c := configuration{directory: directory, address: address, peers: peersOfSipregd(b.phones), store: "memory", level: "warn"}
+	if err := c.write(); err != nil {
 		return nil, err
 	}
-	defer file.Close()
-	if err := writePeers(file, peers); err != nil {
-		return nil, err
-	}
-	conf := fmt.Sprintf("[listen]\nudp = %v\ntcp =\n[peers]\nfile = peers.conf\n[location]\nstore = memory\n"+
-		"[admin]\nsocket =\n[log]\nlevel = warn\n", address)
-	path := filepath.Join(directory, "sipregd.conf")
-	if err := os.WriteFile(path, []byte(conf), 0o600); err != nil {
-		return nil, err
-	}
-	return b.starter.start(address, peers, b.sipregd, "--config", path)
+	return b.startSipregd(&c)
 }
 
 // startKamailio runs it with one worker and neither a database nor TCP.

@@ -1,24 +1,11 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"net"
-	"os"
 	"slices"
-	"strconv"
 	"sync"
 	"time"
-
-	"golang.org/x/net/ipv4"
-)
-
-const (
-	flows   = 8      // source ports
-	tick    = t1 / 4 // how often Timer E is looked at
-	maxSize = 4096   // bytes of a response
 )
 
 // span is the time that is measured. Load begins before it.
@@ -26,14 +13,32 @@ type span struct{ from, until time.Time }
 
 func (s span) holds(t time.Time) bool { return !t.Before(s.from) && t.Before(s.until) }
 
+// over tells whether the time is up. Without a span it never is.
+func (s span) over(t time.Time) bool { return !s.until.IsZero() && !t.Before(s.until) }
+
+// phase is a stretch of load: a closed loop, which begins a registration as
+// soon as another one is done, or an open one, which begins them at a fixed
+// rate whatever becomes of them.
+type phase struct {
+	measured span
+	inFlight int     // at once in a closed loop
+	rate     float64 // begun per second in an open loop; 0: it is a closed one
+	once     bool    // each phone has one turn, or they go round and round
+	turns    int     // with once: ends when so many phones have had theirs; 0: no bound
+	query    bool    // bindings are asked for, not made
+}
+
 // result is what the flows have seen: completions of the span, failures and
 // retransmissions of all the time.
 type result struct {
 	completed int
 	failed    int
 	resent    int
-	latencies []time.Duration
-	err       error // the first failure
+	latencies []time.Duration // of registrations; in an open loop since they were due
+	proofs    []time.Duration // of REGISTER with Authorization to 200
+	late      []time.Duration // in an open loop: how long after it was due each began
+	dry       bool            // no phone was left to begin with
+	err       error           // the first failure
 }
 
 func (r *result) fail(err error) {
@@ -43,22 +48,60 @@ func (r *result) fail(err error) {
 	}
 }
 
-// load registers the server's peers, inFlight at once, each again as soon as
-// another one is done, until the span is over and all have been answered.
-func load(ctx context.Context, s *server, inFlight int, measured span) result {
-	results, host := make([]result, flows), newHost()
-	var wait sync.WaitGroup
+// failure is nil if every registration has succeeded.
+func (r result) failure() error {
+	if r.err != nil {
+		return fmt.Errorf("%d registrations failed, the first: %w", r.failed, r.err)
+	}
+	return nil
+}
+
+// fleet is phones with one binding each, which they keep from phase to phase.
+type fleet struct{ flows []*flow }
+
+// newFleet opens the sockets for the phones of peers. The host is that of their
+// Call-IDs. local is the host:port they believe they have, as behind a NAT;
+// empty: that of their socket.
+func newFleet(s *server, peers []names, host, local string) (*fleet, error) {
+	fl := &fleet{}
 	for i := range flows {
-		from, to := share(i, len(s.peers))
-		first, last := share(i, inFlight)
+		from, to := share(i, len(peers))
+		f, err := newFlow(&server{address: s.address, peers: peers}, host, from, to, 0)
+		if err != nil {
+			fl.close()
+			return nil, err
+		}
+		if local != "" {
+			f.believe(local)
+		}
+		fl.flows = append(fl.flows, f)
+	}
+	return fl, nil
+}
+
+// imported says that the phones' bindings are there, made with CSeq 1.
+func (fl *fleet) imported() {
+	for _, f := range fl.flows {
+		for _, p := range f.phones {
+			p.bound, p.cseq = true, 1
+		}
+	}
+}
+
+func (fl *fleet) close() {
+	for _, f := range fl.flows {
+		_ = f.conn.Close()
+	}
+}
+
+// run ends with the phase and the last answer.
+func (fl *fleet) run(ctx context.Context, p phase) result {
+	results, now := make([]result, len(fl.flows)), time.Now()
+	var wait sync.WaitGroup
+	for i, f := range fl.flows {
+		f.prepare(p, i, now)
 		wait.Go(func() {
-			f, err := newFlow(s, host, from, to, last-first)
-			if err != nil {
-				results[i].fail(err)
-				return
-			}
-			defer f.conn.Close()
-			f.run(ctx, measured)
+			f.run(ctx)
 			results[i] = f.result
 		})
 	}
@@ -66,9 +109,31 @@ func load(ctx context.Context, s *server, inFlight int, measured span) result {
 	return sum(results)
 }
 
+// again gives so many of those another turn that have had one.
+func (fl *fleet) again(count int) {
+	for i, f := range fl.flows {
+		f.idle, f.done = f.done[:min(size(i, count), len(f.done))], nil
+	}
+}
+
+// load registers the server's peers in a closed loop, round and round.
+func load(ctx context.Context, s *server, inFlight int, measured span) result {
+	fl, err := newFleet(s, s.peers, newHost(), "")
+	if err != nil {
+		return result{failed: 1, err: err}
+	}
+	defer fl.close()
+	return fl.run(ctx, phase{measured: measured, inFlight: inFlight})
+}
+
 // share returns where the part of a flow begins and ends.
 func share(flow, of int) (from, to int) {
 	return flow * of / flows, (flow + 1) * of / flows
+}
+
+func size(flow, of int) int {
+	from, to := share(flow, of)
+	return to - from
 }
 
 func sum(results []result) result {
@@ -78,157 +143,15 @@ func sum(results []result) result {
 		all.failed += r.failed
 		all.resent += r.resent
 		all.latencies = append(all.latencies, r.latencies...)
+		all.proofs = append(all.proofs, r.proofs...)
+		all.late = append(all.late, r.late...)
+		all.dry = all.dry || r.dry
 		if all.err == nil {
 			all.err = r.err
 		}
 	}
 	slices.Sort(all.latencies)
+	slices.Sort(all.proofs)
+	slices.Sort(all.late)
 	return all
-}
-
-// flow sends from one port. Its phones take turns.
-type flow struct {
-	conn    *net.UDPConn
-	batch   *ipv4.PacketConn
-	host    string   // of its phones' Call-IDs
-	first   int      // number of the first phone
-	phones  []*phone // in the order of their numbers
-	idle    []*phone // that wait for their turn, the next one first
-	busy    int
-	limit   int // of busy phones
-	in, out []ipv4.Message
-	ticked  time.Time
-	result  result
-}
-
-func newFlow(s *server, host string, from, to, limit int) (*flow, error) {
-	conn, err := net.DialUDP("udp4", nil, net.UDPAddrFromAddrPort(s.address))
-	if err != nil {
-		return nil, err
-	}
-	f := &flow{conn: conn, batch: ipv4.NewPacketConn(conn), host: host, first: from, limit: limit}
-	f.in = make([]ipv4.Message, limit)
-	for i := range f.in {
-		f.in[i].Buffers = [][]byte{make([]byte, maxSize)}
-	}
-	for n := from; n < to; n++ {
-		f.phones = append(f.phones, &phone{names: s.peers[n], number: n, host: host, local: conn.LocalAddr().String()})
-	}
-	f.idle = slices.Clone(f.phones)
-	return f, nil
-}
-
-// run ends with the span and the last answer. A phone that failed has had its
-// turn, and Timer F bounds every wait.
-func (f *flow) run(ctx context.Context, measured span) {
-	for now := time.Now(); ; now = time.Now() {
-		if now.Before(measured.until) && ctx.Err() == nil {
-			f.fill(now)
-		}
-		if now.Sub(f.ticked) >= tick {
-			f.resend(now)
-		}
-		if f.busy == 0 {
-			return
-		}
-		f.flush()
-		if err := f.receive(measured); err != nil {
-			f.result.fail(err)
-			return
-		}
-	}
-}
-
-// fill starts registrations up to the limit.
-func (f *flow) fill(now time.Time) {
-	for f.busy < f.limit && len(f.idle) > 0 {
-		p := f.idle[0]
-		f.idle = f.idle[1:]
-		f.busy++
-		f.queue(p.begin(now))
-	}
-}
-
-// resend sends again what was lost, and says how long receive may wait.
-func (f *flow) resend(now time.Time) {
-	f.ticked = now
-	_ = f.conn.SetReadDeadline(now.Add(tick))
-	for _, p := range f.phones {
-		request, err := p.resend(now)
-		switch {
-		case err != nil:
-			f.busy--
-			f.result.fail(err)
-		case request != nil:
-			f.result.resent++
-			f.queue(request)
-		}
-	}
-}
-
-func (f *flow) queue(data []byte) {
-	f.out = append(f.out, ipv4.Message{Buffers: [][]byte{data}})
-}
-
-// flush sends what is queued. What the kernel does not take is sent again
-// later, as if it had been lost.
-func (f *flow) flush() {
-	for rest := f.out; len(rest) > 0; {
-		n, err := f.batch.WriteBatch(rest, 0)
-		if err != nil {
-			break
-		}
-		rest = rest[n:]
-	}
-	f.out = f.out[:0]
-}
-
-// receive takes a batch of responses. No response in time is no error.
-func (f *flow) receive(measured span) error {
-	n, err := f.batch.ReadBatch(f.in, 0)
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	now := time.Now()
-	for i := range n {
-		f.take(f.in[i].Buffers[0][:f.in[i].N], now, measured)
-	}
-	return nil
-}
-
-func (f *flow) take(response []byte, now time.Time, measured span) {
-	p := f.addressee(response)
-	if p == nil {
-		f.result.fail(fmt.Errorf("%w: the Call-ID is of no phone:\n%s", errUnexpected, response))
-		return
-	}
-	next, complete, err := p.receive(response, now)
-	switch {
-	case err != nil:
-		f.busy--
-		f.result.fail(err)
-	case next != nil:
-		f.queue(next)
-	case complete:
-		f.busy--
-		f.idle = append(f.idle, p)
-		if measured.holds(now) {
-			f.result.completed++
-			f.result.latencies = append(f.result.latencies, now.Sub(p.began))
-		}
-	}
-}
-
-// addressee returns the phone whose Call-ID it is, nil if there is none.
-func (f *flow) addressee(response []byte) *phone {
-	_, rest, _ := bytes.Cut(response, []byte("\r\nCall-ID: "))
-	number, rest, _ := bytes.Cut(rest, []byte("@"))
-	n, err := strconv.Atoi(string(number))
-	if err != nil || !bytes.HasPrefix(rest, []byte(f.host+"\r\n")) || n < f.first || n >= f.first+len(f.phones) {
-		return nil
-	}
-	return f.phones[n-f.first]
 }

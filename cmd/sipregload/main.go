@@ -12,6 +12,8 @@ import (
 	"net/netip"
 	"os"
 	"os/signal"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -27,25 +29,32 @@ func main() {
 
 // options are what the command line says.
 type options struct {
-	bench    bool
-	list     bool
-	echo     string
-	target   string
-	pid      int
-	peers    string
-	sipregd  string
-	kamailio string
-	phones   int
-	inFlight int
-	rounds   int
-	warmUp   time.Duration
-	span     time.Duration
+	bench     bool
+	rows      string
+	list      bool
+	echo      string
+	target    string
+	pid       int
+	peers     string
+	sipregd   string
+	kamailio  string
+	phones    int
+	inFlight  int
+	aors      int
+	pending   int
+	bindings  int
+	sharing   int
+	refreshes int
+	rounds    int
+	warmUp    time.Duration
+	span      time.Duration
 }
 
 func run(ctx context.Context, arguments []string) error {
 	var o options
 	flags := flag.NewFlagSet("sipregload", flag.ExitOnError)
-	flags.BoolVar(&o.bench, "bench", false, "start each server in turn and print a table")
+	flags.BoolVar(&o.bench, "bench", false, "start each server in turn and print tables")
+	flags.StringVar(&o.rows, "rows", defaultRows, "which `ROWS` of -bench to measure, with commas: those, and "+rowLatencyMemory)
 	flags.StringVar(&o.target, "target", "", "load the registrar at `ADDRESS` of 127.0.0.0/8, which somebody else has started")
 	flags.IntVar(&o.pid, "pid", 0, "`PID` of the server at -target, to measure its processor time and memory")
 	flags.StringVar(&o.peers, "peers", "", "`FILE` with the peers of the server at -target; without it they are those of -list")
@@ -55,7 +64,12 @@ func run(ctx context.Context, arguments []string) error {
 	flags.StringVar(&o.kamailio, "kamailio", "testdata/bench/kamailio.cfg", "the configuration for Kamailio")
 	flags.IntVar(&o.phones, "phones", 1000, "how many addresses register")
 	flags.IntVar(&o.inFlight, "inflight", 64, "how many of them at once")
-	flags.IntVar(&o.rounds, "rounds", 3, "how often each server is measured")
+	flags.IntVar(&o.aors, "aors", 400_000, "how many peers there are in the rows new, refresh and latency")
+	flags.IntVar(&o.pending, "pending", 256, "how many of them register at once there, and in the row start")
+	flags.IntVar(&o.bindings, "bindings", 1_000_000, "how many bindings there are in the row start")
+	flags.IntVar(&o.sharing, "sharing", 1, "how many of them belong to one peer")
+	flags.IntVar(&o.refreshes, "refreshes", 200_000, "how many of them are refreshed")
+	flags.IntVar(&o.rounds, "rounds", 3, "how often each server is measured, the row start aside")
 	flags.DurationVar(&o.warmUp, "warmup", time.Second, "load before the measurement")
 	flags.DurationVar(&o.span, "span", 5*time.Second, "length of a measurement")
 	_ = flags.Parse(arguments) // it exits on an error
@@ -78,10 +92,20 @@ func run(ctx context.Context, arguments []string) error {
 
 // check bounds the load in count and time.
 func (o *options) check() error {
-	const most, longest = 100_000, 10 * time.Minute
+	const most, mostBindings, longest = 100_000, 5_000_000, 10 * time.Minute
+	for name := range strings.SplitSeq(o.rows, ",") {
+		if !slices.Contains(strings.Split(allRows, ","), name) {
+			return fmt.Errorf("-rows: %q is none of %s", name, allRows)
+		}
+	}
 	switch {
 	case o.inFlight < flows || o.inFlight > o.phones || o.phones > most:
 		return fmt.Errorf("-inflight has to be %d to -phones, and -phones at most %d", flows, most)
+	case o.pending < flows || o.aors < 4*o.pending || o.refreshes < o.pending || o.bindings < o.refreshes || max(o.aors, o.bindings) > mostBindings:
+		return fmt.Errorf("-pending has to be at least %d, -aors four times that, -refreshes as many, -bindings as many as those, and all at most %d",
+			flows, mostBindings)
+	case o.sharing < 1 || o.sharing > 100:
+		return fmt.Errorf("-sharing has to be 1 to 100")
 	case o.rounds < 1 || o.rounds > 100:
 		return fmt.Errorf("-rounds has to be 1 to 100")
 	case o.warmUp < 0 || o.span <= 0 || o.warmUp > longest || o.span > longest:

@@ -37,6 +37,14 @@ func TestCommandLineIsRefused(t *testing.T) {
 		{"-bench -rounds 0", "-rounds has to be"},
 		{"-bench -span 11m", "-span may be"},
 		{"-bench -span 0s", "-span may be"},
+		{"-bench -rows memory,", `"" is none of echo,`},
+		{"-bench -rows all", `"all" is none of echo,`},
+		{"-bench -pending 7", "-pending has to be"},
+		{"-bench -aors 1000", "-aors four times that"},
+		{"-bench -bindings 199999", "-bindings as many as"},
+		{"-bench -sharing 0", "-sharing has to be"},
+		{"-bench -refreshes 255", "-refreshes as many"},
+		{"-bench -bindings 5000001", "all at most"},
 		{"-target 127.0.0.1:9 -peers /nonexistent", "no such file"},
 	} {
 		t.Run(test.arguments, func(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"time"
 )
 
@@ -11,7 +12,6 @@ import (
 type measurement struct {
 	result
 	perSecond float64
-	p50, p99  time.Duration
 	known     bool          // whether the server's process is, and so what follows
 	cpu       time.Duration // of the server, per registration
 	busy      float64       // part of a core that the server had
@@ -21,7 +21,8 @@ type measurement struct {
 // String is one line: what was asked for, then what explains it.
 func (m measurement) String() string {
 	text := fmt.Sprintf("%.0f registrations/s, p50 %v, p99 %v, %d failed, %d retransmissions", m.perSecond,
-		m.p50.Round(10*time.Microsecond), m.p99.Round(10*time.Microsecond), m.failed, m.resent)
+		percentile(m.latencies, 50).Round(10*time.Microsecond), percentile(m.latencies, 99).Round(10*time.Microsecond),
+		m.failed, m.resent)
 	if m.known {
 		text += fmt.Sprintf(", %.1f µs of CPU each (%.0f %% of a core), %.0f MB resident",
 			micros(m.cpu), 100*m.busy, float64(m.resident)/1e6)
@@ -31,39 +32,53 @@ func (m measurement) String() string {
 
 func micros(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
 
-// failure is nil if every registration has succeeded.
-func (m measurement) failure() error {
-	if m.err != nil {
-		return fmt.Errorf("%d registrations failed, the first: %w", m.failed, m.err)
+func millis(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+
+// percentile of durations in order; 0 if there are none.
+func percentile(sorted []time.Duration, percent int) time.Duration {
+	if len(sorted) == 0 {
+		return 0
 	}
-	return nil
+	return sorted[min(len(sorted)*percent/100, len(sorted)-1)]
 }
 
-// measure loads a server for the warm-up and the span. The processor time is
-// that of the span.
+var errDry = errors.New("no phone is left that has not registered yet; raise -aors")
+
+// measure loads a server in a closed loop, round and round.
 func measure(ctx context.Context, o *options, s *server) (measurement, error) {
+	fl, err := newFleet(s, s.peers, newHost(), "")
+	if err != nil {
+		return measurement{}, err
+	}
+	defer fl.close()
+	return fl.measure(ctx, o, s, phase{inFlight: o.inFlight})
+}
+
+// measure loads a server for the warm-up and the span, whatever the phase says
+// of them. The processor time is that of the span.
+func (fl *fleet) measure(ctx context.Context, o *options, s *server, p phase) (measurement, error) {
 	processes := family{}
 	if s.pid != 0 {
 		processes = familyOf(s.pid)
 	}
+	runtime.GC() // now rather than amid the measurement
 	from := time.Now().Add(o.warmUp)
-	measured := span{from, from.Add(o.span)}
+	p.measured = span{from, from.Add(o.span)}
 	loaded := make(chan result, 1)
-	go func() { loaded <- load(ctx, s, o.inFlight, measured) }()
-	used, err := processes.spentIn(ctx, measured)
+	go func() { loaded <- fl.run(ctx, p) }()
+	used, err := processes.spentIn(ctx, p.measured)
 	m := measurement{result: <-loaded}
-	if ctx.Err() != nil {
+	switch {
+	case ctx.Err() != nil:
 		return m, context.Cause(ctx)
-	}
-	if m.completed == 0 {
+	case m.dry:
+		return m, errors.Join(errDry, m.failure())
+	case m.completed == 0:
 		return m, errors.Join(errors.New("no registration was completed"), m.failure())
-	}
-	if err != nil {
+	case err != nil:
 		return m, err
 	}
 	m.perSecond = float64(m.completed) / o.span.Seconds()
-	m.p50 = m.latencies[len(m.latencies)*50/100]
-	m.p99 = m.latencies[len(m.latencies)*99/100]
 	m.known = s.pid != 0
 	m.cpu = used / time.Duration(m.completed)
 	m.busy = used.Seconds() / o.span.Seconds()

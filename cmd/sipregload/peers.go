@@ -10,7 +10,7 @@ import (
 
 // names are the three names of a peer and what proves them.
 type names struct {
-	authname, secret, aor string
+	label, authname, secret, aor string
 }
 
 // peersOfSipregd have three names that differ.
@@ -18,7 +18,18 @@ func peersOfSipregd(count int) []names {
 	peers := make([]names, count)
 	for i := range peers {
 		n := strconv.Itoa(i)
-		peers[i] = names{authname: "a" + n, secret: "s" + n, aor: "1" + n}
+		peers[i] = names{label: "label " + n, authname: "a" + n, secret: "s" + n, aor: "1" + n}
+	}
+	return peers
+}
+
+// scattered are the same as peersOfSipregd in another order, so that those who
+// register one after the other stand far apart in a store that keeps order.
+func scattered(count int) []names {
+	const step = 7_368_787 // a prime, so that each is met once where there are fewer
+	peers, ordered := make([]names, count), peersOfSipregd(count)
+	for i := range peers {
+		peers[i] = ordered[i*step%count]
 	}
 	return peers
 }
@@ -29,20 +40,33 @@ func peersOfKamailio(count int) []names {
 	peers := make([]names, count)
 	for i := range peers {
 		n := "1" + strconv.Itoa(i)
-		peers[i] = names{authname: n, secret: "s" + n, aor: n}
+		peers[i] = names{label: n, authname: n, secret: "s" + n, aor: n}
+	}
+	return peers
+}
+
+// shared lets so many that follow each other belong to one peer, with an AOR
+// each.
+func shared(peers []names, sharing int) []names {
+	for i := range peers {
+		owner := &peers[i-i%sharing]
+		peers[i].label, peers[i].authname, peers[i].secret = owner.label, owner.authname, owner.secret
 	}
 	return peers
 }
 
 // writePeers writes a peers.conf.
 func writePeers(out io.Writer, peers []names) error {
+	w := bufio.NewWriter(out)
 	for i, n := range peers {
-		_, err := fmt.Fprintf(out, "[label %d]\nauthname = %s\nsecret = %s\naorname = %s\n", i, n.authname, n.secret, n.aor)
-		if err != nil {
-			return err
+		if i > 0 && n.authname == peers[i-1].authname {
+			fmt.Fprintf(w, ", %s", n.aor)
+			continue
 		}
+		fmt.Fprintf(w, "\n[%s]\nauthname = %s\nsecret = %s\naorname = %s", n.label, n.authname, n.secret, n.aor)
 	}
-	return nil
+	fmt.Fprintln(w)
+	return w.Flush()
 }
 
 // readPeers reads what writePeers writes, and no more of peers.conf than that.
@@ -52,7 +76,7 @@ func readPeers(in io.Reader) ([]names, error) {
 	for number := 1; lines.Scan(); number++ {
 		line := strings.TrimSpace(lines.Text())
 		if strings.HasPrefix(line, "[") {
-			peers = append(peers, names{})
+			peers = append(peers, names{label: strings.Trim(line, "[]")})
 			continue
 		}
 		if line == "" || line[0] == ';' || line[0] == '#' {

@@ -22,16 +22,22 @@ type phone struct {
 	host    string // right of the @ in its Call-ID: one for each run
 	local   string // host:port that it sends from
 	cseq    int
+	query   bool   // it asks for its binding and makes none
+	bound   bool   // its binding is there
 	request []byte // the last one sent, for retransmissions
 	waiting bool   // for the response to it
 	proving bool   // it carries credentials
+	place   int    // among the flow's busy phones
 	began   time.Time
 	sent    time.Time     // at first
 	again   time.Time     // when Timer E fires
 	timerE  time.Duration // what it was set to
 }
 
-const domain = "127.0.0.1"
+const (
+	domain    = "127.0.0.1"
+	userAgent = "sipregload/1.0 (RFC 3261)" // as long as many are
+)
 
 // newHost makes a run's requests others than those of the run before, which a
 // server may still remember (RFC 3261 §8.2.2.2).
@@ -62,15 +68,21 @@ func (p *phone) send(now time.Time, authorization string) []byte {
 	b = strconv.AppendInt(b, int64(p.number), 10)
 	b = append(append(append(b, '@'), p.host...), "\r\nCSeq: "...)
 	b = strconv.AppendInt(b, int64(p.cseq), 10)
-	b = append(append(append(b, " REGISTER\r\nContact: "...), p.contact()...), "\r\nExpires: 3600\r\nUser-Agent: sipregload\r\n"...)
+	b = append(b, " REGISTER\r\n"...)
+	if !p.query {
+		b = append(append(append(b, "Contact: "...), p.contact()...), "\r\nExpires: 3600\r\n"...)
+	}
+	b = append(b, "User-Agent: "+userAgent+"\r\n"...)
 	b = append(b, authorization...)
 	p.request = append(b, "Content-Length: 0\r\n\r\n"...)
 	return p.request
 }
 
-func (p *phone) contact() string {
-	return "<sip:" + p.aor + "@" + p.local + ";transport=udp>"
-}
+func (p *phone) contact() string { return "<" + contactURI(p.aor, p.local) + ">" }
+
+func contactURI(aor, hostport string) string { return "sip:" + aor + "@" + hostport + ";transport=udp" }
+
+func callID(number int, host string) string { return strconv.Itoa(number) + "@" + host }
 
 var (
 	errUnexpected = errors.New("unexpected response")
@@ -90,8 +102,9 @@ func (p *phone) receive(response []byte, now time.Time) (next []byte, complete b
 		p.proving = true
 		return p.send(now, p.authorization(response)), false, nil
 	case status == "SIP/2.0 200 " && p.proving:
-		if !bytes.Contains(response, []byte(p.contact())) {
-			return nil, false, fmt.Errorf("%w: the Contact is not listed:\n%s", errUnexpected, response)
+		p.bound = p.bound || !p.query
+		if listed := bytes.Contains(response, []byte(p.contact())); listed != p.bound {
+			return nil, false, fmt.Errorf("%w: the Contact is listed: %v, want %v:\n%s", errUnexpected, listed, p.bound, response)
 		}
 		return nil, true, nil
 	}

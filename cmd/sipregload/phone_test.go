@@ -101,3 +101,34 @@ func TestTimerEAndF(t *testing.T) {
 		}
 	}
 }
+
+func TestQueryExpectsWhatIsBound(t *testing.T) {
+	const there, none = "<sip:15@127.0.0.1:4000;transport=udp>", ""
+	for _, test := range []struct {
+		name    string
+		bound   bool
+		listed  string
+		succeed bool
+	}{
+		{"bound and listed", true, there, true},
+		{"bound and not listed", true, none, false},
+		{"bound elsewhere", true, "<sip:15@127.0.0.1:4001;transport=udp>", false},
+		{"not bound", false, none, true},
+		{"not bound and listed", false, there, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			p, now := newPhone(), time.Now()
+			p.query, p.bound = true, test.bound
+			if first := string(p.begin(now)); strings.Contains(first, "Contact") || strings.Contains(first, "Expires") {
+				t.Errorf("no query: %q", first)
+			}
+			if _, _, err := p.receive([]byte(challengeOfTest), now); err != nil {
+				t.Fatal(err)
+			}
+			_, complete, err := p.receive([]byte(grantOfTest(test.listed)), now)
+			if complete != test.succeed || errors.Is(err, errUnexpected) == test.succeed {
+				t.Error("complete:", complete, "error:", err)
+			}
+		})
+	}
+}

@@ -80,13 +80,40 @@ func (f family) resident() (int64, error) {
 		if err != nil {
 			return 0, err
 		}
-		_, rest, _ := strings.Cut(string(text), "\nPss:")
-		value, _, _ := strings.Cut(rest, "kB")
-		kilobytes, err := strconv.ParseInt(strings.TrimSpace(value), 10, 64)
+		part, err := kilobytes(string(text), "Pss")
 		if err != nil {
 			return 0, fmt.Errorf("smaps_rollup of process %d: %w", pid, err)
 		}
-		sum += kilobytes * 1024
+		sum += part
 	}
 	return sum, nil
+}
+
+// memory is what /proc/PID/status says of a process, in bytes.
+type memory struct{ resident, peak int64 }
+
+func memoryOf(pid int) (memory, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return memory{}, err
+	}
+	var m memory
+	for name, value := range map[string]*int64{"VmRSS": &m.resident, "VmHWM": &m.peak} {
+		if *value, err = kilobytes(string(text), name); err != nil {
+			return memory{}, fmt.Errorf("status of process %d: %w", pid, err)
+		}
+	}
+	return m, nil
+}
+
+// kilobytes reads a line such as "VmRSS:  123 kB" and returns bytes.
+func kilobytes(text, name string) (int64, error) {
+	_, rest, _ := strings.Cut("\n"+text, "\n"+name+":")
+	line, _, _ := strings.Cut(rest, "\n")
+	value, _ := strings.CutSuffix(line, " kB")
+	n, err := strconv.ParseInt(strings.TrimSpace(value), 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("%s: %w", name, err)
+	}
+	return n * 1024, nil
 }

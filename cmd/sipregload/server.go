@@ -13,8 +13,10 @@ import (
 )
 
 const (
-	patience = 5 * time.Second // for a server's first answer
-	grace    = 3 * time.Second // between SIGTERM and SIGKILL
+	patience        = 10 * time.Second // for a server's first answer
+	patiencePerPeer = 50 * time.Microsecond
+	grace           = 20 * time.Second     // between SIGTERM and SIGKILL
+	probing         = 5 * time.Millisecond // between two requests to a server that does not answer yet
 )
 
 // server is what is measured.
@@ -22,6 +24,8 @@ type server struct {
 	address netip.AddrPort
 	pid     int // 0: not known, so neither its processor time nor its memory is
 	peers   []names
+	began   time.Time     // when it was started
+	ready   time.Duration // from then to its first answer
 	command *exec.Cmd
 	output  bytes.Buffer  // to be read when it has ended
 	ended   chan struct{} // closed then
@@ -29,9 +33,10 @@ type server struct {
 
 // starter starts programs as servers.
 type starter struct {
-	ctx    context.Context
-	pinned bool
-	cores  cores
+	ctx         context.Context
+	pinned      bool
+	cores       cores
+	environment []string // nil: that of this process
 }
 
 // start runs a program and waits for its first answer.
@@ -40,6 +45,8 @@ func (st *starter) start(address netip.AddrPort, peers []names, program string, 
 	s.command.Stdout, s.command.Stderr = &s.output, &s.output
 	// A group of its own, so that SIGKILL reaches what it has forked.
 	s.command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
+	s.command.Env = st.environment
+	s.began = time.Now()
 	if err := st.launch(s.command); err != nil {
 		return nil, err
 	}
@@ -70,10 +77,12 @@ func (s *server) waitForAnswer(ctx context.Context) error {
 	defer conn.Close()
 	buffer := make([]byte, maxSize)
 	probe := phone{names: s.peers[0], number: len(s.peers), host: newHost(), local: conn.LocalAddr().String()}
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
+	wait := patience + time.Duration(len(s.peers))*patiencePerPeer
+	for deadline := time.Now().Add(wait); time.Now().Before(deadline); {
 		_, _ = conn.Write(probe.begin(time.Now()))
 		_ = conn.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
 		if _, err := conn.Read(buffer); err == nil {
+			s.ready = time.Since(s.began)
 			return nil
 		}
 		select {
@@ -81,10 +90,10 @@ func (s *server) waitForAnswer(ctx context.Context) error {
 			return context.Cause(ctx)
 		case <-s.ended:
 			return errors.New("it ended at once")
-		case <-time.After(20 * time.Millisecond):
+		case <-time.After(probing):
 		}
 	}
-	return fmt.Errorf("no answer in %v", patience)
+	return fmt.Errorf("no answer in %v", wait)
 }
 
 // stop ends what start has started, and waits for it.

@@ -8,37 +8,135 @@ import (
 	"slices"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// printTable writes the median and the range of all runs. Ratios are those of
-// the medians, since machines differ.
-func printTable(out io.Writer, rows []*row, placed string) {
-	floor, peer := rows[0], rows[len(rows)-1]
-	t := tabwriter.NewWriter(out, 0, 0, 1, ' ', 0)
-	fmt.Fprintln(t, "| server\t| registrations/s\t| CPU µs each\t| core %\t| p99 ms\t| MB\t| CPU : floor\t| CPU : Kamailio\t|")
-	fmt.Fprintln(t, "|---\t|---\t|---\t|---\t|---\t|---\t|---\t|---\t|")
-	for _, r := range rows {
-		ratio := "-"
-		if strings.HasPrefix(peer.name, "Kamailio") {
-			ratio = fmt.Sprintf("%.2f", r.cpu().median/peer.cpu().median)
-		}
-		fmt.Fprintf(t, "| %s\t| %s\t| %s\t| %.0f\t| %s\t| %.0f\t| %.2f\t| %s\t|\n", r.name,
-			r.spread(func(m measurement) float64 { return m.perSecond }).text("%.0f"),
-			r.cpu().text("%.1f"),
-			r.spread(func(m measurement) float64 { return 100 * m.busy }).median,
-			r.spread(func(m measurement) float64 { return micros(m.p99) / 1000 }).text("%.2f"),
-			r.spread(func(m measurement) float64 { return float64(m.resident) / 1e6 }).median,
-			r.cpu().median/floor.cpu().median, ratio)
+const (
+	floorName    = "UDP echo (the floor)"
+	kamailioName = "Kamailio, stateless"
+)
+
+const explanation = "Where core % is well below 100, something else held the server up\n" +
+	"(the generator, the disk, or other work on this machine), and the rate is not its limit."
+
+// printServers writes the median and the range of all runs. Ratios are those
+// of the medians, since machines differ.
+func printServers(out io.Writer, rows []*row) {
+	if len(rows) == 0 {
+		return
 	}
-	_ = t.Flush()
-	fmt.Fprintf(out, "\nMedian and range of %d runs. Where core %% is well below 100, something else held the server up\n"+
-		"(the generator, or other work on this machine), and the rate is not its limit.\n%s\n", len(rows[0].runs), machine(placed))
+	t := newTable(out, "server", "registrations/s", "CPU µs each", "core %", "p99 ms", "MB", "CPU : floor", "CPU : Kamailio")
+	for _, r := range rows {
+		t.add(append(r.rate(), ratio(r.cpu(), costOf(rows, floorName)), ratio(r.cpu(), costOf(rows, kamailioName)))...)
+	}
+	t.flush()
+	fmt.Fprintf(out, "\nMedian and range of %d runs. %s\n", len(rows[0].runs), explanation)
+}
+
+// rate is what every row of a top rate tells.
+func (r *row) rate() []string {
+	return []string{
+		r.name,
+		r.perSecond().text("%.0f"),
+		r.cpu().text("%.1f"),
+		fmt.Sprintf("%.0f", r.busy().median),
+		r.percentile(wholes, 99).text("%.2f"),
+		fmt.Sprintf("%.0f", r.spread(func(m measurement) float64 { return float64(m.resident) / 1e6 }).median),
+	}
+}
+
+// costOf returns the processor time of a row by its name, nothing if there is
+// no such row.
+func costOf(rows []*row, name string) spread {
+	for _, r := range rows {
+		if r.name == name {
+			return r.cpu()
+		}
+	}
+	return spread{}
+}
+
+func ratio(a, b spread) string {
+	if b.median == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%.2f", a.median/b.median)
+}
+
+// printStores writes what each store does at its top rate, and what the file
+// store takes for each that the memory store takes.
+func (b *benchmark) printStores(out io.Writer, memory, file *storeRows) {
+	t := newTable(out, "sipregd", "registrations/s", "CPU µs each", "core %", "p99 ms", "MB", "time : memory", "CPU : memory")
+	add := func(base, r *row) {
+		t.add(append(r.rate(), ratio(base.perSecond(), r.perSecond()), ratio(r.cpu(), base.cpu()))...)
+	}
+	if b.wants(rowNew) {
+		add(&memory.fresh, &memory.fresh)
+		add(&memory.fresh, &file.fresh)
+	}
+	if b.wants(rowRefresh) {
+		add(&memory.refreshed, &memory.refreshed)
+		add(&memory.refreshed, &file.refreshed)
+	}
+	t.flush()
+	fmt.Fprintf(out, "\nMedian and range of %d runs with %d peers, %d of them at once. New: AORs that were bound to\n"+
+		"nothing. Refreshes: %d AORs in turns. %s\n", b.rounds, b.aors, b.pending, b.aors/2, explanation)
+}
+
+// printLatencies writes how long phones wait at half the top rate.
+func printLatencies(out io.Writer, memory, file *storeRows) {
+	fmt.Fprintln(out)
+	t := newTable(out, "sipregd", "registrations/s", "core %", "REGISTER to 200: p50 ms", "p99 ms", "most ms",
+		"with the challenge: p50 ms", "p99 ms", "most ms", "sent again", "begun late, p99 ms")
+	for _, half := range []*row{&memory.freshHalf, &file.freshHalf, &memory.refreshedHalf, &file.refreshedHalf} {
+		if len(half.runs) == 0 {
+			continue
+		}
+		t.add(half.name, half.perSecond().text("%.0f"), fmt.Sprintf("%.0f", half.busy().median),
+			half.percentile(proofs, 50).text("%.2f"), half.percentile(proofs, 99).text("%.2f"), half.percentile(proofs, 100).text("%.1f"),
+			half.percentile(wholes, 50).text("%.2f"), half.percentile(wholes, 99).text("%.2f"), half.percentile(wholes, 100).text("%.1f"),
+			half.spread(func(m measurement) float64 { return float64(m.resent) }).text("%.0f"),
+			half.percentile(lates, 99).text("%.2f"))
+	}
+	t.flush()
+	fmt.Fprint(out, "\nMedian and range of the runs, each at half the rate of the run before it. An open loop: registrations\n"+
+		"begin at a fixed rate, whatever becomes of them, and their time counts from when they were due. REGISTER is\n"+
+		"the one with Authorization. What was begun late is the generator's doing, and is in the times.\n")
+}
+
+// printDisk writes what the disk takes by itself.
+func (b *benchmark) printDisk(out io.Writer) error {
+	times, err := syncTimes(b.disk, 500)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "\nThe disk at %s: 4 KB written and synced in %.2f ms (p50), %.2f ms (p99).\n",
+		b.disk, millis(percentile(times, 50)), millis(percentile(times, 99)))
+	return nil
+}
+
+func (r *row) perSecond() spread {
+	return r.spread(func(m measurement) float64 { return m.perSecond })
 }
 
 func (r *row) cpu() spread {
 	return r.spread(func(m measurement) float64 { return micros(m.cpu) })
+}
+
+// busy is in percent of a core.
+func (r *row) busy() spread {
+	return r.spread(func(m measurement) float64 { return 100 * m.busy })
+}
+
+func wholes(m measurement) []time.Duration { return m.latencies }
+func proofs(m measurement) []time.Duration { return m.proofs }
+func lates(m measurement) []time.Duration  { return m.late }
+
+// percentile is in milliseconds.
+func (r *row) percentile(of func(measurement) []time.Duration, percent int) spread {
+	return r.spread(func(m measurement) float64 { return millis(percentile(of(m), percent)) })
 }
 
 // spread is the median of some figures and their range.
@@ -53,6 +151,9 @@ func (r *row) spread(figure func(measurement) float64) spread {
 }
 
 func spreadOf(figures []float64) spread {
+	if len(figures) == 0 {
+		return spread{}
+	}
 	slices.Sort(figures)
 	n := len(figures)
 	return spread{(figures[(n-1)/2] + figures[n/2]) / 2, figures[0], figures[n-1]}
@@ -61,6 +162,20 @@ func spreadOf(figures []float64) spread {
 func (s spread) text(format string) string {
 	return fmt.Sprintf(format+" ("+format+"-"+format+")", s.median, s.low, s.high)
 }
+
+// table is one in Markdown, with columns in line.
+type table struct{ *tabwriter.Writer }
+
+func newTable(out io.Writer, columns ...string) table {
+	t := table{tabwriter.NewWriter(out, 0, 0, 1, ' ', 0)}
+	t.add(columns...)
+	t.add(slices.Repeat([]string{"---"}, len(columns))...)
+	return t
+}
+
+func (t table) add(cells ...string) { fmt.Fprintf(t, "| %s\t|\n", strings.Join(cells, "\t| ")) }
+
+func (t table) flush() { _ = t.Flush() }
 
 // machine says what the figures were measured on.
 func machine(placed string) string {

@@ -1,6 +1,11 @@
 package main
 
-import "testing"
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"time"
+)
 
 func TestSpread(t *testing.T) {
 	for _, test := range []struct {
@@ -8,6 +13,7 @@ func TestSpread(t *testing.T) {
 		figures []float64
 		want    spread
 	}{
+		{"none", nil, spread{}},
 		{"one", []float64{7}, spread{7, 7, 7}},
 		{"odd", []float64{9, 1, 2}, spread{2, 1, 9}},
 		{"even", []float64{4, 1, 2, 9}, spread{3, 1, 9}},
@@ -17,5 +23,55 @@ func TestSpread(t *testing.T) {
 				t.Errorf("%v, want %v", got, test.want)
 			}
 		})
+	}
+}
+
+func TestPercentile(t *testing.T) {
+	hundred := make([]time.Duration, 100)
+	for i := range hundred {
+		hundred[i] = time.Duration(i)
+	}
+	for _, test := range []struct {
+		name    string
+		sorted  []time.Duration
+		percent int
+		want    time.Duration
+	}{
+		{"none", nil, 99, 0},
+		{"one", hundred[7:8], 50, 7},
+		{"p50", hundred, 50, 50},
+		{"p99", hundred, 99, 99},
+		{"the most", hundred, 100, 99},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if got := percentile(test.sorted, test.percent); got != test.want {
+				t.Errorf("%d, want %d", got, test.want)
+			}
+		})
+	}
+}
+
+// Ratios are what the file store takes for each that the memory store takes:
+// half the rate is twice the time.
+func TestRatiosOfStores(t *testing.T) {
+	memory, file := newStoreRows("memory"), newStoreRows("file")
+	memory.fresh.runs = []measurement{{perSecond: 20_000, cpu: 50 * time.Microsecond}}
+	file.fresh.runs = []measurement{{perSecond: 10_000, cpu: 75 * time.Microsecond}}
+	var out bytes.Buffer
+	b := &benchmark{options: &options{rows: rowNew}}
+	b.printStores(&out, memory, file)
+	lines := strings.Split(out.String(), "\n")
+	for line, want := range map[int]string{2: "1.00 | 1.00 |", 3: "2.00 | 1.50 |"} {
+		if got := strings.Join(strings.Fields(lines[line]), " "); !strings.HasSuffix(got, want) {
+			t.Errorf("%q, want %q at its end", got, want)
+		}
+	}
+}
+
+func TestOnlyWhatIsMeasuredHasARatio(t *testing.T) {
+	var out bytes.Buffer
+	printServers(&out, []*row{{name: "sipregd, memory", runs: []measurement{{cpu: time.Microsecond}}}})
+	if got := strings.Join(strings.Fields(strings.Split(out.String(), "\n")[2]), " "); !strings.HasSuffix(got, "- | - |") {
+		t.Errorf("%q, want no ratios", got)
 	}
 }

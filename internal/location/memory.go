@@ -95,9 +95,28 @@ func (m *Memory) Load(entry Entry) {
 	aor := sipuri.AOR{User: strings.Clone(entry.AOR.User), Domain: strings.Clone(entry.AOR.Domain)}
 	s.store(aor, pack(merge(s.lists[aor].bindings.unpack(), entry.Binding)))
 	if before, changed := s.before[aor]; changed { // by a phone that came first
-		stored := pack(append(before.stored.unpack(), entry.Binding))
-		s.before[aor] = base{stored, stored}
+		s.before[aor] = base{
+			stored:   pack(append(before.stored.unpack(), entry.Binding)),
+			restored: pack(merge(before.restored.unpack(), entry.Binding)),
+		}
 	}
+}
+
+// LoadRemoved takes down that a binding was stored before this Memory was made
+// and is there no more: a change to take.
+func (m *Memory) LoadRemoved(entry Entry) {
+	m.raiseID(entry.Binding.ID)
+	s := m.shard(entry.AOR)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.lists[entry.AOR].bindings
+	before, changed := s.before[entry.AOR]
+	if !changed {
+		before = base{now, now}
+	}
+	before.stored = pack(append(before.stored.unpack(), entry.Binding))
+	s.before[entry.AOR] = before
+	m.unsaved.Or(s.bit)
 }
 
 // merge adds a binding to a list in its order of change.

@@ -47,25 +47,28 @@ func (r *Registrar) Directory() *peers.Directory { return r.directory.Load() }
 // happens is judged by the new peers or its binding is removed with the rest.
 func (r *Registrar) Reload(next *peers.Directory) {
 	last := r.directory.Swap(next)
-	r.removeIf(journal.ByConfiguration, func(aor sipuri.AOR, b *location.Binding) bool {
+	removed := r.location.RemoveIf(func(aor sipuri.AOR, b *location.Binding) bool {
 		return !next.StillBinds(last, b.Domain, b.Authname, aor)
 	})
-}
-
-// Resume removes what is of no use among the bindings of an earlier life, which
-// ended before that time: those of no peer of today, and those whose only way
-// was a stream.
-func (r *Registrar) Resume(before time.Time) {
-	r.Reload(r.Directory())
-	r.removeIf(journal.StreamGone, func(_ sipuri.AOR, b *location.Binding) bool {
-		return b.NeedsStream() && b.Changed.Before(before)
-	})
-}
-
-func (r *Registrar) removeIf(reason journal.Reason, unwanted func(sipuri.AOR, *location.Binding) bool) {
-	for _, entry := range r.location.RemoveIf(unwanted) {
-		r.journal.Record(bindingEvent(journal.Removed, reason, entry.AOR, &entry.Binding))
+	for _, entry := range removed {
+		r.journal.Record(bindingEvent(journal.Removed, journal.ByConfiguration, entry.AOR, &entry.Binding))
 	}
+}
+
+// Leftover returns the event that ends a binding of an earlier life of the
+// daemon, where it is of no use any more: it has expired, its peer is gone, or
+// its only way was a stream.
+func Leftover(directory *peers.Directory, entry location.Entry, now time.Time) (event journal.Event, ends bool) {
+	b := &entry.Binding
+	switch {
+	case !b.Expires.After(now):
+		return bindingEvent(journal.Expired, journal.NoLongerRefreshed, entry.AOR, b), true
+	case !directory.Binds(b.Domain, b.Authname, entry.AOR):
+		return bindingEvent(journal.Removed, journal.ByConfiguration, entry.AOR, b), true
+	case b.NeedsStream():
+		return bindingEvent(journal.Removed, journal.StreamGone, entry.AOR, b), true
+	}
+	return journal.Event{}, false
 }
 
 // bindingEvent says that something happened to a binding.

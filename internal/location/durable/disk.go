@@ -35,6 +35,7 @@ type disk struct {
 	files    vfs.FS
 	path     string
 	observer Observer
+	unwanted func(location.Entry) bool
 	broken   chan error
 
 	lock      *pebble.Lock
@@ -46,10 +47,11 @@ type disk struct {
 	abandoned atomic.Bool    // nothing of it gets through to the files any more
 }
 
-func newDisk(files vfs.FS, path string, observer Observer) *disk {
+func newDisk(o Options) *disk {
 	return &disk{
-		files: files, path: path, observer: observer, broken: make(chan error, 1), round: &atomic.Uint64{},
-		removed: &removed{files: files, path: files.PathJoin(path, removedName)},
+		files: o.Files, path: o.Path, observer: o.Observer, unwanted: o.Unwanted,
+		broken: make(chan error, 1), round: &atomic.Uint64{},
+		removed: &removed{files: o.Files, path: o.Files.PathJoin(o.Path, removedName)},
 	}
 }
 
@@ -117,7 +119,11 @@ func (d *disk) load(memory *location.Memory) error {
 			return
 		}
 		entry.Binding = entry.Binding.Within(began)
-		memory.Load(entry)
+		if d.unwanted(entry) {
+			memory.LoadRemoved(entry)
+		} else {
+			memory.Load(entry)
+		}
 		if read++; read%progressStep == 0 {
 			d.observer.Reading(read)
 		}
@@ -279,7 +285,7 @@ func (d *disk) abandon() *disk {
 	if engine := d.engine.Load(); engine != nil {
 		engine.abandon()
 	}
-	next := newDisk(d.files, d.path, d.observer)
+	next := newDisk(Options{Files: d.files, Path: d.path, Observer: d.observer, Unwanted: d.unwanted})
 	next.lock, next.loaded, next.round = d.lock, d.loaded, d.round
 	return next
 }

@@ -24,6 +24,11 @@ type Options struct {
 	// they are made in memory, and saved when the disk is back.
 	Require  bool
 	Observer Observer
+	// Patience bounds how long a commit may take; 0: 500 ms.
+	Patience time.Duration
+	// Unwanted picks the bindings to remove of those that are read. It is
+	// called once for each and must not use the store. nil: none.
+	Unwanted func(location.Entry) bool
 	Files    vfs.FS // nil: those of the machine
 }
 
@@ -60,17 +65,19 @@ const (
 	retryInterval  = time.Second     // between tries to write while the disk fails
 	remindInterval = 5 * time.Second // between calls of Observer.NotDurable
 
-	// maxChanges is how many AORs are written in one commit at most.
-	maxChanges = 4096
+	// maxChanges is how many AORs are written in one commit at most; fewer on a
+	// disk on which that takes too long.
+	maxChanges, minChanges = 4096, 64
 )
 
-var errSlow = errors.New("a commit takes more than 500 ms")
+var errSlow = errors.New("the disk is too slow: a commit takes more than 500 ms")
 
 // Store keeps bindings in memory, which answers, and on disk, which follows. It
 // may be used by many goroutines at once.
 type Store struct {
 	*location.Memory
 	require  bool
+	patience time.Duration
 	observer Observer
 
 	wake     chan struct{} // there is something to write
@@ -86,6 +93,7 @@ type Store struct {
 
 	// These are the writer's own.
 	disk   *disk
+	limit  int                     // AORs in one commit
 	unsure map[sipuri.AOR][]uint64 // what may stand on disk for an AOR since a commit failed
 	stuck  <-chan error            // the outcome of a commit that nobody waits for any more
 	remind time.Time
@@ -99,19 +107,26 @@ type round struct{ done chan struct{} }
 // path is no directory or holds bindings in a form that is not known here. Any
 // other trouble with the disk is got over once it is gone.
 func Open(options Options) (*Store, error) {
-	files := options.Files
-	if files == nil {
-		files = vfs.Default
+	if options.Files == nil {
+		options.Files = vfs.Default
+	}
+	if options.Patience == 0 {
+		options.Patience = commitTime
+	}
+	if options.Unwanted == nil {
+		options.Unwanted = func(location.Entry) bool { return false }
 	}
 	s := &Store{
 		Memory:   location.NewMemory(time.Now()),
 		require:  options.Require,
+		patience: options.Patience,
+		limit:    maxChanges,
 		observer: options.Observer,
 		wake:     make(chan struct{}, 1),
 		stopping: make(chan struct{}),
 		ended:    make(chan struct{}),
 		waiting:  newRound(),
-		disk:     newDisk(files, options.Path, options.Observer),
+		disk:     newDisk(options),
 		unsure:   map[sipuri.AOR][]uint64{},
 	}
 	s.Track()

@@ -159,15 +159,16 @@ func (s *Store) stillStuck() error {
 
 // saveSome writes a number of changes. There may be more.
 func (s *Store) saveSome() (more bool, err error) {
-	a := &attempt{disk: s.disk, memory: s.Memory, unsure: s.unsure}
+	a := &attempt{disk: s.disk, memory: s.Memory, unsure: s.unsure, limit: s.limit}
 	outcome := protected(a.run)
-	timer := time.NewTimer(commitTime)
+	timer := time.NewTimer(s.patience)
 	defer timer.Stop()
 	select {
 	case err = <-outcome:
 	case err = <-s.disk.broken:
 	case <-timer.C:
 		s.stuck, err = outcome, errSlow
+		s.limit = max(s.limit/2, minChanges)
 	}
 	changes := a.giveUp()
 	switch {
@@ -175,6 +176,7 @@ func (s *Store) saveSome() (more bool, err error) {
 		for i := range changes {
 			delete(s.unsure, changes[i].AOR)
 		}
+		s.limit = min(s.limit+minChanges, maxChanges)
 		return a.more, nil
 	case changes != nil: // it failed amid a commit
 		s.doubt(changes)
@@ -214,7 +216,7 @@ func (s *Store) end() {
 		if err != nil {
 			s.observer.Trouble(err)
 		}
-	case <-time.After(10 * commitTime):
+	case <-time.After(10 * s.patience):
 	}
 }
 
@@ -224,6 +226,7 @@ type attempt struct {
 	disk   *disk
 	memory *location.Memory
 	unsure map[sipuri.AOR][]uint64
+	limit  int // of AORs
 
 	mu      sync.Mutex
 	givenUp bool
@@ -249,7 +252,7 @@ func (a *attempt) take() ([]location.Change, map[sipuri.AOR][]uint64, error) {
 	if a.givenUp {
 		return nil, nil, errSlow
 	}
-	a.changes, a.more = a.memory.TakeChanges(maxChanges)
+	a.changes, a.more = a.memory.TakeChanges(a.limit)
 	unsure := map[sipuri.AOR][]uint64{}
 	for i := range a.changes {
 		if ids, found := a.unsure[a.changes[i].AOR]; found {

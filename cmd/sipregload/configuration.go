@@ -1,0 +1,79 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+)
+
+// configuration is what a sipregd is run with, all in one directory.
+type configuration struct {
+	directory string
+	address   netip.AddrPort
+	peers     []names
+	store     string // memory or file
+	level     string // of the log
+}
+
+func (c *configuration) path() string { return filepath.Join(c.directory, "sipregd.conf") }
+
+// storePath is the directory of the file store.
+func (c *configuration) storePath() string { return filepath.Join(c.directory, "store") }
+
+// write writes sipregd.conf and peers.conf.
+func (c *configuration) write() error {
+	file, err := os.OpenFile(filepath.Join(c.directory, "peers.conf"), os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	if err := writePeers(file, c.peers); err != nil {
+		return err
+	}
+	return os.WriteFile(c.path(), []byte(c.text()), 0o600)
+}
+
+func (c *configuration) text() string {
+	return fmt.Sprintf("[listen]\nudp = %v\ntcp =\n[peers]\nfile = peers.conf\n[location]\nstore = %s\npath = store\n"+
+		"[admin]\nsocket =\n[log]\nlevel = %s\nformat = json\n", c.address, c.store, c.level)
+}
+
+func (b *benchmark) startSipregd(c *configuration) (*server, error) {
+	return b.starter.start(c.address, c.peers, b.sipregd, "--config", c.path())
+}
+
+var errNotDurable = errors.New("bindings could not be saved for a time and the daemon answered without: what was measured then is worth little")
+
+// onSipregd runs a sipregd for as long as use takes. What the daemon has said
+// stands in the error. Answers that nothing was saved for are no error yet, so
+// that the rest is measured.
+func (b *benchmark) onSipregd(c *configuration, use func(*server) error) error {
+	s, err := b.startSipregd(c)
+	if err != nil {
+		return err
+	}
+	err = use(s)
+	s.stop()
+	if lines := notDurable(s.output.Bytes()); len(lines) > 0 {
+		b.notDurable = errNotDurable
+		fmt.Fprintf(os.Stderr, "%v:\n%s", errNotDurable, lines)
+	}
+	if err != nil {
+		return fmt.Errorf("%w\n%s", err, s.output.String())
+	}
+	return nil
+}
+
+// notDurable returns the lines of a log that say that bindings are not saved.
+func notDurable(log []byte) []byte {
+	var found []byte
+	for line := range bytes.Lines(log) {
+		if bytes.Contains(line, []byte(`"event":"not_durable"`)) {
+			found = append(found, line...)
+		}
+	}
+	return found
+}
