@@ -50,7 +50,7 @@ func (m *Memory) takeFrom(s *shard, changes []Change, limit int) []Change {
 		if len(changes) >= limit {
 			return changes
 		}
-		changes = append(changes, Change{aor, before.stored, s.lists[aor].bindings, before.restored})
+		changes = append(changes, Change{aor, before.stored, s.bindings(aor), before.restored})
 		delete(s.before, aor)
 	}
 	m.unsaved.And(^s.bit)
@@ -88,7 +88,7 @@ func (m *Memory) MarkAll() {
 	for i := range m.shards {
 		s := &m.shards[i]
 		s.mu.Lock()
-		for aor, l := range s.lists {
+		for aor, l := range s.lists.all() {
 			s.before[aor] = base{stored: "", restored: l.bindings}
 			m.unsaved.Or(s.bit)
 		}

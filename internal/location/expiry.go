@@ -7,45 +7,45 @@ import (
 	"sipregd/internal/sipuri"
 )
 
-// wakes says which AORs to look at in which second. An AOR stands under the
+// wakes says which AORs, by their hash, to look at in which second. An AOR stands under the
 // second in list.wake; where it stands under another one too, that is a leftover
 // of an earlier plan and is skipped. A refresh moves nothing: the AOR is looked
 // at in its old second and then planned anew.
 type wakes struct {
-	at   map[int64][]sipuri.AOR
+	at   map[int64][]uint64
 	done int64 // the seconds up to this one have been looked at
 }
 
-func (w *wakes) add(second int64, aor sipuri.AOR) {
+func (w *wakes) add(second int64, hash uint64) {
 	second = max(second, w.done+1)
-	w.at[second] = append(w.at[second], aor)
+	w.at[second] = append(w.at[second], hash)
 }
 
 // due takes the AORs of all seconds up to now.
-func (w *wakes) due(now int64) []sipuri.AOR {
+func (w *wakes) due(now int64) []uint64 {
 	if w.done == 0 || now-w.done > int64(len(w.at)) {
 		return w.dueAfterGap(now)
 	}
-	var aors []sipuri.AOR
+	var hashes []uint64
 	for w.done < now {
 		w.done++
-		aors = append(aors, w.at[w.done]...)
+		hashes = append(hashes, w.at[w.done]...)
 		delete(w.at, w.done)
 	}
-	return aors
+	return hashes
 }
 
 // dueAfterGap does the same when more seconds have gone by than are planned.
-func (w *wakes) dueAfterGap(now int64) []sipuri.AOR {
-	var aors []sipuri.AOR
+func (w *wakes) dueAfterGap(now int64) []uint64 {
+	var hashes []uint64
 	for second, planned := range w.at {
 		if second <= now {
-			aors = append(aors, planned...)
+			hashes = append(hashes, planned...)
 			delete(w.at, second)
 		}
 	}
 	w.done = now
-	return aors
+	return hashes
 }
 
 // Expire removes what has expired at now and returns it. It is meant to be
@@ -65,18 +65,23 @@ func (m *Memory) expire(s *shard, now time.Time) []Entry {
 		m.turnBack(s, now)
 	}
 	var expired []Entry
-	for _, aor := range s.wakes.due(now.Unix()) {
-		l, bound := s.lists[aor]
-		if !bound || l.wake > now.Unix() {
-			continue
+	for _, hash := range s.wakes.due(now.Unix()) {
+		for aor := range s.lists.withHash(hash) {
+			expired = append(expired, m.expireAOR(s, hash, aor, now)...)
 		}
-		l.wake = 0 // whatever is left is planned anew
-		s.lists[aor] = l
-		removed := m.removeFrom(s, aor, func(_ sipuri.AOR, b *Binding) bool { return !b.Expires.After(now) })
-		expired = append(expired, removed...)
-		if len(removed) == 0 {
-			s.store(aor, l.bindings)
-		}
+	}
+	return expired
+}
+
+func (m *Memory) expireAOR(s *shard, hash uint64, aor sipuri.AOR, now time.Time) []Entry {
+	l := s.lists.get(hash, aor)
+	if l.wake > now.Unix() {
+		return nil
+	}
+	s.lists.set(hash, aor, list{bindings: l.bindings}) // whatever is left is planned anew
+	expired := m.removeFrom(s, aor, func(_ sipuri.AOR, b *Binding) bool { return !b.Expires.After(now) })
+	if len(expired) == 0 {
+		s.store(aor, l.bindings)
 	}
 	return expired
 }
@@ -93,9 +98,9 @@ func firstExpiry(bindings Packed) int64 {
 // turnBack does what a clock asks for that has gone back to now: no binding
 // lasts longer than it was granted, and all AORs are planned anew.
 func (m *Memory) turnBack(s *shard, now time.Time) {
-	s.wakes = wakes{at: map[int64][]sipuri.AOR{}, done: now.Unix() - 1}
-	for aor, l := range s.lists {
-		s.lists[aor] = list{bindings: l.bindings}
+	s.wakes = wakes{at: map[int64][]uint64{}, done: now.Unix() - 1}
+	for aor, l := range s.lists.all() {
+		s.lists.set(s.hash(aor), aor, list{bindings: l.bindings})
 		if bindings, shortened := l.bindings.within(now); shortened {
 			m.put(s, aor, bindings)
 		} else {

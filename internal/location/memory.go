@@ -3,7 +3,6 @@ package location
 import (
 	"hash/maphash"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -25,19 +24,14 @@ type Memory struct {
 }
 
 type shard struct {
+	seed  maphash.Seed
 	mu    sync.Mutex
-	lists map[sipuri.AOR]list
+	lists table
 	wakes wakes
 	// before holds, for each AOR that has changed since changes were last
 	// taken, what it was bound to then. It is nil where nobody takes them.
 	before map[sipuri.AOR]base
 	bit    uint64 // of the shard in unsaved
-}
-
-// list is what one AOR is bound to.
-type list struct {
-	bindings Packed
-	wake     int64 // the second at which the AOR is looked at for expiry
 }
 
 // NewMemory returns an empty store. IDs begin with the time, so that none is
@@ -47,8 +41,8 @@ func NewMemory(now time.Time) *Memory {
 	m.lastID.Store(uint64(now.UnixNano()))
 	for i := range m.shards {
 		s := &m.shards[i]
-		s.lists, s.bit = map[sipuri.AOR]list{}, 1<<i
-		s.wakes = wakes{at: map[int64][]sipuri.AOR{}}
+		s.seed, s.lists, s.bit = m.seed, newTable(), 1<<i
+		s.wakes = wakes{at: map[int64][]uint64{}}
 	}
 	return m
 }
@@ -65,7 +59,7 @@ func (m *Memory) Update(aor sipuri.AOR, now time.Time, change func(current []Bin
 	s := m.shard(aor)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	current, expired := split(s.lists[aor].bindings.unpack(), now)
+	current, expired := split(s.bindings(aor).unpack(), now)
 	next, err := change(current)
 	if err != nil {
 		return err
@@ -92,10 +86,9 @@ func (m *Memory) Load(entry Entry) {
 	s := m.shard(entry.AOR)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	aor := sipuri.AOR{User: strings.Clone(entry.AOR.User), Domain: strings.Clone(entry.AOR.Domain)}
-	s.store(aor, pack(merge(s.lists[aor].bindings.unpack(), entry.Binding)))
-	if before, changed := s.before[aor]; changed { // by a phone that came first
-		s.before[aor] = base{
+	s.store(entry.AOR, pack(merge(s.bindings(entry.AOR).unpack(), entry.Binding)))
+	if before, changed := s.before[entry.AOR]; changed { // by a phone that came first
+		s.before[entry.AOR] = base{
 			stored:   pack(append(before.stored.unpack(), entry.Binding)),
 			restored: pack(merge(before.restored.unpack(), entry.Binding)),
 		}
@@ -109,7 +102,7 @@ func (m *Memory) LoadRemoved(entry Entry) {
 	s := m.shard(entry.AOR)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now := s.lists[entry.AOR].bindings
+	now := s.bindings(entry.AOR)
 	before, changed := s.before[entry.AOR]
 	if !changed {
 		before = base{now, now}
@@ -143,7 +136,7 @@ func (m *Memory) Bindings(aor sipuri.AOR, now time.Time) []Binding {
 	s := m.shard(aor)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	current, _ := split(s.lists[aor].bindings.unpack(), now)
+	current, _ := split(s.bindings(aor).unpack(), now)
 	return current
 }
 
@@ -152,8 +145,8 @@ func (m *Memory) Count() (aors, bindings int) {
 	for i := range m.shards {
 		s := &m.shards[i]
 		s.mu.Lock()
-		aors += len(s.lists)
-		for _, l := range s.lists {
+		aors += s.lists.count
+		for _, l := range s.lists.all() {
 			bindings += l.bindings.Len()
 		}
 		s.mu.Unlock()
@@ -174,7 +167,7 @@ func (m *Memory) removeIf(s *shard, unwanted func(sipuri.AOR, *Binding) bool) []
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var removed []Entry
-	for aor := range s.lists {
+	for aor := range s.lists.all() {
 		removed = append(removed, m.removeFrom(s, aor, unwanted)...)
 	}
 	for aor, b := range s.before {
@@ -187,7 +180,7 @@ func (m *Memory) removeIf(s *shard, unwanted func(sipuri.AOR, *Binding) bool) []
 func (m *Memory) removeFrom(s *shard, aor sipuri.AOR, unwanted func(sipuri.AOR, *Binding) bool) []Entry {
 	var kept []Binding
 	var removed []Entry
-	for _, b := range s.lists[aor].bindings.unpack() {
+	for _, b := range s.bindings(aor).unpack() {
 		if unwanted(aor, &b) {
 			removed = append(removed, Entry{aor, b})
 		} else {
@@ -202,7 +195,7 @@ func (m *Memory) removeFrom(s *shard, aor sipuri.AOR, unwanted func(sipuri.AOR, 
 
 // put stores an AOR's bindings and takes down that they have changed.
 func (m *Memory) put(s *shard, aor sipuri.AOR, bindings []Binding) {
-	before, after := s.lists[aor].bindings, pack(bindings)
+	before, after := s.bindings(aor), pack(bindings)
 	if after == before {
 		return
 	}
@@ -219,17 +212,18 @@ func (m *Memory) put(s *shard, aor sipuri.AOR, bindings []Binding) {
 // store stores an AOR's bindings and sees to it that the first to expire is
 // looked at in time.
 func (s *shard) store(aor sipuri.AOR, bindings Packed) {
-	if bindings == "" {
-		delete(s.lists, aor)
-		return
-	}
-	l := list{bindings: bindings, wake: s.lists[aor].wake}
-	if first := firstExpiry(bindings); l.wake == 0 || first < l.wake {
+	hash := s.hash(aor)
+	l := list{bindings: bindings, wake: s.lists.get(hash, aor).wake}
+	if first := firstExpiry(bindings); bindings != "" && (l.wake == 0 || first < l.wake) {
 		l.wake = first
-		s.wakes.add(first, aor)
+		s.wakes.add(first, hash)
 	}
-	s.lists[aor] = l
+	s.lists.set(hash, aor, l)
 }
+
+func (s *shard) hash(aor sipuri.AOR) uint64 { return maphash.Comparable(s.seed, aor) }
+
+func (s *shard) bindings(aor sipuri.AOR) Packed { return s.lists.get(s.hash(aor), aor).bindings }
 
 // split tells the bindings that are valid at now from those that have expired.
 func split(bindings []Binding, now time.Time) (valid, expired []Binding) {
