@@ -99,6 +99,14 @@ func builtWithRace() bool {
 // sipregdConf is the configuration without its [listen] section.
 func startDaemon(t testing.TB, sipregdConf, peersConf string) *daemon {
 	t.Helper()
+	d := prepareDaemon(t, sipregdConf, peersConf)
+	d.run(t)
+	return d
+}
+
+// prepareDaemon writes the files of a daemon that is still to be run.
+func prepareDaemon(t testing.TB, sipregdConf, peersConf string) *daemon {
+	t.Helper()
 	port := freePort(t)
 	address := netip.MustParseAddrPort(fmt.Sprintf("127.0.0.1:%d", port))
 	d := &daemon{udp: address, tcp: address, directory: t.TempDir()}
@@ -108,7 +116,6 @@ func startDaemon(t testing.TB, sipregdConf, peersConf string) *daemon {
 	}
 	writeFile(t, filepath.Join(d.directory, "sipregd.conf"), listen+sipregdConf)
 	d.writePeers(t, peersConf)
-	d.run(t)
 	return d
 }
 

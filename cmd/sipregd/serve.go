@@ -56,13 +56,16 @@ func checkConfiguration(path string, out io.Writer) error {
 
 // serve runs the daemon until SIGTERM or SIGINT.
 func serve(path string, out io.Writer) error {
+	signal.Ignore(syscall.SIGPIPE) // a log that nobody reads any more is no reason to stop
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT)
 	c, err := loadConfig(path)
 	if err != nil {
 		return err
 	}
-	d := &sipregd{path: path, config: c, log: newLogger(c.Log, out)}
+	lines := newLogWriter(out)
+	defer lines.close()
+	d := &sipregd{path: path, config: c, log: newLogger(c.Log, isTerminal(out), lines)}
 	d.journal = journal.NewLog(d.log)
 	d.heap.tune()
 	d.often = d.log.Sample(&zerolog.BurstSampler{Burst: 5, Period: time.Second})
@@ -73,7 +76,8 @@ func serve(path string, out io.Writer) error {
 	}
 	d.directory.Store(directory)
 	// What comes while bindings are read waits in the kernel.
-	server, err := transport.Listen(c.Listen.UDP, c.Listen.TCP, d.trouble)
+	longest := time.Duration(c.Registrar.MaximumExpiration) * time.Second
+	server, err := transport.Listen(c.Listen.UDP, c.Listen.TCP, longest, d.trouble)
 	if err != nil {
 		return err
 	}

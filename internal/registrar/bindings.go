@@ -2,6 +2,8 @@ package registrar
 
 import (
 	"errors"
+	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -12,26 +14,32 @@ import (
 	"sipregd/internal/sipuri"
 )
 
-// Step 6. No Contact at all is a query. "*" removes every binding, and has to
-// stand with an Expires of 0.
-func (g *registration) removeAll() *message.Response {
+// Step 6. Without a Contact nothing changes: the registrar skips to the last
+// step.
+func (g *registration) isQuery() bool {
+	return !g.request.Contacts.Star && len(g.request.Contacts.Values) == 0
+}
+
+// Step 6. "*" removes all bindings, and has to stand with an Expires of 0. Of
+// the same Call-ID each has to have a lower CSeq, or none is removed.
+func (g *registration) removeAllForWildcard() *message.Response {
 	if !g.request.Contacts.Star {
 		return nil
 	}
 	if asked := g.request.Expires; !asked.Present || !asked.Valid || asked.Seconds != 0 {
 		return g.end(400, "Contact * Needs Expires 0", journal.WildcardMisused, "")
 	}
-	return g.commit(func(current []location.Binding) (changes, *message.Response) {
+	return g.commit(func(current []location.Binding) (changes, *refusal) {
 		for i := range current {
-			if !g.mayChange(&current[i]) {
-				return changes{}, g.cseqNotRising(&current[i])
+			if refused := g.checkNewer(&current[i]); refused != nil {
+				return changes{}, refused
 			}
 		}
 		return changes{removed: current}, nil
 	})
 }
 
-// Step 7, for the Contacts of the request together. A query changes nothing.
+// Step 7, for the Contacts of the request together.
 func (g *registration) updateEach() *message.Response {
 	if g.request.Contacts.Star {
 		return nil
@@ -40,7 +48,7 @@ func (g *registration) updateEach() *message.Response {
 	if end != nil {
 		return end
 	}
-	return g.commit(func(current []location.Binding) (changes, *message.Response) {
+	return g.commit(func(current []location.Binding) (changes, *refusal) {
 		return g.update(current, asked)
 	})
 }
@@ -96,7 +104,7 @@ func (g *registration) expiration(contact *message.Contact) (uint32, *message.Re
 	if minimum := g.peer.MinimumExpiration; wish.Seconds > 0 && wish.Seconds < hour && wish.Seconds < minimum {
 		response := message.NewResponse(423, "Interval Too Brief").
 			With("Min-Expires", strconv.FormatUint(uint64(minimum), 10))
-		return 0, g.endWith(response, journal.ExpiryTooBrief, strconv.FormatUint(uint64(wish.Seconds), 10))
+		return 0, g.endWith(response, journal.ExpiryTooBrief, fmt.Sprintf("%d; the minimum is %d", wish.Seconds, minimum))
 	}
 	return min(wish.Seconds, g.peer.MaximumExpiration), nil
 }
@@ -128,28 +136,20 @@ type changes struct {
 	added, refreshed, removed, replaced []location.Binding
 }
 
-// update compares what is asked with what is there.
-func (g *registration) update(current []location.Binding, list []asked) (changes, *message.Response) {
+// update compares what is asked with what is there: the bindings of an equal
+// URI are looked for, and are updated or removed if the request is newer than
+// them; if there are none, one is added. Since equality of URIs is not
+// transitive, several may be equal to one that is asked: the first is updated
+// and the others go. What one Contact has taken is not there for the next.
+func (g *registration) update(current []location.Binding, list []asked) (changes, *refusal) {
 	var c changes
 	taken := make([]bool, len(current))
 	for i := range list {
-		known := find(current, &list[i])
-		if known >= 0 {
-			if !g.mayChange(&current[known]) {
-				return changes{}, g.cseqNotRising(&current[known])
-			}
-			taken[known] = true
+		equal, refused := g.takeEqual(current, taken, &list[i])
+		if refused != nil {
+			return changes{}, refused
 		}
-		switch {
-		case list[i].remove && known >= 0:
-			c.removed = append(c.removed, current[known])
-		case list[i].remove: // of what is not there: nothing
-		case known >= 0:
-			list[i].binding.ID = current[known].ID
-			c.refreshed = append(c.refreshed, list[i].binding)
-		default:
-			c.added = append(c.added, list[i].binding)
-		}
+		c.apply(&list[i], equal)
 	}
 	for i := range current {
 		if !taken[i] {
@@ -159,71 +159,102 @@ func (g *registration) update(current []location.Binding, list []asked) (changes
 	return c, g.makeRoom(&c)
 }
 
-// find looks for the binding of an equal URI (§19.1.4).
-func find(current []location.Binding, wanted *asked) int {
+// takeEqual takes the bindings that a Contact asks for.
+func (g *registration) takeEqual(current []location.Binding, taken []bool, wanted *asked) ([]location.Binding, *refusal) {
+	var equal []location.Binding
 	for i := range current {
-		if current[i].Contact == wanted.binding.Contact { // as a rule
-			return i
+		if taken[i] || !wanted.names(&current[i]) {
+			continue
 		}
-	}
-	for i := range current {
-		if uri, err := sipuri.Parse(current[i].Contact); err == nil && uri.Equal(wanted.uri) {
-			return i
+		if refused := g.checkNewer(&current[i]); refused != nil {
+			return nil, refused
 		}
+		taken[i] = true
+		equal = append(equal, current[i])
 	}
-	return -1
+	return equal, nil
 }
 
-// mayChange tells whether the request is newer than the one that last changed
-// the binding: of the same Call-ID just a higher CSeq is.
-func (g *registration) mayChange(b *location.Binding) bool {
-	return b.CallID != g.request.CallID || b.CSeq < g.request.CSeq.Number
+// apply adds what becomes of a Contact and the bindings that are equal to it.
+func (c *changes) apply(wanted *asked, equal []location.Binding) {
+	switch {
+	case wanted.remove:
+		c.removed = append(c.removed, equal...)
+	case len(equal) == 0:
+		c.added = append(c.added, wanted.binding)
+	default:
+		wanted.binding.ID = equal[0].ID
+		c.refreshed = append(c.refreshed, wanted.binding)
+		c.replaced = append(c.replaced, equal[1:]...)
+	}
 }
 
-func (g *registration) cseqNotRising(b *location.Binding) *message.Response {
-	return g.end(500, "Request Out Of Order", journal.CSeqNotRising,
-		"last was "+strconv.FormatUint(uint64(b.CSeq), 10))
+// names tells whether the Contact asks for that binding (§19.1.4).
+func (a *asked) names(b *location.Binding) bool {
+	if a.binding.Contact == b.Contact { // as a rule
+		return true
+	}
+	uri, err := sipuri.Parse(b.Contact)
+	return err == nil && uri.Equal(a.uri)
 }
 
-// makeRoom keeps the number of bindings within the peer's limit: those that
-// were changed longest ago go, or the request is refused.
-func (g *registration) makeRoom(c *changes) *message.Response {
+// refusal is why a request is refused once its AOR's bindings are known.
+type refusal struct {
+	response *message.Response
+	reason   journal.Reason
+	detail   string
+}
+
+// checkNewer sees to it that the request is newer than the one that last changed
+// the binding: of another Call-ID, or of a higher CSeq. If not, the request fails
+// and nothing is changed.
+func (g *registration) checkNewer(b *location.Binding) *refusal {
+	if b.CallID != g.request.CallID || b.CSeq < g.request.CSeq.Number {
+		return nil
+	}
+	return &refusal{message.NewResponse(500, "Request Out Of Order"), journal.CSeqNotRising,
+		"last was " + strconv.FormatUint(uint64(b.CSeq), 10)}
+}
+
+// makeRoom keeps the number of bindings within the peer's limit, which is not in
+// the RFC: those that were changed longest ago go, or the request is refused.
+func (g *registration) makeRoom(c *changes) *refusal {
 	own := len(c.added) + len(c.refreshed)
 	excess := own + len(c.kept) - g.peer.MaxContacts
 	if excess <= 0 || len(c.added) == 0 {
 		return nil
 	}
 	if !g.peer.RemoveExisting || own > g.peer.MaxContacts {
-		return g.end(403, "Too Many Contacts", journal.TooManyContacts,
-			"max_contacts is "+strconv.Itoa(g.peer.MaxContacts))
+		return &refusal{message.NewResponse(403, "Too Many Contacts"), journal.TooManyContacts,
+			"max_contacts is " + strconv.Itoa(g.peer.MaxContacts)}
 	}
-	c.replaced, c.kept = c.kept[:excess], c.kept[excess:]
+	c.replaced, c.kept = append(c.replaced, c.kept[:excess]...), c.kept[excess:]
 	return nil
 }
 
-var errEnded = errors.New("the request was refused")
+var errRefused = errors.New("the request was refused")
 
 // commit lets decide work out the changes to the AOR's bindings and stores
-// them, all or none. Events are taken down once they are stored.
-func (g *registration) commit(decide func(current []location.Binding) (changes, *message.Response)) *message.Response {
-	var end *message.Response
+// them, all or none. Events are taken down when nobody is held up by it.
+func (g *registration) commit(decide func(current []location.Binding) (changes, *refusal)) *message.Response {
+	var refused *refusal
 	var c changes
 	err := g.location.Update(g.aor, g.now, func(current []location.Binding) ([]location.Binding, error) {
-		if end = g.checkStillAuthorized(); end == nil {
-			c, end = decide(current)
+		if refused = g.checkStillAuthorized(); refused == nil {
+			c, refused = decide(current)
 		}
-		if end != nil {
-			return nil, errEnded
+		if refused != nil {
+			return nil, errRefused
 		}
-		g.bindings = g.ownFirst(c)
 		return inOrderOfChange(c), nil
 	})
-	if end != nil {
-		return end
-	}
-	if err != nil {
+	switch {
+	case refused != nil:
+		return g.endWith(refused.response, refused.reason, refused.detail)
+	case err != nil: // all changes are undone
 		return g.endWith(notStored(), journal.StoreFailed, err.Error())
 	}
+	g.bindings = slices.Concat(c.refreshed, c.added, g.ownFirst(c.kept))
 	g.recordChanges(&c)
 	return nil
 }
@@ -236,14 +267,14 @@ func inOrderOfChange(c changes) []location.Binding {
 	return append(list, c.added...)
 }
 
-// ownFirst returns the list to answer with: the Contacts of the request, then
-// the peer's others, then those of other peers.
-func (g *registration) ownFirst(c changes) []location.Binding {
-	list := append(append([]location.Binding(nil), c.refreshed...), c.added...)
+// ownFirst sorts bindings for the answer: the peer's own, then those of others.
+// The RFC asks for no order; phones look for their own.
+func (g *registration) ownFirst(bindings []location.Binding) []location.Binding {
+	list := make([]location.Binding, 0, len(bindings))
 	for _, own := range [...]bool{true, false} {
-		for i := range c.kept {
-			if (c.kept[i].Authname == g.peer.Authname) == own {
-				list = append(list, c.kept[i])
+		for i := range bindings {
+			if (bindings[i].Authname == g.peer.Authname) == own {
+				list = append(list, bindings[i])
 			}
 		}
 	}
@@ -252,12 +283,12 @@ func (g *registration) ownFirst(c changes) []location.Binding {
 
 // checkStillAuthorized sees to it that a reload of peers.conf since step 3
 // does not let in what it has taken away.
-func (g *registration) checkStillAuthorized() *message.Response {
+func (g *registration) checkStillAuthorized() *refusal {
 	directory := g.directory.Load()
 	if directory == g.snapshot || directory.StillBinds(g.snapshot, g.domain, g.peer.Authname, g.aor) {
 		return nil
 	}
-	return g.end(403, "Forbidden", journal.ByConfiguration, "")
+	return &refusal{message.NewResponse(403, "Forbidden"), journal.ByConfiguration, ""}
 }
 
 func (g *registration) recordChanges(c *changes) {

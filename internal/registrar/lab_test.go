@@ -37,6 +37,7 @@ type lab struct {
 	// beforeUpdate, where it is set, happens once a request has been
 	// authorized and before its bindings are changed.
 	beforeUpdate func()
+	updateFails  error // what the store returns instead of changing anything
 	branch       int
 }
 
@@ -103,6 +104,9 @@ func (i interrupted) Update(aor sipuri.AOR, now time.Time, change func([]locatio
 	if first := i.lab.beforeUpdate; first != nil {
 		i.lab.beforeUpdate = nil
 		first()
+	}
+	if i.lab.updateFails != nil {
+		return i.lab.updateFails
 	}
 	return i.Memory.Update(aor, now, change)
 }

@@ -1,6 +1,8 @@
 package registrar
 
 import (
+	"fmt"
+	"strings"
 	"time"
 
 	"sipregd/internal/journal"
@@ -21,8 +23,8 @@ type registration struct {
 	domain   string             // step 1
 	authname string             // step 3, as claimed
 	peer     *peers.Peer        // step 3, proved
-	aor      sipuri.AOR         // step 4
-	served   bool               // step 4: the AOR's domain is served here
+	aor      sipuri.AOR         // of To, for steps 4 to 8
+	served   bool               // the AOR's domain is served here, for step 5
 	bindings []location.Binding // steps 6 and 7: as they are now, the request's own first
 }
 
@@ -54,9 +56,13 @@ func (r *Registrar) register(request *message.Request, now time.Time) *message.R
 	if end := g.checkAOR(); end != nil {
 		return end
 	}
-	// 6. It checks whether there is a Contact: if not, on to the last step.
-	// "*" removes all bindings.
-	if end := g.removeAll(); end != nil {
+	// 6. It checks whether there is a Contact: if not, it skips to the last
+	// step. "*" removes all bindings.
+	if g.isQuery() {
+		g.bindings = g.ownFirst(g.location.Bindings(g.aor, g.now))
+		return g.listBindings()
+	}
+	if end := g.removeAllForWildcard(); end != nil {
 		return end
 	}
 	// 7. It processes each contact address in turn: all take effect, or none.
@@ -94,21 +100,23 @@ func (g *registration) checkExtensions() *message.Response {
 	return nil
 }
 
-// Step 4. The domain of To counts in step 5; whoever From names may act for
-// others (third-party registration) where the peer lists the AOR.
+// Step 4. It needs the canonical address-of-record that step 5 speaks of, whose
+// validity counts there. Whoever From names may act for others (third-party
+// registration) where the peer lists the AOR. enabled and permit are not in the
+// RFC.
 func (g *registration) authorize() *message.Response {
 	if !g.peer.Enabled {
 		return g.end(403, "Forbidden", journal.PeerDisabled, "")
 	}
 	if !g.peer.Permits(g.request.Flow.Source.Addr()) {
-		return g.end(403, "Forbidden", journal.SourceNotPermitted, "")
+		return g.end(403, "Forbidden", journal.SourceNotPermitted, "permit is "+joined(g.peer.Permit))
 	}
 	if !g.request.To.URI.IsSIP() {
 		return nil
 	}
 	g.aor, g.served = g.snapshot.AOR(g.request.To.URI)
 	if g.served && !g.snapshot.MayBind(g.peer, g.aor) {
-		return g.end(403, "Forbidden", journal.AORNotListed, "")
+		return g.end(403, "Forbidden", journal.AORNotListed, "aorname is "+joined(g.peer.AORs))
 	}
 	return nil
 }
@@ -122,6 +130,15 @@ func (g *registration) checkAOR() *message.Response {
 		return g.end(404, "Domain Not Served Here", journal.DomainNotServed, g.request.To.URI.Host)
 	}
 	return nil
+}
+
+// joined lists values as peers.conf has them.
+func joined[T fmt.Stringer](values []T) string {
+	var text []string
+	for _, value := range values {
+		text = append(text, value.String())
+	}
+	return strings.Join(text, ", ")
 }
 
 // Step 8. Date lets a phone without a clock set one.

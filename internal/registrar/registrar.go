@@ -18,6 +18,8 @@ type Location interface {
 	// Update shows change the current bindings of an AOR and stores what it
 	// returns, as one step. After an error all is as before.
 	Update(aor sipuri.AOR, now time.Time, change func(current []location.Binding) ([]location.Binding, error)) error
+	// Bindings returns what an AOR is bound to at that time.
+	Bindings(aor sipuri.AOR, now time.Time) []location.Binding
 	// RemoveIf removes the bindings that unwanted picks and returns them.
 	RemoveIf(unwanted func(sipuri.AOR, *location.Binding) bool) []location.Entry
 }

@@ -1,6 +1,7 @@
 package registrar_test
 
 import (
+	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
@@ -8,6 +9,8 @@ import (
 
 	"sipregd/internal/digest"
 	"sipregd/internal/journal"
+	"sipregd/internal/location"
+	"sipregd/internal/sipuri"
 )
 
 // The names of these tests are the conformance table of RFC 3261 §10.3.
@@ -507,4 +510,42 @@ func TestPermitJudgesTheSourceOfTheRequest(t *testing.T) {
 		p.nc++
 		l.sendFrom(netip.MustParseAddrPort(source), p.request(p.authorization())).want(want)
 	}
+}
+
+// Equality of URIs is not transitive: two that differ may both equal a third.
+// They take no more than one binding between them, and the limit holds.
+func Test10_3_Step7_WhatEqualsSeveralDoesNotGrowTheList(t *testing.T) {
+	l := newLab(t, withPeers("max_contacts = 3\n"+labPeers))
+	p := l.kitchen()
+	p.register("Contact: <sip:x@192.0.2.7>").want(200)
+	for _, round := range []string{"p", "q", "r"} {
+		var contacts []string
+		for i := range 3 {
+			contacts = append(contacts, fmt.Sprintf("<sip:x@192.0.2.7;%s=%d>", round, i))
+		}
+		p.register("Contact: " + strings.Join(contacts, ", ")).want(200)
+		if n := len(l.store.Bindings(sipuri.AOR{User: "2001"}, l.now)); n > 3 {
+			t.Fatalf("%d bindings", n)
+		}
+	}
+	p.register("Contact: <sip:x@192.0.2.7>").want(200).wantContacts("sip:x@192.0.2.7 3600") // it equals them all
+	p.register("Contact: <sip:x@192.0.2.7;a=1>, <sip:x@192.0.2.7;a=2>").want(200).
+		wantContacts("sip:x@192.0.2.7;a=1 3600", "sip:x@192.0.2.7;a=2 3600")
+	p.register("Contact: <sip:x@192.0.2.7>;expires=0").want(200).wantContacts()
+}
+
+// The change cannot be stored: it is undone, and the phone is told when to ask
+// again.
+func Test10_3_Step7_WhatCannotBeStoredIs503(t *testing.T) {
+	l := newLab(t)
+	p := l.kitchen()
+	p.register("Contact: <sip:a@192.0.2.7>").want(200)
+	l.updateFails = location.ErrNotDurable
+	if got := p.register("Contact: <sip:b@192.0.2.7>").want(503).one("Retry-After"); got != "10" {
+		t.Errorf("Retry-After %q", got)
+	}
+	if e := l.lastEvent(); e.Reason != journal.StoreFailed || e.Status != 503 {
+		t.Errorf("taken down as %+v", e)
+	}
+	p.register().want(200).wantContacts("sip:a@192.0.2.7 3600") // a query changes nothing
 }

@@ -40,6 +40,7 @@ type Durability interface {
 type Server struct {
 	handler Handler
 	store   Durability
+	idle    time.Duration
 	trouble func(error) // told of what goes wrong and is got over
 
 	readers   []*datagrams
@@ -50,10 +51,11 @@ type Server struct {
 
 // Listen opens sockets on the addresses, each host:port; an empty host is
 // every address of the machine. Nothing is read before Serve: it waits in the
-// kernel. trouble is told of failures that the server gets over, and may be
+// kernel. longest is the longest time that a phone may stay silent, its
+// expiration. trouble is told of failures that the server gets over, and may be
 // called at any time.
-func Listen(udp, tcp []string, trouble func(error)) (*Server, error) {
-	s := &Server{trouble: trouble}
+func Listen(udp, tcp []string, longest time.Duration, trouble func(error)) (*Server, error) {
+	s := &Server{idle: longest + idleGrace, trouble: trouble}
 	s.streams.open, s.streams.limit = map[*net.TCPConn]struct{}{}, MaxStreams
 	for _, address := range udp {
 		if err := s.listenUDP(address); err != nil {

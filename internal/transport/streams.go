@@ -17,10 +17,10 @@ const (
 	// as soon as it is accepted.
 	MaxStreams = 50000
 
-	startTime    = 32 * time.Second  // to the end of the first message, and of any that has begun
-	idleTime     = 130 * time.Minute // without a byte; longer than the longest expiration by default
-	writeTime    = 10 * time.Second  // for the phone to take an answer
-	keepaliveGap = 60 * time.Second  // TCP keepalive
+	startTime    = 32 * time.Second // to the end of the next message, and while no peer has proved itself
+	idleGrace    = 10 * time.Minute // beyond the longest expiration, without a byte from a peer that did
+	writeTime    = 10 * time.Second // for the phone to take an answer
+	keepaliveGap = 60 * time.Second // TCP keepalive
 
 	readSize = 2048 // bytes of a stream's buffer at first
 )
@@ -98,7 +98,7 @@ func (s *Server) accept(listener *net.TCPListener) {
 			continue
 		}
 		s.running.Go(func() {
-			newStream(conn, s.handler, s.store).serve()
+			newStream(conn, s.handler, s.store, s.idle).serve()
 			s.streams.remove(conn)
 			conn.Close()
 		})
@@ -110,15 +110,18 @@ type stream struct {
 	conn    *net.TCPConn
 	handler Handler
 	store   Durability
+	idle    time.Duration
 	flow    message.Flow
+	handled bool // a whole message has come just now
+	proved  bool // a peer has proved itself on it
 	splitter
 }
 
-func newStream(conn *net.TCPConn, handler Handler, store Durability) *stream {
+func newStream(conn *net.TCPConn, handler Handler, store Durability, idle time.Duration) *stream {
 	// Both settings are helps, not needs.
 	_ = conn.SetKeepAlive(true)
 	_ = conn.SetKeepAlivePeriod(keepaliveGap)
-	return &stream{conn: conn, handler: handler, store: store, flow: message.Flow{
+	return &stream{conn: conn, handler: handler, store: store, idle: idle, flow: message.Flow{
 		Transport: "TCP",
 		Source:    unmap(conn.RemoteAddr().(*net.TCPAddr).AddrPort()),
 		Local:     unmap(conn.LocalAddr().(*net.TCPAddr).AddrPort()),
@@ -137,6 +140,7 @@ func (s *stream) serve() {
 			return
 		}
 		began := s.partial
+		s.handled = false
 		answers, err := s.splitter.take(s.answer)
 		if len(answers) > 0 && !s.write(answers) {
 			return
@@ -145,9 +149,9 @@ func (s *stream) serve() {
 		case err != nil:
 			s.refuse(err)
 			return
-		case !s.partial:
-			deadline = time.Now().Add(idleTime)
-		case !began || len(answers) > 0:
+		case !s.partial && s.proved:
+			deadline = time.Now().Add(s.idle)
+		case s.handled, s.proved && !began:
 			deadline = time.Now().Add(startTime)
 		}
 	}
@@ -164,6 +168,7 @@ func (s *stream) answer(messages [][]byte) []byte {
 		replies[i] = s.handler.Receive(data, s.flow, now)
 		rests = rests || replies[i].Rests
 	}
+	s.handled, s.proved = true, s.proved || rests
 	undone := rests && s.store.Commit(mark) != nil
 	var answers []byte
 	for i := range replies {

@@ -172,7 +172,7 @@ func TestStreamsThatCannotBeFramed(t *testing.T) {
 		{"HTTP", "GET / HTTP/1.1\r\nHost: r\r\n\r\n", nil},
 		{"TLS", "\x16\x03\x01\x02\x00\x01", nil},
 	}
-	s, err := Listen(nil, []string{"127.0.0.1:0"}, func(err error) { t.Log(err) })
+	s, err := Listen(nil, []string{"127.0.0.1:0"}, time.Hour, func(err error) { t.Log(err) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -224,7 +224,7 @@ func TestCloseWaitsForWhatIsHandled(t *testing.T) {
 	for _, network := range []string{"udp", "tcp"} {
 		t.Run(network, func(t *testing.T) {
 			h := &slow{make(chan struct{}), make(chan struct{}), make(chan struct{})}
-			s, err := Listen([]string{"127.0.0.1:0"}, []string{"127.0.0.1:0"}, func(error) {})
+			s, err := Listen([]string{"127.0.0.1:0"}, []string{"127.0.0.1:0"}, time.Hour, func(error) {})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -267,7 +267,7 @@ func TestListenThatFailsLeavesNothingOpen(t *testing.T) {
 	taken := listen(t, nil, []string{"127.0.0.1:0"})
 	before := openFiles(t)
 	tcp := []string{"127.0.0.1:0", taken.listeners[0].Addr().String()}
-	if _, err := Listen([]string{"127.0.0.1:0"}, tcp, func(error) {}); err == nil {
+	if _, err := Listen([]string{"127.0.0.1:0"}, tcp, time.Hour, func(error) {}); err == nil {
 		t.Fatal("an address is shared")
 	}
 	if after := openFiles(t); after != before {
