@@ -60,6 +60,7 @@ func (l *loader) finish() (*Directory, []string, error) {
 	if l.directory.Len() == 0 {
 		warnings = append(warnings, "there are no peers: nobody can register; write some into the files that [peers] file of sipregd.conf names")
 	}
+	l.directory.compact()
 	return l.directory, warnings, nil
 }
 

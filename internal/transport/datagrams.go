@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	batchSize      = 64      // datagrams taken from the kernel at once, at most
+	batchSize      = 256     // datagrams taken from the kernel at once, at most
 	maxDatagram    = 65535   // bytes
 	maxControl     = 64      // bytes of control messages beside a datagram
 	receiveBacklog = 4 << 20 // bytes asked of the kernel for what waits to be read

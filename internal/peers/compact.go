@@ -1,0 +1,49 @@
+package peers
+
+import (
+	"strings"
+
+	"sipregd/internal/sipuri"
+)
+
+// compact moves all that the peers hold into a few large pieces of memory: of
+// a million small ones the garbage collector would follow each again and again.
+func (d *Directory) compact() {
+	d.compactTexts()
+	peers := make([]Peer, len(d.peers))
+	var aors []sipuri.AOR
+	var proofs []proof
+	for i, p := range d.peers {
+		peers[i] = *p
+		aors, proofs = append(aors, p.AORs...), append(proofs, p.proofs...)
+	}
+	aors, proofs = append([]sipuri.AOR(nil), aors...), append([]proof(nil), proofs...) // without room to grow
+	indexed := newDirectory(d.domains)
+	indexed.peers = make([]*Peer, 0, len(peers))
+	for i := range peers {
+		p := &peers[i]
+		p.AORs, aors = aors[:len(p.AORs):len(p.AORs)], aors[len(p.AORs):]
+		p.proofs, proofs = proofs[:len(p.proofs):len(p.proofs)], proofs[len(p.proofs):]
+		indexed.add(p)
+	}
+	*d = *indexed
+}
+
+// compactTexts makes all texts parts of one.
+func (d *Directory) compactTexts() {
+	var all strings.Builder
+	d.eachText(func(text *string) { all.WriteString(*text) })
+	rest := all.String()
+	d.eachText(func(text *string) { *text, rest = rest[:len(*text)], rest[len(*text):] })
+}
+
+// eachText shows the texts that are a peer's own.
+func (d *Directory) eachText(show func(text *string)) {
+	for _, p := range d.peers {
+		show(&p.Label)
+		show(&p.Authname)
+		for i := range p.AORs {
+			show(&p.AORs[i].User)
+		}
+	}
+}
