@@ -1,8 +1,8 @@
-# The targets that the README speaks of: run, test, bench, install.
+# The targets that the README speaks of: run, test, endure, bench, install.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: build run test lint unit fuzz bench install uninstall
+.PHONY: build run test lint unit fuzz endure bench install uninstall
 
 prefix  := /usr
 etc     := /etc/sipregd
@@ -38,6 +38,11 @@ fuzz:
 			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(fuzztime) -fuzzminimizetime 1s $$package; \
 		done; \
 	done
+
+# What make test does for seconds, for minutes: the daemon is killed a thousand
+# times, and its disk is full for a minute.
+endure:
+	SIPREGD_KILLS=1000 SIPREGD_DISKFULL=60 $(GO) test -timeout 60m -run 'TestKills|TestFullDisk' -v ./cmd/sipregd
 
 # Registrations per second and CPU per registration; beside Kamailio's where
 # it is installed (apt-get install kamailio).

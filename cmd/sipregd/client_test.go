@@ -38,7 +38,7 @@ var errNoAnswer = errors.New("no answer")
 func newClient(network, server, authname, secret, aorname string) *client {
 	return &client{
 		network: network, server: server, authname: authname, secret: secret, aorname: aorname,
-		callID: "call-of-" + aorname, answerWithin: 2 * time.Second,
+		callID: fmt.Sprintf("%s-%d", aorname, time.Now().UnixNano()), answerWithin: 2 * time.Second,
 	}
 }
 

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"os"
+	"syscall"
 	"time"
 
 	"sipregd/internal/config"
@@ -101,6 +103,9 @@ func importBindings(c *config.Config, in io.Reader, out io.Writer) error {
 	if err := needsFileStore(c, "--import"); err != nil {
 		return err
 	}
+	if err := ownsStore(c.Location.Path); err != nil {
+		return err
+	}
 	entries, err := readExport(in)
 	if err != nil {
 		return fmt.Errorf("nothing is imported: %w", err)
@@ -121,6 +126,19 @@ func importBindings(c *config.Config, in io.Reader, out io.Writer) error {
 func needsFileStore(c *config.Config, flag string) error {
 	if c.Location.Store != "file" {
 		return fmt.Errorf("%s needs [location] store = file; it is %s", flag, c.Location.Store)
+	}
+	return nil
+}
+
+// ownsStore sees to it that the daemon can write what is imported.
+func ownsStore(path string) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil // it is made, or cannot be, which is said there
+	}
+	owner, known := info.Sys().(*syscall.Stat_t)
+	if known && int(owner.Uid) != os.Geteuid() {
+		return fmt.Errorf("%s belongs to another account: run this as that one, such as with sudo -u sipregd", path)
 	}
 	return nil
 }

@@ -96,13 +96,18 @@ func (m *Memory) MarkAll() {
 	}
 }
 
-// CountChanges returns how many AORs have changes to take.
+// CountChanges returns how many AORs have changes to take that make a
+// difference.
 func (m *Memory) CountChanges() int {
 	count := 0
 	for i := range m.shards {
 		s := &m.shards[i]
 		s.mu.Lock()
-		count += len(s.before)
+		for aor, before := range s.before {
+			if before.stored != s.bindings(aor) {
+				count++
+			}
+		}
 		s.mu.Unlock()
 	}
 	return count

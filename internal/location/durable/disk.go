@@ -290,10 +290,10 @@ func (d *disk) abandon() *disk {
 	return next
 }
 
-func (d *disk) close() error {
+func (d *disk) close(flush bool) error {
 	var err error
 	if engine := d.engine.Load(); engine != nil {
-		err = engine.close()
+		err = engine.close(flush)
 	}
 	err = errors.Join(err, d.removed.close())
 	if d.lock != nil {

@@ -22,7 +22,7 @@ func (s *Store) start() error {
 		return errors.Join(err, s.disk.load(s.Memory))
 	})
 	if err != nil && fatal(err) {
-		return errors.Join(err, s.disk.close())
+		return errors.Join(err, s.disk.close(false))
 	}
 	if err != nil {
 		s.fail(err)
@@ -212,7 +212,7 @@ func (s *Store) end() {
 		return
 	}
 	select {
-	case err := <-protected(s.disk.close):
+	case err := <-protected(func() error { return s.disk.close(!s.failing()) }):
 		if err != nil {
 			s.observer.Trouble(err)
 		}
