@@ -75,6 +75,7 @@ func serve(path string, out io.Writer) error {
 		return err
 	}
 	d.directory.Store(directory)
+	d.heap.tune()
 	// What comes while bindings are read waits in the kernel.
 	longest := time.Duration(c.Registrar.MaximumExpiration) * time.Second
 	server, err := transport.Listen(c.Listen.UDP, c.Listen.TCP, longest, d.trouble)

@@ -86,7 +86,11 @@ func (m *Memory) Load(entry Entry) {
 	s := m.shard(entry.AOR)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.store(entry.AOR, pack(merge(s.bindings(entry.AOR).unpack(), entry.Binding)))
+	if there := s.bindings(entry.AOR); there == "" { // as a rule
+		s.store(entry.AOR, pack([]Binding{entry.Binding}))
+	} else {
+		s.store(entry.AOR, pack(merge(there.unpack(), entry.Binding)))
+	}
 	if before, changed := s.before[entry.AOR]; changed { // by a phone that came first
 		s.before[entry.AOR] = base{
 			stored:   pack(append(before.stored.unpack(), entry.Binding)),

@@ -18,8 +18,7 @@ func (d *Directory) compact() {
 		aors, proofs = append(aors, p.AORs...), append(proofs, p.proofs...)
 	}
 	aors, proofs = append([]sipuri.AOR(nil), aors...), append([]proof(nil), proofs...) // without room to grow
-	indexed := newDirectory(d.domains)
-	indexed.peers = make([]*Peer, 0, len(peers))
+	indexed := newDirectory(d.domains, len(peers), len(d.named))
 	for i := range peers {
 		p := &peers[i]
 		p.AORs, aors = aors[:len(p.AORs):len(p.AORs)], aors[len(p.AORs):]

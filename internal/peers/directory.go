@@ -21,11 +21,13 @@ type identity struct {
 	domain, authname string
 }
 
-func newDirectory(domains Domains) *Directory {
+// newDirectory returns an empty one with room for so many peers and AORs.
+func newDirectory(domains Domains, peers, aors int) *Directory {
 	return &Directory{
 		domains:    domains,
-		byAuthname: map[identity]*Peer{},
-		named:      map[sipuri.AOR]struct{}{},
+		peers:      make([]*Peer, 0, peers),
+		byAuthname: make(map[identity]*Peer, peers),
+		named:      make(map[sipuri.AOR]struct{}, aors),
 	}
 }
 

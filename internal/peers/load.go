@@ -49,7 +49,7 @@ func Load(patterns []string, options Options) (*Directory, []string, error) {
 }
 
 func newLoader(options Options) *loader {
-	return &loader{options: options, directory: newDirectory(options.Domains), labels: map[string]place{}}
+	return &loader{options: options, directory: newDirectory(options.Domains, 0, 0), labels: map[string]place{}}
 }
 
 func (l *loader) finish() (*Directory, []string, error) {

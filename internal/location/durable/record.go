@@ -132,12 +132,12 @@ func readRound(record []byte) (uint64, error) {
 
 // readEntry puts the two records of a binding together.
 func readEntry(id uint64, fixedRecord, varyingRecord []byte) (location.Entry, error) {
-	fixedKey, varyingKey := appendKey(nil, fixedKind, id), appendKey(nil, varyingKind, id)
-	content, err := unseal(fixedKey, fixedRecord)
+	var key [keySize]byte
+	content, err := unseal(appendKey(key[:0], fixedKind, id), fixedRecord)
 	if err != nil {
 		return location.Entry{}, err
 	}
-	v, err := readVarying(varyingKey, varyingRecord)
+	v, err := readVarying(appendKey(key[:0], varyingKind, id), varyingRecord)
 	if err != nil {
 		return location.Entry{}, err
 	}
