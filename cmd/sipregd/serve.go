@@ -44,7 +44,7 @@ func checkConfiguration(path string, out io.Writer) error {
 		return err
 	}
 	directory, warnings, err := loadPeers(&c)
-	for _, warning := range warnings {
+	for _, warning := range append(warnings, storeWarnings(&c)...) {
 		fmt.Fprintln(out, "warning:", warning)
 	}
 	if err != nil {

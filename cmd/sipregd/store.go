@@ -1,10 +1,15 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"sipregd/internal/config"
 	"sipregd/internal/location"
@@ -28,6 +33,27 @@ func openStore(c *config.Config, d *sipregd) (location.Store, error) {
 		return nil, fmt.Errorf("bindings cannot be kept: %w", err)
 	}
 	return store, nil
+}
+
+// storeWarnings says what will keep bindings from being saved, as far as this
+// account can tell.
+func storeWarnings(c *config.Config) []string {
+	if c.Location.Store != "file" {
+		return nil
+	}
+	path := c.Location.Path
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist): // it is made at the start
+		return nil
+	case err != nil:
+		return []string{fmt.Sprintf("[location] path: %v", err)}
+	case !info.IsDir():
+		return []string{fmt.Sprintf("[location] path: %s is no directory: name another one", path)}
+	case unix.Access(path, unix.W_OK|unix.X_OK) != nil:
+		return []string{fmt.Sprintf("[location] path: this account may not write in %s: bindings would be kept in memory only", path)}
+	}
+	return nil
 }
 
 // endLeftover tells whether a binding of an earlier life is of no use any more,
