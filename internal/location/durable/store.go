@@ -62,6 +62,8 @@ const (
 	// §17.1.1.1), after which phones ask again.
 	commitTime = 500 * time.Millisecond
 
+	commitInterval = time.Millisecond // between two commits, at least
+
 	retryInterval  = time.Second     // between tries to write while the disk fails
 	remindInterval = 5 * time.Second // between calls of Observer.NotDurable
 
@@ -97,6 +99,7 @@ type Store struct {
 	unsure map[sipuri.AOR][]uint64 // what may stand on disk for an AOR since a commit failed
 	stuck  <-chan error            // the outcome of a commit that nobody waits for any more
 	remind time.Time
+	last   time.Time // when the last commit ended
 }
 
 // round is a commit that answers wait for.

@@ -46,12 +46,20 @@ func (s *Store) write() {
 			if s.failing() {
 				continue // the ticker says when to try again
 			}
+			s.pace()
 		case <-ticker.C:
 		case <-s.stopping:
 			s.end()
 			return
 		}
 		s.commit()
+	}
+}
+
+// pace lets some requests gather where one commit has followed another.
+func (s *Store) pace() {
+	if rest := commitInterval - time.Since(s.last); rest > 0 {
+		time.Sleep(rest)
 	}
 }
 
@@ -63,6 +71,7 @@ func (s *Store) commit() {
 	s.busy.Store(true)
 	err := s.save()
 	s.busy.Store(false)
+	s.last = time.Now()
 	if err != nil {
 		s.fail(err)
 	} else {
