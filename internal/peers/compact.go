@@ -1,6 +1,7 @@
 package peers
 
 import (
+	"slices"
 	"strings"
 
 	"sipregd/internal/sipuri"
@@ -13,8 +14,10 @@ func (d *Directory) compact() {
 	peers := make([]Peer, len(d.peers))
 	var aors []sipuri.AOR
 	var proofs []proof
+	settings := sharedSettings{}
 	for i, p := range d.peers {
 		peers[i] = *p
+		peers[i].Settings = settings.share(p.Settings)
 		aors, proofs = append(aors, p.AORs...), append(proofs, p.proofs...)
 	}
 	aors, proofs = append([]sipuri.AOR(nil), aors...), append([]proof(nil), proofs...) // without room to grow
@@ -26,6 +29,20 @@ func (d *Directory) compact() {
 		indexed.add(p)
 	}
 	*d = *indexed
+}
+
+// sharedSettings holds one of all settings that are equal.
+type sharedSettings map[plainSettings][]*Settings
+
+// share returns the one that is equal to s.
+func (all sharedSettings) share(s *Settings) *Settings {
+	for _, other := range all[s.plainSettings] {
+		if slices.Equal(other.Permit, s.Permit) {
+			return other
+		}
+	}
+	all[s.plainSettings] = append(all[s.plainSettings], s)
+	return s
 }
 
 // compactTexts makes all texts parts of one.

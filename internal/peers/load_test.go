@@ -67,18 +67,20 @@ const kitchen = "[Kitchen, 1st floor]\nauthname = 7f3a9c\nsecret = any;text#at a
 func TestPeerOfThreeLines(t *testing.T) {
 	got := onePeer(t, "; a comment\n"+kitchen, options())
 	want := &Peer{
-		Label:             "Kitchen, 1st floor",
-		Authname:          "7f3a9c",
-		AORs:              []sipuri.AOR{{User: "2001"}},
-		Enabled:           true,
-		MaxContacts:       10,
-		RemoveExisting:    true,
-		MinimumExpiration: 60,
-		DefaultExpiration: 3600,
-		MaximumExpiration: 7200,
-		File:              "peers.conf",
-		Line:              2,
-		proofs:            []proof{{"sipregd", digest.NewA1("7f3a9c", "sipregd", "any;text#at all")}},
+		Label:    "Kitchen, 1st floor",
+		Authname: "7f3a9c",
+		AORs:     []sipuri.AOR{{User: "2001"}},
+		Settings: &Settings{plainSettings: plainSettings{
+			Enabled:           true,
+			MaxContacts:       10,
+			RemoveExisting:    true,
+			MinimumExpiration: 60,
+			DefaultExpiration: 3600,
+			MaximumExpiration: 7200,
+		}},
+		File:   "peers.conf",
+		Line:   2,
+		proofs: []proof{{"sipregd", digest.NewA1("7f3a9c", "sipregd", "any;text#at all")}},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %#v, want %#v", got, want)
@@ -107,21 +109,22 @@ defaulthost = 192.0.2.9:5060
 host = dynamic
 `, o)
 	want := &Peer{
-		Label:             "Front desk",
-		Authname:          "frontdesk",
-		AORs:              []sipuri.AOR{{User: "2001", Domain: "sales.example.com"}, {User: "2002", Domain: "sales.example.com"}},
-		Domain:            "sales.example.com",
-		Algorithm:         digest.SHA256,
-		Permit:            []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::/32")},
-		MaxContacts:       3,
-		MinimumExpiration: 120,
-		DefaultExpiration: 600,
-		MaximumExpiration: 900,
-		DefaultName:       "2009",
-		DefaultHost:       "192.0.2.9:5060",
-		File:              "peers.conf",
-		Line:              2,
-		proofs:            []proof{{"sales.example.com", digest.NewA1("frontdesk", "sales.example.com", "s")}},
+		Label:    "Front desk",
+		Authname: "frontdesk",
+		AORs:     []sipuri.AOR{{User: "2001", Domain: "sales.example.com"}, {User: "2002", Domain: "sales.example.com"}},
+		Settings: &Settings{plainSettings: plainSettings{
+			Domain:            "sales.example.com",
+			Algorithm:         digest.SHA256,
+			MaxContacts:       3,
+			MinimumExpiration: 120,
+			DefaultExpiration: 600,
+			MaximumExpiration: 900,
+			DefaultName:       "2009",
+			DefaultHost:       "192.0.2.9:5060",
+		}, Permit: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::/32")}},
+		File:   "peers.conf",
+		Line:   2,
+		proofs: []proof{{"sales.example.com", digest.NewA1("frontdesk", "sales.example.com", "s")}},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %#v, want %#v", got, want)

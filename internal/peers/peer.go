@@ -16,11 +16,27 @@ type Peer struct {
 	Label    string // the section's name; for people, never looked up by a request
 	Authname string // the digest username
 	AORs     []sipuri.AOR
-	AnyAOR   bool   // aorname = *: also each AOR of Domain that no other peer names
-	Domain   string // that plain aornames belong to; "" where there is one for all hosts
+	*Settings
+
+	File string // where it stands
+	Line int
+
+	proofs []proof
+}
+
+// Settings are what peers often have in common. Those of a directory that are
+// equal are one.
+type Settings struct {
+	plainSettings
+	Permit []netip.Prefix // where the peer may come from; none: from everywhere
+}
+
+// plainSettings can be compared.
+type plainSettings struct {
+	AnyAOR bool   // aorname = *: also each AOR of Domain that no other peer names
+	Domain string // that plain aornames belong to; "" where there is one for all hosts
 
 	Algorithm digest.Algorithm // the only one it may answer with; 0: any that is offered
-	Permit    []netip.Prefix   // where it may come from; none: from everywhere
 	Enabled   bool
 
 	MaxContacts       int // bindings of one AOR, at least 1
@@ -31,11 +47,6 @@ type Peer struct {
 
 	DefaultName string // user part of the address that stands in while nothing is registered
 	DefaultHost string // its host, with or without a port; empty: there is none
-
-	File string // where it stands
-	Line int
-
-	proofs []proof
 }
 
 // proof is what the peer proves in a realm.

@@ -32,8 +32,7 @@ type record struct {
 // newRecord returns what each peer of a file starts from.
 func newRecord(l *loader, file string) *record {
 	o := &l.options
-	return &record{loader: l, peer: Peer{
-		File:              file,
+	return &record{loader: l, peer: Peer{File: file, Settings: &Settings{plainSettings: plainSettings{
 		Domain:            o.Domains.Primary(),
 		Enabled:           true,
 		MaxContacts:       o.MaxContacts,
@@ -41,7 +40,7 @@ func newRecord(l *loader, file string) *record {
 		MinimumExpiration: o.MinimumExpiration,
 		DefaultExpiration: o.DefaultExpiration,
 		MaximumExpiration: o.MaximumExpiration,
-	}}
+	}}}}
 }
 
 // readDefaults takes the keys before the first section.
@@ -59,8 +58,8 @@ func (r *record) readDefaults(global inifile.Section) {
 
 // forSection returns a record that starts from the defaults.
 func (r *record) forSection(section inifile.Section) *record {
-	next := *r
-	next.section = section
+	next, settings := *r, *r.peer.Settings
+	next.peer.Settings, next.section = &settings, section
 	next.peer.Label, next.peer.Line = section.Name, section.Line
 	return &next
 }
