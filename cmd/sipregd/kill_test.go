@@ -138,6 +138,7 @@ func (p *restless) change() (lines []string, next map[string]time.Time) {
 // on from there.
 func (p *restless) check(t *testing.T) int {
 	t.Helper()
+	p.close() // what led to the last daemon
 	p.answerWithin = patience
 	answer, _, err := p.register()
 	if err != nil || answer.status != 200 {

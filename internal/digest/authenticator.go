@@ -18,21 +18,21 @@ import (
 type Result uint8
 
 const (
-	Right          Result = iota // the secret is proved, with a nonce and count not used before
-	Wrong                        // the digest does not fit
-	Stale                        // the digest is right, the nonce too old or not one of this process
-	Replayed                     // the digest is right, its nonce count was used before
-	OtherAlgorithm               // an algorithm or qop that was not offered, or not to this peer
+	Right               Result = iota // the secret is proved, with a nonce and count not used before
+	Wrong                             // the digest does not fit
+	Stale                             // the digest is right, the nonce too old or not one of this process
+	Replayed                          // the digest is right, its nonce count was used before
+	AlgorithmNotOffered               // to anybody
+	AlgorithmNotOfPeer                // offered, but the peer is held to another, or has no digest of it
+	QOPNotOffered
 )
-
-// ProvesSecret tells whether the digest was right, whatever the nonce.
-func (r Result) ProvesSecret() bool { return r == Right || r == Stale || r == Replayed }
 
 // Authenticator makes challenges and verifies what answers them. It may be
 // used by many goroutines at once.
 type Authenticator struct {
 	algorithms []Algorithm // what is offered, in order
-	lifetime   time.Duration
+	lifetime   uint32      // of a nonce, in seconds
+	clock      clock
 	mint       mint
 	used       *usedNonces
 	decoy      A1
@@ -42,10 +42,11 @@ type Authenticator struct {
 // key has to be random and new for each process; nonces live that long, in
 // whole seconds.
 func New(key [32]byte, algorithms []Algorithm, lifetime time.Duration) *Authenticator {
+	seconds := uint32(lifetime / time.Second)
 	a := &Authenticator{
 		algorithms: algorithms,
-		lifetime:   lifetime,
-		used:       newUsedNonces(uint32(lifetime/time.Second), MaxUsedNonces),
+		lifetime:   seconds,
+		used:       newUsedNonces(seconds, MaxUsedNonces),
 		decoy:      NewA1("", "", hex.EncodeToString(key[:])),
 	}
 	a.mint.setKey(key)
@@ -59,10 +60,10 @@ func New(key [32]byte, algorithms []Algorithm, lifetime time.Duration) *Authenti
 // that is offered (RFC 7616 §3.3, RFC 8760 §2.3). stale says that just the
 // nonce was refused.
 func (a *Authenticator) Challenge(now time.Time, realm string, stale bool) []string {
-	values := make([]string, len(a.algorithms))
+	values, seconds := make([]string, len(a.algorithms)), a.clock.seconds(now)
 	for i, algorithm := range a.algorithms {
 		values[i] = `Digest realm="` + quoteEscaper.Replace(realm) +
-			`", nonce="` + a.mint.issue(now) +
+			`", nonce="` + a.mint.issue(seconds) +
 			`", algorithm=` + algorithm.String() + `, qop="auth"`
 		if stale {
 			values[i] += ", stale=true"
@@ -73,24 +74,43 @@ func (a *Authenticator) Challenge(now time.Time, realm string, stale bool) []str
 
 var quoteEscaper = strings.NewReplacer(`\`, `\\`, `"`, `\"`)
 
-// Verify checks credentials that a peer sent with a request of that method.
-// The zero A1 stands for an authname that nobody has: it takes as long as a
-// wrong secret and is Wrong. only holds the peer to one algorithm; 0: any that
-// is offered.
+// Verify checks credentials that a peer sent with a request of that method. They
+// are complete by Credentials.Check. The zero A1 stands for an authname that
+// nobody has: it takes as long as a wrong secret and is Wrong. only holds the peer
+// to one algorithm; 0: any that is offered.
 func (a *Authenticator) Verify(now time.Time, method string, c *message.Credentials, a1 A1, only Algorithm) Result {
-	algorithm := a.algorithmOf(c)
-	known := a1.Has(algorithm)
-	if !known {
-		a1 = a.decoy
+	algorithm, known := a.algorithmOf(c), a1
+	if !a1.Has(algorithm) {
+		known = a.decoy
 	}
-	fits := equalDigests(c.Response, expected(algorithm, method, c, a1))
-	switch {
-	case algorithm == 0 || only != 0 && algorithm != only || !isAuth(c.QOP):
-		return OtherAlgorithm
-	case !known || !fits:
+	fits := equalDigests(c.Response, expected(algorithm, method, c, known))
+	switch unfit := a.kind(c, a1, only); {
+	case unfit != Right:
+		return unfit
+	case !fits || a1 == A1{}:
 		return Wrong
 	}
-	return a.checkNonce(now, c)
+	return a.checkNonce(a.clock.seconds(now), c)
+}
+
+// Takes tells whether credentials are of a kind that was offered and that the peer
+// may answer with: of several, those are to be verified.
+func (a *Authenticator) Takes(c *message.Credentials, a1 A1, only Algorithm) bool {
+	return a.kind(c, a1, only) == Right
+}
+
+// kind judges the algorithm and qop of credentials, before any digest.
+func (a *Authenticator) kind(c *message.Credentials, a1 A1, only Algorithm) Result {
+	algorithm, nobody := a.algorithmOf(c), a1 == A1{}
+	switch {
+	case algorithm == 0:
+		return AlgorithmNotOffered
+	case only != 0 && algorithm != only, !nobody && !a1.Has(algorithm):
+		return AlgorithmNotOfPeer
+	case !isAuth(c.QOP):
+		return QOPNotOffered
+	}
+	return Right
 }
 
 // algorithmOf returns the algorithm of the credentials where it was offered,
@@ -112,18 +132,17 @@ func isAuth(qop string) bool { return qop == "" || strings.EqualFold(qop, "auth"
 
 // checkNonce judges the nonce of a right digest. Credentials without qop have
 // no count: their nonce is good for one use.
-func (a *Authenticator) checkNonce(now time.Time, c *message.Credentials) Result {
+func (a *Authenticator) checkNonce(now uint32, c *message.Credentials) Result {
 	n, ours := a.mint.read(c.Nonce)
-	age := now.Unix() - int64(n.issued)
-	if !ours || age > int64(a.lifetime/time.Second) || age < 0 { // below 0: the clock went back
+	if !ours || now-n.issued > a.lifetime {
 		return Stale
 	}
 	count := uint32(math.MaxUint32)
 	if c.QOP != "" {
-		parsed, _ := strconv.ParseUint(c.NC, 16, 32) // the grammar has checked it
+		parsed, _ := strconv.ParseUint(c.NC, 16, 32) // Credentials.Check has looked at it
 		count = uint32(parsed)
 	}
-	return a.used.claim(uint32(now.Unix()), n, count)
+	return a.used.claim(now, n, count)
 }
 
 // expected computes the response that fits (RFC 7616 §3.4.1).

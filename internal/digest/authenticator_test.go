@@ -52,10 +52,10 @@ func TestChallengeEscapesTheRealm(t *testing.T) {
 }
 
 func TestReadOfNonces(t *testing.T) {
-	now := time.Unix(1_800_000_000, 0)
+	const now = 1_800_000_000
 	ours, other := New([32]byte{1}, nil, time.Minute), New([32]byte{2}, nil, time.Minute)
 	text := ours.mint.issue(now)
-	if n, known := ours.mint.read(text); !known || n.issued != 1_800_000_000 {
+	if n, known := ours.mint.read(text); !known || n.issued != now {
 		t.Errorf("%+v, %v", n, known)
 	}
 	if _, known := other.mint.read(text); known {

@@ -8,13 +8,12 @@ import (
 	"hash"
 	"sync"
 	"sync/atomic"
-	"time"
 )
 
 // nonce is what a nonce of ours says: it carries its own time and number, so
 // that none has to be remembered when it is given out.
 type nonce struct {
-	issued uint32 // seconds since 1970
+	issued uint32 // by clock.seconds
 	number uint64 // unlike that of any other nonce of this process
 }
 
@@ -35,10 +34,10 @@ func (m *mint) setKey(key [32]byte) {
 	m.macs.New = func() any { return hmac.New(sha256.New, key[:]) }
 }
 
-// issue returns a new nonce.
-func (m *mint) issue(now time.Time) string {
+// issue returns a new nonce; now is a time of clock.seconds.
+func (m *mint) issue(now uint32) string {
 	var raw [nonceBytes]byte
-	binary.BigEndian.PutUint32(raw[:], uint32(now.Unix()))
+	binary.BigEndian.PutUint32(raw[:], now)
 	binary.BigEndian.PutUint64(raw[4:], m.last.Add(1))
 	mac := m.mac(raw[:nonceFields])
 	copy(raw[nonceFields:], mac[:])

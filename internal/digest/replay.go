@@ -9,7 +9,8 @@ const MaxUsedNonces = 1 << 20
 
 // usedNonces remembers the highest nonce count seen with each nonce that
 // proved a secret, so that captured credentials are good for nothing. Only
-// such nonces take room: a stranger cannot fill it.
+// such nonces take room: a stranger cannot fill it. Its times are those of
+// clock.seconds, which never go back.
 type usedNonces struct {
 	lifetime uint32 // of a nonce, in seconds
 	capacity int    // entries in each half
@@ -17,7 +18,7 @@ type usedNonces struct {
 	mu       sync.Mutex
 	current  map[uint64]uint32 // nonce number → highest count
 	previous map[uint64]uint32
-	began    uint32 // when current was begun, in seconds since 1970
+	began    uint32 // when current was begun
 	horizon  uint32 // nonces issued up to then may have been forgotten
 }
 

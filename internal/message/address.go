@@ -60,7 +60,7 @@ func parseAddress(name, text string) (Address, error) {
 	tagged := false
 	err = c.params(func(p param) error {
 		if p.is("tag") {
-			if tagged || p.value == "" || len(p.value) > MaxCallID {
+			if tagged || p.value == "" || !isMark(p.value) {
 				return malformed("Malformed Tag")
 			}
 			tagged, a.Tag = true, p.value
@@ -81,11 +81,16 @@ func inField(name string, err error) error {
 	return malformed(err.Error() + " In " + name)
 }
 
-// parseContacts reads one Contact header field: "*" or values with commas.
+// parseContacts reads one Contact header field: "*" or values with commas. One
+// that is empty, which the grammar has not (§20.10), holds no value: alone it makes
+// a query, which deletes nothing, and it takes nothing from what others ask for.
 func parseContacts(text string) (Contacts, error) {
 	c := cursor{text: text}
-	if strings.Trim(text, " \t") == "*" {
-		return Contacts{Star: true}, nil
+	if c.blank(); c.done() {
+		return Contacts{}, nil
+	}
+	if c.star() {
+		return Contacts{Star: true}, c.starEnd()
 	}
 	var contacts Contacts
 	for {
@@ -104,6 +109,33 @@ func parseContacts(text string) (Contacts, error) {
 			return Contacts{}, malformed("More Than 64 Contacts")
 		}
 	}
+}
+
+// star takes "*" where it is no token of a display name.
+func (c *cursor) star() bool {
+	rest, found := strings.CutPrefix(c.text[c.at:], "*")
+	if rest = strings.TrimLeft(rest, " \t"); !found || rest != "" && rest[0] != ';' && rest[0] != ',' {
+		return false
+	}
+	c.at = len(c.text) - len(rest)
+	return true
+}
+
+// starEnd takes what stands behind "*": an expiry of 0 is forgiven, as it says the
+// same as the Expires that has to stand beside (§10.2.2).
+func (c *cursor) starEnd() error {
+	count := 0
+	err := c.params(func(p param) error {
+		count++
+		if zero := (Expires{true, 0, true}); count > 1 || !p.is("expires") || parseExpires(p.value) != zero {
+			return malformed("Malformed")
+		}
+		return nil
+	})
+	if c.blank(); err != nil || !c.done() {
+		return malformed("Malformed Contact")
+	}
+	return nil
 }
 
 // contact takes contact-param = (name-addr / addr-spec) *(SEMI contact-params).
@@ -172,31 +204,29 @@ func (c *cursor) nameAddr() (uri string, err error) {
 	return uri, err
 }
 
-// displayName skips the display name and tells whether "<" follows.
+// displayName skips the display name and tells whether "<" follows. One that needs
+// quotes and has none is forgiven, but for commas and semicolons, which would make
+// another list of the header field.
 func (c *cursor) displayName() (bracketed bool, err error) {
-	if c.startsWith('"') {
+	start, isQuoted := c.at, c.startsWith('"')
+	for {
+		c.while(func(b byte) bool { return strings.IndexByte(`<,;"`, b) < 0 })
+		switch {
+		case c.startsWith('<'):
+			return true, nil
+		case !c.startsWith('"') && isQuoted:
+			return false, malformed("No URI")
+		case !c.startsWith('"'): // no display name
+			c.at = start
+			return false, nil
+		}
 		if _, ok := c.quoted(); !ok {
 			return false, malformed("Unclosed Quote")
 		}
-		c.blank()
-		if !c.startsWith('<') {
-			return false, malformed("No URI")
-		}
-		return true, nil
 	}
-	end := strings.IndexAny(c.text[c.at:], `<,;"`)
-	if end < 0 || c.text[c.at+end] != '<' {
-		return false, nil
-	}
-	for _, character := range []byte(c.text[c.at : c.at+end]) {
-		if !isBlank(character) && !isToken(character) && character < 0x80 {
-			return false, malformed("Malformed Display Name")
-		}
-	}
-	c.at += end
-	return true, nil
 }
 
+// bracketedURI takes "<" URI ">". Blanks at the brackets are forgiven.
 func (c *cursor) bracketedURI() (string, error) {
 	end := strings.IndexByte(c.text[c.at:], '>')
 	if end < 0 {
@@ -204,7 +234,7 @@ func (c *cursor) bracketedURI() (string, error) {
 	}
 	uri := c.text[c.at+1 : c.at+end]
 	c.at += end + 1
-	return uri, nil
+	return strings.Trim(uri, " \t"), nil
 }
 
 // bareURI takes an addr-spec without brackets: what follows ";" belongs to

@@ -4,7 +4,26 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"sipregd/internal/sipuri"
 )
+
+// uriText writes a URI as the tables have it.
+func uriText(u sipuri.URI) string {
+	text := u.Scheme + ":" + u.Opaque
+	if u.User != "" {
+		text += u.User + "@"
+	}
+	text += u.Host
+	if u.Port != 0 {
+		text += fmt.Sprint(":", u.Port)
+	}
+	text += u.Params
+	if u.Headers != "" {
+		text += "?" + u.Headers
+	}
+	return text
+}
 
 func TestParseTo(t *testing.T) {
 	tests := []struct {
@@ -30,13 +49,29 @@ func TestParseTo(t *testing.T) {
 		{"quote closed by an escape", `"A\" <sip:a@b>`, "", "", "Unclosed Quote In To"},
 		{"unclosed bracket", "<sip:a@b", "", "", "Unclosed URI In To"},
 		{"display name alone", `"A"`, "", "", "No URI In To"},
-		{"display name that needs quotes", "A@B <sip:a@b>", "", "", "Malformed Display Name In To"},
+		{"display name that needs quotes", "Kitchen (1st) @ home: [x] <sip:2001@r.example>;tag=t", "sip:2001@r.example", "t", ""},
+		{"display name with quotes amid", `Kitchen "1st, <left>" \ <sip:2001@r.example>`, "sip:2001@r.example", "", ""},
+		{"comma in a display name without quotes", "A, B <sip:a@b>", "", "", "Malformed URI In To"},
+		{"semicolon in a display name without quotes", "A; B <sip:a@b>", "", "", "Malformed URI In To"},
+		{"quote that opens amid a display name", `A "B <sip:a@b>`, "", "", "Unclosed Quote In To"},
+		{"NUL behind a backslash in a display name (RFC 4475 §3.1.1.2)", "\"A\\\x00\" <sip:2001@r.example>", "sip:2001@r.example", "", ""},
 		{"empty", "", "", "", "Malformed URI In To"},
 		{"question mark without brackets (§20)", "sip:a@b?x=y", "", "", "URI Headers Without Brackets In To"},
 		{"port too large", "<sip:a@b:65536>", "", "", "Malformed URI In To"},
-		{"white space inside brackets", "<sip:a@ b>", "", "", "Malformed URI In To"},
+		{"white space at the brackets", "< sip:2001@r.example\t>;tag=t", "sip:2001@r.example", "t", ""},
+		{"white space amid the URI", "<sip:a@ b>", "", "", "Malformed URI In To"},
+		{"white space and nothing else in brackets", "< >", "", "", "Malformed URI In To"},
 		{"two tags", "<sip:a@b>;tag=1;tag=2", "", "", "Malformed Tag In To"},
 		{"empty tag", "<sip:a@b>;tag", "", "", "Malformed Tag In To"},
+		{"tag of other characters than a token's, as phones make it", "<sip:2001@r.example>;tag=a/b=+:@[c]{d}?$(e)", "sip:2001@r.example", "a/b=+:@[c]{d}?$(e)", ""},
+		{"quoted tag", `<sip:2001@r.example>;tag="abc"`, "sip:2001@r.example", "abc", ""},
+		{"separator in a quoted tag", `<sip:a@b>;tag="a;b"`, "", "", "Malformed Tag In To"},
+		{"blank in a quoted tag", `<sip:a@b>;tag="a b"`, "", "", "Malformed Tag In To"},
+		{"backslash in a tag", `<sip:a@b>;tag="a\b"`, "", "", "Malformed Tag In To"},
+		{"tag beyond ASCII", "<sip:a@b>;tag=\u00e9", "", "", "Malformed Tag In To"},
+		{"control character behind a backslash in a tag", "<sip:a@b>;tag=\"a\\\x01b\"", "", "", "Malformed Tag In To"},
+		{"NUL behind a backslash in a tag", "<sip:a@b>;tag=\"a\\\x00b\"", "", "", "Malformed Parameter In To"},
+		{"NUL behind a backslash in another parameter", "<sip:a@b>;x=\"a\\\x00b\"", "", "", "Malformed Parameter In To"},
 		{"tag too long", "<sip:a@b>;tag=" + strings.Repeat("t", MaxCallID+1), "", "", "Malformed Tag In To"},
 		{"URI of 1025 bytes", "<sip:a@" + host(1019) + ">", "", "", "URI Over 1024 Bytes In To"},
 	}
@@ -45,8 +80,8 @@ func TestParseTo(t *testing.T) {
 			r, err := parse(replaced("To", "To: "+test.text))
 			if test.reason != "" {
 				wantError(t, err, 400, test.reason)
-			} else if err != nil || r.To.URI.String() != test.uri || r.To.Tag != test.tag {
-				t.Errorf("%s tag %q, %v", r.To.URI, r.To.Tag, err)
+			} else if err != nil || uriText(r.To.URI) != test.uri || r.To.Tag != test.tag {
+				t.Errorf("%s tag %q, %v", uriText(r.To.URI), r.To.Tag, err)
 			}
 		})
 	}
@@ -72,8 +107,17 @@ func TestParseContact(t *testing.T) {
 		{"separators inside a quoted parameter", `<sip:a@b>;+sip.instance="<urn:uuid:1;2,3\">";reg-id=1`, `sip:a@b|;+sip.instance="<urn:uuid:1;2,3\">";reg-id=1||` + none, ""},
 		{"separators inside brackets", "<sip:a;x@b;y?h=1>,<sip:c,d@e>", "sip:a;x@b;y?h=1|||" + none + " sip:c,d@e|||" + none, ""},
 		{"IPv6", "<sip:a@[::1]:5060>;expires=1", "sip:a@[::1]:5060|||{true 1 true}", ""},
-		{"* beside another in one list", "*, <sip:a@b>", "", "Malformed URI In Contact"},
-		{"* with a parameter", "*;expires=0", "", "Malformed URI In Contact"},
+		{"display name of *", "* <sip:a@b>", "sip:a@b|||" + none, ""},
+		{"white space at the brackets", "< sip:a@b ;x >;expires=1", "", "Malformed URI In Contact"},
+		{"white space at the brackets alone", "< sip:a@b;x >;expires=1", "sip:a@b;x|||{true 1 true}", ""},
+		{"display name that needs quotes, before another Contact", "Kitchen (1st) <sip:a@b>, 2nd: <sip:c@d>", "sip:a@b|||" + none + " sip:c@d|||" + none, ""},
+		{"* beside another in one list", "*, <sip:a@b>", "", "Malformed Contact"},
+		{"* behind another in one list", "<sip:a@b>, *", "", "Malformed URI In Contact"},
+		{"* with an expiry", "*;expires=1", "", "Malformed Contact"},
+		{"* with an expiry that is malformed", "*;expires=x", "", "Malformed Contact"},
+		{"* with another parameter", "*;q=1", "", "Malformed Contact"},
+		{"* with two", "*;expires=0;expires=0", "", "Malformed Contact"},
+		{"* and text behind", "*;expires=0 x", "", "Malformed Contact"},
 		{"comma at the end", "<sip:a@b>,", "", "Malformed URI In Contact"},
 		{"no comma between", "<sip:a@b> <sip:c@d>", "", "Malformed Contact"},
 		{"unclosed quote", `"Bob <sip:a@b>, <sip:c@d>`, "", "Unclosed Quote In Contact"},
@@ -92,7 +136,7 @@ func TestParseContact(t *testing.T) {
 			}
 			var got []string
 			for _, c := range r.Contacts.Values {
-				got = append(got, fmt.Sprint(c.URI, "|", c.Params, "|", c.Q, "|", c.Expires))
+				got = append(got, fmt.Sprint(uriText(c.URI), "|", c.Params, "|", c.Q, "|", c.Expires))
 			}
 			if err != nil || strings.Join(got, " ") != test.want {
 				t.Errorf("%s, %v\nwant %s", strings.Join(got, " "), err, test.want)
@@ -102,7 +146,7 @@ func TestParseContact(t *testing.T) {
 }
 
 func TestParseContactStar(t *testing.T) {
-	for _, text := range []string{"*", " * ", "\r\n *"} {
+	for _, text := range []string{"*", " * ", "\r\n *", "*;expires=0", " * ; Expires = 0 ", `*;expires="0"`} {
 		r := parseSound(t, added("Contact:"+text))
 		if !r.Contacts.Star || len(r.Contacts.Values) != 0 {
 			t.Errorf("%q: %+v", text, r.Contacts)
@@ -128,6 +172,30 @@ func TestParseQ(t *testing.T) {
 	for _, q := range []string{"2", "1.1", "0.1234", "1.0000", "-0.5", "0.5.5", "00", ".", "high", "1e0"} {
 		if got := parseSound(t, added("Contact: <sip:a@b>;q="+q)).Contacts.Values[0].Q; got != "" {
 			t.Errorf("q=%s read as %q", q, got)
+		}
+	}
+}
+
+// The grammar has no empty Contact (§20.10). It changes nothing by itself, and so
+// it makes a query of its request. Beside "*", which deletes, it is not looked past.
+func TestParseEmptyContact(t *testing.T) {
+	for _, lines := range [][]string{{"Contact:"}, {"Contact: \t "}, {"m:", "Contact:"}} {
+		if r := parseSound(t, added(lines...)); r.Contacts.Star || len(r.Contacts.Values) != 0 {
+			t.Errorf("%q: %+v", lines, r.Contacts)
+		}
+	}
+	for _, lines := range [][]string{{"Contact:", "m: <sip:a@b>"}, {"Contact: <sip:a@b>", "Contact:"}} {
+		if r := parseSound(t, added(lines...)); r.Contacts.Star || len(r.Contacts.Values) != 1 {
+			t.Errorf("%q: %+v", lines, r.Contacts)
+		}
+	}
+	for _, lines := range [][]string{{"Contact:", "m: *"}, {"Contact: *", "Contact:"}} {
+		_, err := parse(added(lines...))
+		wantError(t, err, 400, "Contact * Beside Another Contact")
+	}
+	for _, line := range []string{"Contact: ,", "Contact: ;expires=0", "Contact: <>"} {
+		if _, err := parse(added(line)); err == nil {
+			t.Errorf("%s is taken", line)
 		}
 	}
 }

@@ -18,7 +18,7 @@ type Credentials struct {
 	Algorithm string // empty: not said, which means MD5
 	CNonce    string
 	QOP       string // empty: the form of RFC 2069
-	NC        string // hexadecimal, empty without QOP
+	NC        string // empty without QOP
 }
 
 // IsDigest tells whether the scheme is Digest.
@@ -36,10 +36,13 @@ func parseCredentials(text string) (Credentials, error) {
 	if !c.blank() {
 		return Credentials{}, malformed("Malformed Authorization")
 	}
-	if err := c.directives(credentials.set()); err != nil {
-		return Credentials{}, err
-	}
-	return credentials, credentials.checkComplete()
+	return credentials, c.directives(credentials.set())
+}
+
+// answersChallenge tells credentials from those that a phone without a challenge
+// shows its authname with (3GPP TS 24.229 §5.1.1.2): they count as none.
+func (c *Credentials) answersChallenge() bool {
+	return c.IsDigest() && c.Nonce != "" && c.Response != ""
 }
 
 // directives takes the comma-separated auth-params; empty ones are forgiven.
@@ -89,25 +92,21 @@ func (c *Credentials) set() func(param) error {
 	}
 }
 
-// checkComplete names the first directive that has to be there and is not.
-func (c *Credentials) checkComplete() error {
-	required := [...]struct{ name, value string }{
-		{"username", c.Username}, {"realm", c.Realm}, {"nonce", c.Nonce},
-		{"uri", c.URI}, {"response", c.Response},
-	}
-	for _, directive := range required {
-		if directive.value == "" {
-			return malformed("Authorization Without " + directive.name)
-		}
-	}
-	if c.QOP == "" { // the form of RFC 2069
+// Check names the first directive that a digest needs and that is not there, or
+// returns nil. Parse leaves that to whom the credentials are for.
+func (c *Credentials) Check() *Error {
+	switch {
+	case c.Username == "":
+		return &Error{400, "Authorization Without username"}
+	case c.URI == "":
+		return &Error{400, "Authorization Without uri"}
+	case c.QOP == "": // the form of RFC 2069
 		return nil
-	}
-	if c.CNonce == "" {
-		return malformed("Authorization Without cnonce")
+	case c.CNonce == "":
+		return &Error{400, "Authorization Without cnonce"}
 	}
 	if _, err := strconv.ParseUint(c.NC, 16, 32); err != nil {
-		return malformed("Authorization With Malformed nc")
+		return &Error{400, "Authorization With Malformed nc"}
 	}
 	return nil
 }

@@ -108,10 +108,12 @@ func (c *cursor) param() (p param, ok bool) {
 }
 
 // value takes a quoted-string, or what a token, a host or a sloppy phone
-// writes there, which may be nothing.
+// writes there, which may be nothing. NUL, which a quoted-pair may hold, is for
+// display names alone: values are kept, joined and looked up.
 func (c *cursor) value() (value string, ok bool) {
 	if c.startsWith('"') {
-		return c.quoted()
+		value, ok = c.quoted()
+		return value, ok && strings.IndexByte(value, 0) < 0
 	}
 	return c.while(isValue), true
 }
@@ -121,6 +123,23 @@ func isBlank(c byte) bool { return c == ' ' || c == '\t' }
 func isToken(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' ||
 		strings.IndexByte("-.!%*_+`'~", c) >= 0
+}
+
+func isAllToken(text string) bool {
+	c := cursor{text: text}
+	return len(c.token()) == len(text)
+}
+
+// isMark tells whether text can be a tag or a branch, by which transactions are
+// told apart: a token (§25.1), or what phones write beyond it, but nothing that
+// ends or hides a parameter.
+func isMark(text string) bool {
+	for i := range len(text) {
+		if text[i] <= ' ' || text[i] >= 0x7f || strings.IndexByte(`"\,;<>`, text[i]) >= 0 {
+			return false
+		}
+	}
+	return len(text) <= MaxCallID
 }
 
 func isValue(c byte) bool {

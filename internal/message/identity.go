@@ -15,8 +15,7 @@ type CSeq struct {
 
 func parseCSeq(text string) (CSeq, error) {
 	c := cursor{text: text}
-	digits := c.while(isDigit)
-	number, err := strconv.ParseUint(digits, 10, 31)
+	number, err := strconv.ParseUint(c.token(), 10, 31)
 	if err != nil || !c.blank() {
 		return CSeq{}, malformed("Malformed CSeq")
 	}
@@ -48,7 +47,7 @@ func parseOptionTags(text string) ([]string, error) {
 		if tag == "" {
 			continue
 		}
-		if strings.Trim(tag, tokenCharacters) != "" {
+		if !isAllToken(tag) {
 			return nil, malformed("Malformed Option Tag")
 		}
 		if len(tags) == MaxListValues {
@@ -58,5 +57,3 @@ func parseOptionTags(text string) ([]string, error) {
 	}
 	return tags, nil
 }
-
-const tokenCharacters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.!%*_+`'~"

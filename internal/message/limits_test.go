@@ -16,6 +16,7 @@ func TestFloodsAreRefused(t *testing.T) {
 		{"parameters of From", replaced("From", "From: <sip:a@b>;tag=1"+many(";x=y")), "More Than 64 Parameters In From"},
 		{"parameters of a Contact", added("Contact: <sip:a@b>" + many(";x=y")), "More Than 64 Parameters In Contact"},
 		{"parameters of a URI", added("Contact: <sip:a@b" + strings.Repeat(";x", 65) + ">"), "Malformed URI In Contact"},
+		{"headers of a URI", added("Contact: <sip:a@b?x=y" + strings.Repeat("&x=y", 16) + ">"), "Malformed URI In Contact"},
 		{"Contacts", added("Contact: <sip:a@b>" + many(",<sip:a@b>")), "More Than 64 Contacts"},
 		{"Contact header fields", added(strings.Split(strings.Repeat("m:sip:a@b|", 65), "|")[:65]...), "More Than 64 Contacts"},
 		{"Authorization header fields", added(strings.Split(strings.Repeat(`Authorization: Digest username="a",realm="b",nonce="c",uri="d",response="e"|`, 65), "|")[:65]...), "More Than 64 Authorization Header Fields"},

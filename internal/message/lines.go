@@ -136,6 +136,9 @@ func hasControl(line []byte) bool {
 	return false
 }
 
+// isPadding tells what some phones and NATs leave behind a datagram from a body.
+func isPadding(rest []byte) bool { return len(bytes.Trim(rest, "\r\n\x00")) == 0 }
+
 // Frame returns the length in bytes of the first message in what a stream has
 // brought so far, and 0 while it is not all there (RFC 3261 §18.3). After an
 // error the stream can be framed no more; where the error is an *Error, it may

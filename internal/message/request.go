@@ -39,13 +39,14 @@ type Request struct {
 	CSeq         CSeq
 	Contacts     Contacts
 	Expires      Expires
-	Digests      []Credentials // Authorization, other schemes left out
+	Digests      []Credentials // Authorization, without other schemes and what answers no challenge
 	Require      []string
 	UserAgent    string
 	HasBody      bool
 	BodyForgiven bool // Content-Disposition says handling=optional
 
-	copied []headerText // of a request that did not parse: what an answer copies
+	contactFields int          // header fields of that name, empty ones too
+	copied        []headerText // of a request that did not parse: what an answer copies
 }
 
 // Parser reads requests. It may be used by many goroutines at once.
@@ -60,7 +61,8 @@ func NewParser() *Parser {
 // stream. Bytes behind Content-Length are ignored (RFC 3261 §18.3).
 //
 // ErrNotSIP and ErrResponse have no answer. An *Error has one: the request
-// beside it then holds what could be read.
+// beside it then holds what could be read. Over UDP, where the source may be
+// forged, what shows no way back is ErrNotSIP: an answer has more bytes than it.
 func (p *Parser) Parse(data []byte, flow Flow) (*Request, error) {
 	line, err := parseStartLine(data)
 	if err == ErrNotSIP || err == ErrResponse {
@@ -70,11 +72,14 @@ func (p *Parser) Parse(data []byte, flow Flow) (*Request, error) {
 	if err == nil {
 		err = p.parse(request, data)
 	}
-	if err != nil {
-		salvage(request, data)
-		return request, err
+	if err == nil {
+		return request, nil
 	}
-	return request, nil
+	salvage(request, data)
+	if !flow.Reliable() && !(hasThreeParts(data) && request.showsWayBack()) {
+		return nil, ErrNotSIP
+	}
+	return request, err
 }
 
 func (p *Parser) parse(request *Request, data []byte) error {
@@ -96,7 +101,7 @@ func (p *Parser) parse(request *Request, data []byte) error {
 		return malformed("Malformed Header Field")
 	}
 	message := parsed.(*sip.Request)
-	request.HasBody = o.contentLength > 0 || o.contentLength < 0 && len(data) > o.bodyAt
+	request.HasBody = o.contentLength > 0 || o.contentLength < 0 && !isPadding(data[o.bodyAt:])
 	for _, header := range message.Headers() {
 		if err := request.take(header); err != nil {
 			return err
@@ -124,7 +129,7 @@ func (r *Request) take(header sip.Header) error {
 	case field[expiresValue]:
 		return once(&r.Expires, Expires(h.value), r.Expires.Present, "Expires")
 	case field[Credentials]:
-		if !h.value.IsDigest() {
+		if !h.value.answersChallenge() {
 			return nil
 		}
 		return appendBounded(&r.Digests, []Credentials{h.value}, "Authorization Header Fields")
@@ -133,23 +138,26 @@ func (r *Request) take(header sip.Header) error {
 	case field[supportedValue], field[proxyRequireValue]:
 		return nil // read for their grammar; a registrar is no proxy
 	}
-	r.takeText(header.Name(), header.Value())
-	return nil
+	return r.takeText(header.Name(), header.Value())
 }
 
 // takeText stores header fields that are no more than text here.
-func (r *Request) takeText(name, value string) {
+func (r *Request) takeText(name, value string) error {
 	switch {
+	case strings.IndexByte(value, 0) >= 0: // quotes open nothing here
+		return malformed("Control Character In Header Section")
 	case strings.EqualFold(name, "User-Agent"):
 		r.UserAgent = value
 	case strings.EqualFold(name, "Content-Disposition"):
 		r.BodyForgiven = strings.Contains(strings.ToLower(strings.ReplaceAll(value, " ", "")), "handling=optional")
 	}
+	return nil
 }
 
-// takeContacts joins Contact header fields. "*" stands alone (§10.2.2).
+// takeContacts joins Contact header fields. "*" stands alone (§10.2.2), without
+// an empty one too: what deletes is not guessed at.
 func (r *Request) takeContacts(more Contacts) error {
-	if r.Contacts.Star || more.Star && len(r.Contacts.Values) > 0 {
+	if r.contactFields++; r.contactFields > 1 && (r.Contacts.Star || more.Star) {
 		return malformed("Contact * Beside Another Contact")
 	}
 	r.Contacts.Star = more.Star

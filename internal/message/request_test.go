@@ -44,6 +44,11 @@ func added(lines ...string) string {
 
 func parse(text string) (*Request, error) { return NewParser().Parse([]byte(text), testFlow) }
 
+// parseStream does so as from a stream, where what is malformed is always answered.
+func parseStream(text string) (*Request, error) {
+	return NewParser().Parse([]byte(text), Flow{Transport: "TCP", Source: testFlow.Source})
+}
+
 // parseSound parses what has to be sound.
 func parseSound(t *testing.T, text string) *Request {
 	t.Helper()
@@ -78,7 +83,6 @@ func TestParseStartLine(t *testing.T) {
 		{"space inside the URI", "REGISTER sip:registrar.example; lr SIP/2.0", 400, "Malformed Request-URI"},
 		{"space at the end", "REGISTER sip:registrar.example SIP/2.0 ", 400, "Malformed Request Line"},
 		{"brackets", "REGISTER <sip:registrar.example> SIP/2.0", 400, "Malformed Request-URI"},
-		{"no URI", "REGISTER SIP/2.0", 400, "Malformed Request Line"},
 		{"method that is no token", "REG(ISTER sip:registrar.example SIP/2.0", 400, "Malformed Request Line"},
 		{"port too large", "REGISTER sip:registrar.example:65536 SIP/2.0", 400, "Malformed Request-URI"},
 		{"URI of 1024 bytes", "REGISTER sip:a@" + host(1018) + " SIP/2.0", 400, "Malformed Request-URI"},
@@ -114,12 +118,69 @@ func TestParseTellsWhatHasNoAnswer(t *testing.T) {
 		{"STUN", "\x00\x01\x00\x00\x21\x12\xa4\x42", ErrNotSIP},
 		{"HTTP", "GET / HTTP/1.1\r\n\r\n", ErrNotSIP},
 		{"no line end at all", strings.Repeat("x", 65000), ErrNotSIP},
+		{"no URI", strings.Replace(soundRequest, "sip:registrar.example ", "", 1), ErrNotSIP},
+		{"ten bytes", "X SIP/2.0\n", ErrNotSIP},
+		{"a request line alone", "REGISTER sip:r SIP/2.0\r\n\r\n", ErrNotSIP},
+		{"of another version", "REGISTER sip:r SIP/9.0\r\n\r\n", ErrNotSIP},
+		{"no Via", replaced("Via"), ErrNotSIP},
+		{"no Via and too large", "X sip:r SIP/2.0\n" + strings.Repeat("a", MaxHeaderSection), ErrNotSIP},
+		{"empty Via", replaced("Via", "Via:"), ErrNotSIP},
+		{"Via without sent-by", replaced("Via", "Via: SIP/2.0/UDP"), ErrNotSIP},
+		{"Via whose sent-by is no host", replaced("Via", "Via: SIP/2.0/UDP -"), ErrNotSIP},
+		{"Via behind the empty line", "REGISTER sip:r SIP/2.0\r\n\r\nVia: SIP/2.0/UDP h\r\n", ErrNotSIP},
+		{"lines that end in CR alone", strings.ReplaceAll(soundRequest, "\r\n", "\r"), ErrNotSIP},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			if request, err := parse(test.data); err != test.want || request != nil {
 				t.Errorf("%v, %v, want %v", request, err, test.want)
 			}
+		})
+	}
+}
+
+// Over UDP the source of a request may be forged: what is too broken to show a way
+// back is not answered with more bytes than came. On a stream it is answered.
+func TestParseOverAStreamAnswersWhatUDPDrops(t *testing.T) {
+	tests := []struct {
+		name, text string
+		status     int
+		reason     string
+	}{
+		{"no URI", "REGISTER SIP/2.0\r\n\r\n", 400, "Malformed Request Line"},
+		{"a request line alone", "REGISTER sip:r SIP/2.0\r\n\r\n", 400, "Missing Via"},
+		{"no Via", replaced("Via"), 400, "Missing Via"},
+		{"empty Via", replaced("Via", "Via:"), 400, "Malformed Via"},
+		{"another version", "REGISTER sip:r SIP/9.0\r\n\r\n", 505, "SIP Version Not Supported"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			_, err := parseStream(test.text)
+			wantError(t, err, test.status, test.reason)
+		})
+	}
+}
+
+// A Via with just its sent-by in order shows a way back (RFC 4475 §3.1.2.1 and
+// §3.1.2.16 want an answer).
+func TestParseOverUDPAnswersWhereViaShowsAWayBack(t *testing.T) {
+	version := strings.Replace(soundRequest, "registrar.example SIP/2.0", "registrar.example SIP/9.1", 1)
+	tests := []struct {
+		name, text string
+		status     int
+		reason     string
+	}{
+		{"separators too many", replaced("Via", "Via: SIP/2.0/UDP h;;,;,,"), 400, "Malformed Parameter"},
+		{"port too large", replaced("Via", "Via: SIP/2.0/UDP h:65536"), 400, "Malformed Via"},
+		{"branch too long", replaced("Via", "Via: SIP/2.0/UDP h;branch="+strings.Repeat("b", MaxCallID+1)), 400, "Malformed Via Branch"},
+		{"Via of another version", replaced("Via", "Via: SIP/9.1/UDP h;rport"), 400, "Malformed Via"},
+		{"all of another version", strings.Replace(version, "SIP/2.0", "SIP/9.1", 1), 505, "SIP Version Not Supported"},
+		{"blanks behind the request line", strings.Replace(soundRequest, "\r\n", "  \r\n", 1), 400, "Malformed Request Line"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			_, err := parse(test.text)
+			wantError(t, err, test.status, test.reason)
 		})
 	}
 }
@@ -145,7 +206,7 @@ func TestParseForgivesTheFormOfLines(t *testing.T) {
 			r := parseSound(t, test.text)
 			via, contact := r.Vias[0], r.Contacts.Values[0]
 			got := fmt.Sprint(via.Transport, " ", via.Host, " ", via.Port, " ", via.Branch, " ", via.RPort,
-				"|", r.From.URI, " ", r.From.Tag, "|", r.To.URI, " ", r.To.Tag, "|", r.CallID,
+				"|", uriText(r.From.URI), " ", r.From.Tag, "|", uriText(r.To.URI), " ", r.To.Tag, "|", r.CallID,
 				"|", r.CSeq.Number, " ", r.CSeq.Method, "|", contact.Text, " ", contact.Expires, "|", r.Expires, "|", r.HasBody)
 			if got != want {
 				t.Errorf("got  %s\nwant %s", got, want)
@@ -158,7 +219,6 @@ func TestParseForgivesTheFormOfLines(t *testing.T) {
 // never last-one-wins.
 func TestParseNamesWhatIsMissingOrStandsTwice(t *testing.T) {
 	tests := []struct{ name, text, reason string }{
-		{"no Via", replaced("Via"), "Missing Via"},
 		{"no From", replaced("From"), "Missing From"},
 		{"no To", replaced("To"), "Missing To"},
 		{"no Call-ID", replaced("Call-ID"), "Missing Call-ID"},
@@ -176,6 +236,8 @@ func TestParseNamesWhatIsMissingOrStandsTwice(t *testing.T) {
 		{"line without colon", added("Max-Forwards"), "Malformed Header Field"},
 		{"no empty line", strings.TrimSuffix(soundRequest, "\r\n"), "No Empty Line Behind The Header Section"},
 		{"folded start line", strings.Replace(soundRequest, "\r\n", "\r\n x\r\n", 1), "Folded Start Line"},
+		{"NUL behind a backslash, quoted, in text", added("User-Agent: \"a\\\x00b\""), "Control Character In Header Section"},
+		{"NUL behind a backslash, quoted, in a field nobody reads", added("X: \"a\\\x00b\""), "Control Character In Header Section"},
 		{"NUL", replaced("Call-ID", "Call-ID: a\x00b"), "Control Character In Header Section"},
 		{"CR inside a line", replaced("Call-ID", "Call-ID: a\rX: b"), "Control Character In Header Section"},
 		{"DEL", replaced("Call-ID", "Call-ID: a\x7fb"), "Control Character In Header Section"},
@@ -313,6 +375,9 @@ func TestParseBody(t *testing.T) {
 		{"none, not said", "X: y", "", false, false, ""},
 		{"said", "Content-Length: 3", "abc", true, false, ""},
 		{"not said", "X: y", "abc", true, false, ""},
+		{"not said, line ends and NUL behind", "X: y", "\r\n\n\r\x00\x00\r\n", false, false, ""},
+		{"not said, a CR behind", "X: y", "\r", false, false, ""},
+		{"not said, line ends before it", "X: y", "\r\n\r\nv=0", true, false, ""},
 		{"bytes behind", "Content-Length: 0", "abc", false, false, ""},
 		{"bytes missing", "Content-Length: 4", "abc", false, false, "Body Shorter Than Content-Length"},
 		{"negative", "Content-Length: -1", "", false, false, "Malformed Content-Length"},

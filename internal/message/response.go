@@ -118,6 +118,19 @@ func salvage(request *Request, data []byte) {
 	}
 }
 
+// showsWayBack tells whether a request that did not parse has a topmost Via that is
+// in order up to sent-by, of whatever version: who sends in earnest has one.
+func (r *Request) showsWayBack() bool {
+	for _, header := range r.copied {
+		if header.name == "Via" {
+			c, via := cursor{text: header.value}, Via{}
+			_, ok := c.sentProtocolAndHost(&via)
+			return ok
+		}
+	}
+	return false
+}
+
 // salvageVia keeps the topmost Via and returns it as an answer shows it.
 func (r *Request) salvageVia(text string) string {
 	vias, err := parseVias(text)

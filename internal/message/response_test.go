@@ -8,10 +8,11 @@ import (
 	"github.com/emiago/sipgo/sip"
 )
 
-// answer is what a request is answered that did or did not parse.
+// answer is what a request is answered that did or did not parse, on a stream,
+// where all are.
 func answer(t *testing.T, text string) string {
 	t.Helper()
-	request, err := parse(text)
+	request, err := parseStream(text)
 	var wrong *Error
 	if errors.As(err, &wrong) {
 		return string(Render(request, NewResponse(wrong.Status, wrong.Reason), "ours"))
@@ -89,6 +90,7 @@ func TestRenderSalvages(t *testing.T) {
 		{"what a control character begins has no folded lines", replaced("From", "From: a\x00", " b"), via + to + callID + cseq},
 		{"CR inside a line", replaced("Call-ID", "Call-ID: a\rContact: b"), via + from + to + cseq},
 		{"bad Via", replaced("Via", "Via: SIP/2.0 192.0.2.7"), "Via: SIP/2.0 192.0.2.7\r\n" + from + to + callID + cseq},
+		{"bad parameter of Via", replaced("Via", "Via: SIP/2.0/UDP a;=b"), "Via: SIP/2.0/UDP a;=b\r\n" + from + to + callID + cseq},
 		{"topmost Via of several", replaced("Via", "Via: SIP/2.0/UDP a;received=203.0.113.9;rport=53 , SIP/2.0/UDP b", "v: SIP/2.0/UDP c", "Expires: 1", "Expires: 2"),
 			"Via: SIP/2.0/UDP a;rport=5060;received=192.0.2.7, SIP/2.0/UDP b\r\nVia: SIP/2.0/UDP c\r\n" + from + to + callID + cseq},
 		{"no empty line", strings.TrimSuffix(soundRequest, "\r\n"), via + from + to + callID + cseq},

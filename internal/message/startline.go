@@ -30,7 +30,7 @@ func parseStartLine(data []byte) (requestLine, error) {
 	_, text, found := strings.Cut(line[:lastBlank], " ")
 	request := requestLine{method: method, text: text}
 	switch {
-	case !found || method == "" || strings.Trim(method, tokenCharacters) != "":
+	case !found || method == "" || !isAllToken(method):
 		return request, malformed("Malformed Request Line")
 	case !strings.EqualFold(line[lastBlank+1:], "SIP/2.0"):
 		return request, &Error{Status: 505, Reason: "SIP Version Not Supported"}
@@ -43,6 +43,12 @@ func parseStartLine(data []byte) (requestLine, error) {
 	}
 	request.uri = uri
 	return request, nil
+}
+
+// hasThreeParts tells a request line with something wrong in it from less than one.
+func hasThreeParts(data []byte) bool {
+	line, _, _ := bytes.Cut(data, []byte{'\n'})
+	return len(bytes.Fields(line)) >= 3
 }
 
 // notSIPOrMalformed tells noise from a request line with something behind it.

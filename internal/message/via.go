@@ -14,7 +14,7 @@ type Via struct {
 	Host      string // sent-by, an IPv6 address in brackets
 	Port      uint16 // sent-by; 0: not written
 	Branch    string
-	RPort     bool // rport stands there without a value (RFC 3581)
+	RPort     bool // rport stands there (RFC 3581); a value that the sender gave it does not count
 
 	text   string   // as it came
 	head   string   // up to the first parameter, as it came
@@ -114,23 +114,33 @@ func (c *cursor) via() (Via, error) {
 }
 
 func (c *cursor) sentProtocolAndBy() (via Via, ok bool) {
-	name := c.token()
-	if !strings.EqualFold(name, "SIP") || !c.eat('/') || c.token() != "2.0" || !c.eat('/') {
-		return via, false
-	}
-	via.Transport = strings.ToUpper(c.token())
-	if via.Transport == "" || !c.blank() {
-		return via, false
-	}
-	if via.Host = c.host(); !sipuri.IsHost(via.Host) {
+	version, ok := c.sentProtocolAndHost(&via)
+	if !ok || version != "2.0" {
 		return via, false
 	}
 	if !c.eat(':') {
 		return via, true
 	}
-	port, err := sipuri.ParsePort(c.while(isDigit))
+	port, err := sipuri.ParsePort(c.token())
 	via.Port = port
 	return via, err == nil
+}
+
+// sentProtocolAndHost takes a Via up to the host of sent-by, of any version.
+func (c *cursor) sentProtocolAndHost(via *Via) (version string, ok bool) {
+	name := c.token()
+	if !strings.EqualFold(name, "SIP") || !c.eat('/') {
+		return "", false
+	}
+	if version = c.token(); !c.eat('/') {
+		return "", false
+	}
+	via.Transport = strings.ToUpper(c.token())
+	if via.Transport == "" || !c.blank() {
+		return "", false
+	}
+	via.Host = c.host()
+	return version, sipuri.IsHost(via.Host)
 }
 
 // host takes a name, an IPv4 address or an IPv6 address in brackets.
@@ -149,7 +159,7 @@ func (c *cursor) host() string {
 func (v *Via) setParam(p param, seen *[3]bool) error {
 	switch {
 	case p.is("branch"):
-		if seen[0] || len(p.value) > MaxCallID {
+		if seen[0] || !isMark(p.value) {
 			return malformed("Malformed Via Branch")
 		}
 		seen[0], v.Branch = true, p.value
@@ -169,5 +179,3 @@ func (v *Via) setParam(p param, seen *[3]bool) error {
 	v.others = append(v.others, p.text)
 	return nil
 }
-
-func isDigit(c byte) bool { return '0' <= c && c <= '9' }

@@ -36,13 +36,20 @@ func TestParseVia(t *testing.T) {
 		{"comma at the end", "SIP/2.0/UDP a,", "", malformed},
 		{"text behind", "SIP/2.0/UDP a b", "", malformed},
 		{"two branches", "SIP/2.0/UDP a;branch=1;branch=2", "", "Malformed Via Branch"},
+		{"branch of other characters than a token's, as phones make it", "SIP/2.0/UDP a;branch=z9hG4bK:a@b/c=", "UDP a 0 z9hG4bK:a@b/c= false", ""},
+		{"quoted branch", `SIP/2.0/UDP a;branch="z9hG4bKb"`, "UDP a 0 z9hG4bKb false", ""},
+		{"separator in a quoted branch", `SIP/2.0/UDP a;branch="z9hG4bK,b"`, "", "Malformed Via Branch"},
+		{"control character behind a backslash in a branch", "SIP/2.0/UDP a;branch=\"z9hG4bK\\\x01b\"", "", "Malformed Via Branch"},
+		{"NUL behind a backslash in a branch", "SIP/2.0/UDP a;branch=\"z9hG4bK\\\x00b\"", "", "Malformed Parameter"},
+		{"branch without a value", "SIP/2.0/UDP a;branch", "UDP a 0  false", ""},
+		{"rport with a value, even the default one", "SIP/2.0/UDP a;rport=5060", "UDP a 0  true", ""},
 		{"branch too long", "SIP/2.0/UDP a;branch=" + strings.Repeat("b", MaxCallID+1), "", "Malformed Via Branch"},
 		{"two rport", "SIP/2.0/UDP a;rport;rport=1", "", "Malformed Via Rport"},
 		{"two received", "SIP/2.0/UDP a;received=1.1.1.1;received=1.1.1.2", "", "Malformed Via Received"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			r, err := parse(replaced("Via", "Via: "+test.text))
+			r, err := parseStream(replaced("Via", "Via: "+test.text))
 			if test.reason != "" {
 				wantError(t, err, 400, test.reason)
 				return

@@ -4,54 +4,120 @@ import (
 	"sipregd/internal/digest"
 	"sipregd/internal/journal"
 	"sipregd/internal/message"
+	"sipregd/internal/peers"
 	"sipregd/internal/sipuri"
 )
+
+// claim is credentials for this realm and what their authname has to prove. For an
+// authname that nobody has, all but the credentials is zero.
+type claim struct {
+	credentials *message.Credentials
+	peer        *peers.Peer
+	a1          digest.A1
+	only        digest.Algorithm // 0: any that is offered
+}
 
 // Step 3 (§22, RFC 7616). Whether an authname or an AOR exists is told neither
 // by the response nor by the time it takes.
 func (g *registration) authenticate() *message.Response {
 	realm := g.domains.Realm(g.domain)
-	credentials := g.credentialsFor(realm)
-	if credentials == nil {
+	c := g.claim(realm)
+	if c == nil {
 		return g.challengeFirst(realm)
 	}
-	g.authname = credentials.Username
-	if !g.isOverThisRequest(credentials.URI) {
-		return g.challengeAgain(realm, journal.WrongDigestURI, credentials.URI)
+	g.authname = c.credentials.Username
+	if wrong := c.credentials.Check(); wrong != nil { // RFC 7616 §3.4: 4xx
+		return g.end(wrong.Status, wrong.Reason, journal.Malformed, wrong.Reason)
 	}
-	peer := g.snapshot.ByAuthname(g.domain, credentials.Username)
-	var a1 digest.A1 // nobody's
-	var only digest.Algorithm
-	if peer != nil {
-		a1, _ = peer.A1(realm)
-		only = peer.Algorithm
+	if !g.isOverThisRequest(c.credentials.URI) {
+		return g.challengeAgain(realm, journal.WrongDigestURI, c.credentials.URI)
 	}
-	result := g.authenticator.Verify(g.now, g.request.Method, credentials, a1, only)
-	switch {
-	case result == digest.Right:
-		g.peer = peer
+	result := g.authenticator.Verify(g.now, g.request.Method, c.credentials, c.a1, c.only)
+	if result == digest.Right {
+		g.peer = c.peer
 		return nil
-	case result == digest.Stale:
-		return g.challengeAgain(realm, journal.StaleNonce, "")
-	case result == digest.Replayed:
-		return g.challengeAgain(realm, journal.Replay, "")
-	case result == digest.OtherAlgorithm:
-		return g.challengeAgain(realm, journal.WrongAlgorithm, credentials.Algorithm)
-	case peer == nil:
-		return g.challengeAgain(realm, journal.UnknownAuthname, "")
 	}
-	return g.challengeAgain(realm, journal.WrongSecret, "")
+	reason, detail := g.whyNot(c, result)
+	return g.challengeAgain(realm, reason, detail)
 }
 
-// credentialsFor returns the first credentials for the realm, or nil. Those
-// for other realms are somebody else's.
-func (g *registration) credentialsFor(realm string) *message.Credentials {
+// claim returns what the phone claims to be in the realm, or nil. Credentials for
+// other realms are somebody else's. Of several (RFC 8760 §2.4: one for each
+// challenge) those are taken that may serve, else the first.
+func (g *registration) claim(realm string) *claim {
+	var first *claim
 	for i := range g.request.Digests {
-		if g.request.Digests[i].Realm == realm {
-			return &g.request.Digests[i]
+		credentials := &g.request.Digests[i]
+		if credentials.Realm != realm {
+			continue
+		}
+		c := g.claimOf(credentials)
+		if credentials.Check() == nil && g.authenticator.Takes(credentials, c.a1, c.only) {
+			return c
+		}
+		if first == nil {
+			first = c
 		}
 	}
-	return nil
+	return first
+}
+
+func (g *registration) claimOf(credentials *message.Credentials) *claim {
+	c := &claim{credentials: credentials, peer: g.snapshot.ByAuthname(g.domain, credentials.Username)}
+	if c.peer != nil {
+		c.a1, _ = c.peer.A1(credentials.Realm)
+		c.only = c.peer.Algorithm
+	}
+	return c
+}
+
+// whyNot puts a verification that failed into words for the journal.
+func (g *registration) whyNot(c *claim, result digest.Result) (reason journal.Reason, detail string) {
+	switch result {
+	case digest.Stale:
+		return journal.StaleNonce, ""
+	case digest.Replayed:
+		return journal.Replay, ""
+	case digest.AlgorithmNotOffered:
+		return journal.WrongAlgorithm, c.algorithm() + " is not in [registrar] algorithms"
+	case digest.AlgorithmNotOfPeer:
+		return journal.WrongAlgorithm, c.algorithm() + "; this peer" + c.heldTo()
+	case digest.QOPNotOffered:
+		return journal.WrongAlgorithm, "qop " + c.credentials.QOP + " is not offered"
+	}
+	elsewhere := g.elsewhere(c.credentials.Username) // in either case: it takes time
+	if c.peer == nil {
+		return journal.UnknownAuthname, elsewhere
+	}
+	return journal.WrongSecret, ""
+}
+
+// algorithm returns the algorithm of the credentials: MD5 where they say none.
+func (c *claim) algorithm() string {
+	if c.credentials.Algorithm == "" {
+		return digest.MD5.String()
+	}
+	return c.credentials.Algorithm
+}
+
+// heldTo says which algorithm the peer may answer with, and why.
+func (c *claim) heldTo() string {
+	switch {
+	case c.only != 0:
+		return " has algorithm = " + c.only.String()
+	case c.a1.Has(digest.MD5):
+		return "'s password_digest is of " + digest.MD5.String()
+	}
+	return "'s password_digest is of " + digest.SHA256.String()
+}
+
+// elsewhere says of an authname in which other domain somebody has it.
+func (g *registration) elsewhere(authname string) string {
+	peer, domain := g.snapshot.Elsewhere(g.domain, authname)
+	if peer == nil {
+		return ""
+	}
+	return peer.String() + " belongs to " + domain + "; the phone used " + g.domain
 }
 
 // isOverThisRequest compares the URI that the digest covers with the
@@ -80,7 +146,7 @@ func (g *registration) isOverThisRequest(text string) bool {
 func (g *registration) challengeFirst(realm string) *message.Response {
 	if len(g.request.Digests) > 0 {
 		g.authname = g.request.Digests[0].Username
-		return g.challengeAgain(realm, journal.WrongRealm, g.request.Digests[0].Realm)
+		return g.challengeAgain(realm, journal.WrongRealm, g.request.Digests[0].Realm+"; the realm here is "+realm)
 	}
 	g.journal.Record(g.event(journal.Challenged, ""))
 	return g.challenge(realm, false)

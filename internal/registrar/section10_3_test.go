@@ -213,7 +213,7 @@ func Test10_3_Step6_WildcardWithoutExpires0Is400(t *testing.T) {
 	for _, lines := range [][]string{
 		{"Contact: *"}, {"Contact: *", "Expires: 60"}, {"Contact: *", "Expires: x"},
 		{"Contact: *, <sip:a@192.0.2.7>", "Expires: 0"}, {"Contact: *", "Contact: <sip:a@192.0.2.7>", "Expires: 0"},
-		{"Contact: *", "Contact: *", "Expires: 0"}, {"Contact: *;expires=0", "Expires: 0"},
+		{"Contact: *", "Contact: *", "Expires: 0"}, {"Contact: *;expires=0"}, {"Contact: *;expires=60", "Expires: 0"},
 	} {
 		t.Run(strings.Join(lines, " "), func(t *testing.T) {
 			p := newLab(t).kitchen()

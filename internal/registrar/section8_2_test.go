@@ -151,7 +151,6 @@ func Test8_2_WhatIsMalformedIs400AndSaysWhy(t *testing.T) {
 		status   int
 		reason   string
 	}{
-		{"no Via", "Via: SIP/2.0/UDP 192.0.2.7:5060;branch=z9hG4bK-2;rport\r\n", "", 400, "Missing Via"},
 		{"no From", "From: <sip:2001@registrar.example>;tag=f-call-1\r\n", "", 400, "Missing From"},
 		{"no To", "To: <sip:2001@registrar.example>\r\n", "", 400, "Missing To"},
 		{"no Call-ID", "Call-ID: call-1\r\n", "", 400, "Missing Call-ID"},
@@ -174,7 +173,6 @@ func Test8_2_WhatIsMalformedIs400AndSaysWhy(t *testing.T) {
 		{"Request-URI", "REGISTER sip:registrar.example", "REGISTER <sip:registrar.example>", 400, "Malformed Request-URI"},
 		{"Contact", "Max-Forwards: 70", "Contact: <sip:a@>", 400, "Malformed URI In Contact"},
 		{"Authorization", "Max-Forwards: 70", "Authorization: Digest username=\"a", 400, "Malformed Authorization"},
-		{"Authorization without nonce", "Max-Forwards: 70", `Authorization: Digest username="a", realm="b", uri="c", response="d"`, 400, "Authorization Without nonce"},
 		{"field without colon", "Max-Forwards: 70", "Max-Forwards", 400, "Malformed Header Field"},
 		{"too many fields", "Max-Forwards: 70", strings.Repeat("X: y\r\n", 130) + "Max-Forwards: 70", 400, "More Than 128 Header Fields"},
 		{"too many Contacts", "Max-Forwards: 70", "Contact: <sip:a@b>" + strings.Repeat(",<sip:a@b>", 64), 400, "More Than 64 Contacts"},

@@ -15,7 +15,7 @@ func (u URI) Equal(other URI) bool {
 		escapedEqual(u.Password, other.Password) &&
 		u.Port == other.Port && // an absent port differs from 5060 written out
 		equalHosts(u.Host, other.Host) &&
-		u.paramsMatch(other) && other.paramsMatch(u) &&
+		u.equalParams(&other) &&
 		equalHeaders(u.Headers, other.Headers)
 }
 
@@ -23,14 +23,22 @@ func equalHosts(a, b string) bool {
 	return strings.EqualFold(a, b) || CanonicalHost(a) == CanonicalHost(b)
 }
 
-// paramsMatch tells whether each parameter of u agrees with other's.
-func (u URI) paramsMatch(other URI) bool {
-	for name, value := range u.AllParams() {
-		theirs, found := other.Param(name)
-		if found && !escapedEqualFold(value, theirs) {
-			return false
-		}
-		if !found && countsAlone(name) {
+// equalParams compares parameters, in any order.
+func (u *URI) equalParams(other *URI) bool {
+	if u.Params == other.Params {
+		return true
+	}
+	var room, otherRoom [MaxParams]pair
+	ours, theirs := u.params(room[:0]), other.params(otherRoom[:0])
+	return paramsAgree(ours, theirs) && paramsAgree(theirs, ours)
+}
+
+// paramsAgree tells whether each parameter agrees with those of the other URI.
+func paramsAgree(params, others []pair) bool {
+	for i := range params {
+		p := &params[i]
+		other := find(others, p)
+		if other == nil && countsAlone(p.name) || other != nil && !escapedEqualFold(p.value, other.value) {
 			return false
 		}
 	}
@@ -51,24 +59,27 @@ func countsAlone(name string) bool {
 // equalHeaders compares header components, which count and have to match in
 // any order.
 func equalHeaders(a, b string) bool {
-	return a == b || (strings.Count(a, "&") == strings.Count(b, "&") && headersIn(a, b) && headersIn(b, a))
+	if a == b {
+		return true
+	}
+	var roomA, roomB [MaxHeaders]pair
+	ours, theirs := appendPairs(roomA[:0], a, "&"), appendPairs(roomB[:0], b, "&")
+	return len(ours) == len(theirs) && headersIn(ours, theirs) && headersIn(theirs, ours)
 }
 
-// headersIn tells whether each header of a stands in b with the same value.
-func headersIn(a, b string) bool {
-	for header := range strings.SplitSeq(a, "&") {
-		name, value, _ := strings.Cut(header, "=")
-		if !hasHeader(b, name, value) {
+// headersIn tells whether each header stands among the others with its value.
+func headersIn(headers, others []pair) bool {
+	for i := range headers {
+		if !hasHeader(others, &headers[i]) {
 			return false
 		}
 	}
 	return true
 }
 
-func hasHeader(headers, name, value string) bool {
-	for header := range strings.SplitSeq(headers, "&") {
-		n, v, _ := strings.Cut(header, "=")
-		if escapedEqualFold(n, name) && escapedEqual(v, value) {
+func hasHeader(headers []pair, wanted *pair) bool {
+	for i := range headers {
+		if headers[i].named(wanted) && escapedEqual(headers[i].value, wanted.value) {
 			return true
 		}
 	}

@@ -4,7 +4,6 @@ package sipuri
 
 import (
 	"errors"
-	"iter"
 	"strconv"
 	"strings"
 )
@@ -22,22 +21,25 @@ type URI struct {
 	Opaque   string // of schemes other than sip and sips: all behind the colon
 }
 
-// MaxParams bounds the parameters of a URI, so that comparing each with each
-// costs little.
-const MaxParams = 64
+// What a URI may hold, so that comparing each with each costs little.
+const (
+	MaxParams  = 64
+	MaxHeaders = 16
+)
 
 var (
-	errEmpty    = errors.New("empty URI")
-	errScheme   = errors.New("URI without scheme")
-	errOpaque   = errors.New("URI with nothing behind its scheme, or with a character that has to be escaped")
-	errUser     = errors.New("malformed user part in URI")
-	errHost     = errors.New("malformed host in URI")
-	errPort     = errors.New("port in URI is no number from 1 to 65535")
-	errParams   = errors.New("malformed URI parameter")
-	errTooMany  = errors.New("more than 64 parameters in URI")
-	errTwice    = errors.New("URI parameter given twice")
-	errHeaders  = errors.New("malformed headers in URI")
-	errTrailing = errors.New("text behind the host of the URI")
+	errEmpty       = errors.New("empty URI")
+	errScheme      = errors.New("URI without scheme")
+	errOpaque      = errors.New("URI with nothing behind its scheme, or with a character that has to be escaped")
+	errUser        = errors.New("malformed user part in URI")
+	errHost        = errors.New("malformed host in URI")
+	errPort        = errors.New("port in URI is no number from 1 to 65535")
+	errParams      = errors.New("malformed URI parameter")
+	errParamsMany  = errors.New("more than 64 parameters in URI")
+	errTwice       = errors.New("URI parameter given twice")
+	errHeaders     = errors.New("malformed headers in URI")
+	errHeadersMany = errors.New("more than 16 headers in URI")
+	errTrailing    = errors.New("text behind the host of the URI")
 )
 
 // Parse reads an absolute URI by RFC 3261 §25. Of schemes other than sip and
@@ -121,111 +123,33 @@ func (u *URI) setParamsAndHeaders(text string) error {
 	if hasHeaders && (headers == "" || !escapedText(headers, isHeaderChar)) {
 		return errHeaders
 	}
+	if strings.Count(headers, "&") >= MaxHeaders {
+		return errHeadersMany
+	}
 	if strings.Count(params, ";") > MaxParams {
-		return errTooMany
+		return errParamsMany
 	}
-	for name, value := range u.AllParams() {
-		if name == "" || !escapedText(name, isParam) || !escapedText(value, isParam) {
-			return errParams
-		}
-	}
-	return u.refuseTwice()
+	return u.checkParams()
 }
 
-// refuseTwice enforces that no parameter name stands twice (§19.1.1). Names
-// are compared where their hashes are equal.
-func (u *URI) refuseTwice() error {
-	if strings.LastIndexByte(u.Params, ';') <= 0 { // none or one
+// checkParams checks the grammar of the parameters and that no name stands twice
+// (§19.1.1).
+func (u *URI) checkParams() error {
+	if u.Params == "" { // as a rule
 		return nil
 	}
-	var names [MaxParams]string
-	var hashes [MaxParams]uint32
-	count := 0
-	for name := range u.AllParams() {
-		hash := foldedHash(name)
-		for i := range count {
-			if hashes[i] == hash && escapedEqualFold(names[i], name) {
-				return errTwice
-			}
+	var room [MaxParams]pair
+	params := u.params(room[:0])
+	for i := range params {
+		p := &params[i]
+		if p.name == "" || !escapedText(p.name, isParam) || !escapedText(p.value, isParam) {
+			return errParams
 		}
-		names[count], hashes[count] = name, hash
-		count++
+		if find(params[:i], p) != nil {
+			return errTwice
+		}
 	}
 	return nil
-}
-
-// foldedHash is the same for names that escapedEqualFold finds equal (FNV-1a).
-func foldedHash(text string) uint32 {
-	hash := uint32(2166136261)
-	for text != "" {
-		var c byte
-		c, _, text = nextCharacter(text)
-		hash = (hash ^ uint32(lower(c))) * 16777619
-	}
-	return hash
-}
-
-// AllParams yields the name and value of each URI parameter in order. A
-// parameter without "=" has an empty value.
-func (u URI) AllParams() iter.Seq2[string, string] {
-	return func(yield func(string, string) bool) {
-		for rest := u.Params; rest != ""; {
-			var param string
-			param, rest = cutParam(rest[1:])
-			name, value, _ := strings.Cut(param, "=")
-			if !yield(name, value) {
-				return
-			}
-		}
-	}
-}
-
-// cutParam splits off the text before the next ";", which stays in the rest.
-func cutParam(text string) (param, rest string) {
-	if i := strings.IndexByte(text, ';'); i >= 0 {
-		return text[:i], text[i:]
-	}
-	return text, ""
-}
-
-// Param returns the value of the URI parameter of that name, compared without
-// regard to case and escapes.
-func (u URI) Param(name string) (value string, found bool) {
-	for n, v := range u.AllParams() {
-		if escapedEqualFold(n, name) {
-			return v, true
-		}
-	}
-	return "", false
-}
-
-// String returns the URI as it was written, with the scheme in lower case.
-func (u URI) String() string {
-	if !u.IsSIP() {
-		return u.Scheme + ":" + u.Opaque
-	}
-	var b strings.Builder
-	b.WriteString(u.Scheme)
-	b.WriteByte(':')
-	if u.User != "" {
-		b.WriteString(u.User)
-		if u.Password != "" {
-			b.WriteByte(':')
-			b.WriteString(u.Password)
-		}
-		b.WriteByte('@')
-	}
-	b.WriteString(u.Host)
-	if u.Port != 0 {
-		b.WriteByte(':')
-		b.WriteString(strconv.Itoa(int(u.Port)))
-	}
-	b.WriteString(u.Params)
-	if u.Headers != "" {
-		b.WriteByte('?')
-		b.WriteString(u.Headers)
-	}
-	return b.String()
 }
 
 // ParsePort reads a port number from 1 to 65535.
