@@ -98,6 +98,8 @@ func TestReloadOfABrokenFileChangesNothing(t *testing.T) {
 			t.Errorf("the log does not say %q", part)
 		}
 	}
+	d.writePeers(t, "; read while an editor was writing it")
+	d.reload(t, "no peers are left")
 	d.writePeers(t, kitchenPeers)
 	d.reload(t, "0 added, 0 removed, 0 changed")
 }

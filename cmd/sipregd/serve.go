@@ -2,11 +2,13 @@ package main
 
 import (
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
 	"reflect"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -142,8 +144,11 @@ func (d *sipregd) reload() {
 	}
 	next, warnings, err := loadPeers(&d.config)
 	d.warn(warnings)
+	if err == nil && next.Len() == 0 && d.registrar.Directory().Len() > 0 {
+		err = errNoPeersLeft
+	}
 	if err != nil {
-		d.log.Error().Str("event", "reload_failed").Err(err).Msg("peers not reloaded: everything stays as it was")
+		d.reloadFailed(err)
 		return
 	}
 	difference := peers.Compare(d.registrar.Directory(), next)
@@ -152,6 +157,16 @@ func (d *sipregd) reload() {
 	d.log.Info().Str("event", "reloaded").Int("peers", next.Len()).
 		Strs("added", difference.Added).Strs("removed", difference.Removed).Strs("changed", difference.Changed).
 		Msg("peers reloaded: " + difference.String())
+}
+
+// errNoPeersLeft is what a file amounts to that was read half written.
+var errNoPeersLeft = errors.New("no peers are left: if that is meant, stop the daemon, or keep one with enabled = no")
+
+// reloadFailed says what is wrong, a line for each fault.
+func (d *sipregd) reloadFailed(err error) {
+	for fault := range strings.SplitSeq(err.Error(), "\n") {
+		d.log.Error().Str("event", "reload_failed").Str("error", fault).Msg("peers not reloaded: everything stays as it was")
+	}
 }
 
 func (d *sipregd) warn(warnings []string) {

@@ -17,6 +17,7 @@ const (
 	Removed    Kind = "removed"    // a binding, by its phone or by a change of peers.conf
 	Replaced   Kind = "replaced"   // a binding, to make room for a newer one
 	Expired    Kind = "expired"    // a binding
+	Listed     Kind = "listed"     // the bindings of an AOR, for a request that changes nothing
 	Challenged Kind = "challenged" // a request without credentials: no failure
 	Refused    Kind = "refused"    // a request
 )

@@ -47,7 +47,7 @@ func (l Log) Record(e Event) {
 
 func level(e Event) zerolog.Level {
 	switch e.Kind {
-	case Refreshed, Challenged:
+	case Refreshed, Challenged, Listed:
 		return zerolog.DebugLevel
 	case Refused:
 		if e.Reason == StaleNonce { // phones retry by themselves
@@ -81,6 +81,8 @@ func message(e Event) string {
 	switch e.Kind {
 	case Challenged:
 		return "request challenged"
+	case Listed:
+		return "bindings listed"
 	case Refused:
 		return "request refused"
 	}

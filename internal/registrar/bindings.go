@@ -20,6 +20,11 @@ func (g *registration) isQuery() bool {
 	return !g.request.Contacts.Star && len(g.request.Contacts.Values) == 0
 }
 
+func (g *registration) findBindings() {
+	g.bindings = g.ownFirst(g.location.Bindings(g.aor, g.now))
+	g.journal.Record(g.event(journal.Listed, ""))
+}
+
 // Step 6. "*" removes all bindings, and has to stand with an Expires of 0. Of
 // the same Call-ID each has to have a lower CSeq, or none is removed.
 func (g *registration) removeAllForWildcard() *message.Response {

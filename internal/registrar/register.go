@@ -59,7 +59,7 @@ func (r *Registrar) register(request *message.Request, now time.Time) *message.R
 	// 6. It checks whether there is a Contact: if not, it skips to the last
 	// step. "*" removes all bindings.
 	if g.isQuery() {
-		g.bindings = g.ownFirst(g.location.Bindings(g.aor, g.now))
+		g.findBindings()
 		return g.listBindings()
 	}
 	if end := g.removeAllForWildcard(); end != nil {
