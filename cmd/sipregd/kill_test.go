@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -10,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -57,20 +59,21 @@ func TestKills(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	const phones = 16
+	const phones, lines = 8, 3
 	var peers strings.Builder
 	for i := range phones {
-		fmt.Fprintf(&peers, "[Phone %d]\nauthname = auth%d\nsecret = secret%d\naorname = %d\n", i, i, i, 100+i)
+		fmt.Fprintf(&peers, "[Phone %d]\nauthname = auth%d\nsecret = secret%d\naorname = %d, %d, %d\n", i, i, i, 100+i, 200+i, 300+i)
 	}
 	d := startDaemon(t, "", peers.String())
-	list := make([]*restless, phones)
+	list := make([]*restless, phones*lines)
 	for i := range list {
-		network := []string{"udp", "udp", "udp", "tcp"}[i%4]
-		c := newClient(network, d.udp.String(), fmt.Sprint("auth", i), fmt.Sprint("secret", i), fmt.Sprint(100+i))
+		phone, line := i%phones, i/phones
+		network := []string{"udp", "udp", "udp", "tcp"}[phone%4]
+		c := newClient(network, d.udp.String(), fmt.Sprint("auth", phone), fmt.Sprint("secret", phone), fmt.Sprint(100*(line+1)+phone))
 		list[i] = &restless{client: c, random: rand.New(rand.NewPCG(uint64(i), 1)), bound: map[string]time.Time{}}
 	}
-	checked := 0
-	for range kills {
+	var checked atomic.Int64
+	for kill := range kills {
 		ctx, cancel := context.WithCancel(t.Context())
 		var running sync.WaitGroup
 		for _, p := range list {
@@ -80,10 +83,14 @@ func TestKills(t *testing.T) {
 		d.kill(t)
 		cancel()
 		running.Wait()
+		if kill%10 == 9 {
+			checked.Add(checkExport(t, d, list))
+		}
 		d = d.again(t)
 		for _, p := range list {
-			checked += p.check(t)
+			running.Go(func() { checked.Add(p.check(t)) })
 		}
+		running.Wait()
 		if t.Failed() {
 			return
 		}
@@ -93,7 +100,7 @@ func TestKills(t *testing.T) {
 		acknowledged += p.acknowledged
 		p.close()
 	}
-	t.Logf("%d kills amid %d acknowledged changes, %d bindings compared", kills, acknowledged, checked)
+	t.Logf("%d kills amid %d acknowledged changes, %d bindings compared", kills, acknowledged, checked.Load())
 }
 
 // run changes bindings until the daemon is gone.
@@ -136,7 +143,7 @@ func (p *restless) change() (lines []string, next map[string]time.Time) {
 
 // check compares what a new daemon lists with what was acknowledged, and goes
 // on from there.
-func (p *restless) check(t *testing.T) int {
+func (p *restless) check(t *testing.T) int64 {
 	t.Helper()
 	p.close() // what led to the last daemon
 	p.answerWithin = patience
@@ -145,25 +152,77 @@ func (p *restless) check(t *testing.T) int {
 		t.Errorf("%s: query: %v, %v", p.aorname, answer, err)
 		return 0
 	}
+	listed := map[string]time.Time{}
+	for contact, seconds := range answer.contacts {
+		listed[contact] = time.Now().Add(time.Duration(seconds) * time.Second)
+	}
+	p.compare(t, listed)
+	return int64(len(listed))
+}
+
+// compare takes what is listed for what is bound, if that can be.
+func (p *restless) compare(t *testing.T, listed map[string]time.Time) {
+	t.Helper()
+	asTold, asPerhaps := agree(listed, p.bound), p.perhaps != nil && agree(listed, p.perhaps)
 	switch {
-	case agree(answer.contacts, p.bound):
-	case p.perhaps != nil && agree(answer.contacts, p.perhaps):
+	case asTold && asPerhaps: // which of both is open: the next compare is with what is there
+		for contact := range p.bound {
+			p.bound[contact] = listed[contact]
+		}
+	case asPerhaps:
 		p.bound = p.perhaps
-	default:
-		t.Errorf("%s is bound to %v, was told %v and may have reached %v", p.aorname, answer.contacts, p.bound, p.perhaps)
+	case !asTold:
+		t.Errorf("%s is bound to %v, was told %v and may have reached %v", p.aorname, listed, p.bound, p.perhaps)
 	}
 	p.perhaps = nil
-	return len(answer.contacts)
+}
+
+// checkExport compares what is on disk after a kill with what was acknowledged.
+func checkExport(t *testing.T, d *daemon, list []*restless) (checked int64) {
+	t.Helper()
+	text, status := d.tool(t, "", "--export")
+	if status != 0 {
+		t.Errorf("export after a kill: status %d, %s", status, text)
+		return 0
+	}
+	listed := map[string]map[string]time.Time{}
+	for line := range strings.Lines(text) {
+		var saved struct {
+			AORName, Contact string
+			Expires          time.Time
+		}
+		if err := json.Unmarshal([]byte(line), &saved); err != nil {
+			t.Errorf("%v: %s", err, line)
+			return 0
+		}
+		of := listed[saved.AORName]
+		if of == nil {
+			of = map[string]time.Time{}
+			listed[saved.AORName] = of
+		}
+		if _, twice := of[saved.Contact]; twice {
+			t.Errorf("%s is bound to %s twice", saved.AORName, saved.Contact)
+		}
+		of[saved.Contact] = saved.Expires
+		checked++
+	}
+	for _, p := range list {
+		p.compare(t, listed[p.aorname])
+		delete(listed, p.aorname)
+	}
+	if len(listed) > 0 {
+		t.Errorf("nobody has registered %v", listed)
+	}
+	return checked
 }
 
 // agree tells whether a list has the same Contacts, with two seconds' grace.
-func agree(listed map[string]int, bound map[string]time.Time) bool {
+func agree(listed, bound map[string]time.Time) bool {
 	if !slices.Equal(slices.Sorted(maps.Keys(listed)), slices.Sorted(maps.Keys(bound))) {
 		return false
 	}
-	for contact, seconds := range listed {
-		apart := time.Until(bound[contact]) - time.Duration(seconds)*time.Second
-		if apart.Abs() > 2*time.Second {
+	for contact, expires := range listed {
+		if bound[contact].Sub(expires).Abs() > 2*time.Second {
 			return false
 		}
 	}

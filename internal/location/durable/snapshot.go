@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
@@ -30,7 +31,15 @@ func Read(path string, add func(location.Entry)) error {
 		return err
 	}
 	defer os.RemoveAll(snapshot)
-	found, err := readSound(vfs.Default, snapshot, add)
+	gone, err := (&removed{files: vfs.Default, path: filepath.Join(path, removedName)}).read(time.Now())
+	if err != nil {
+		return err
+	}
+	found, err := readSound(vfs.Default, snapshot, func(entry location.Entry) {
+		if _, is := gone[entry.Binding.ID]; !is {
+			add(entry)
+		}
+	})
 	if isDamage(err) || len(found.damage) > 0 {
 		return fmt.Errorf("%s is damaged, not all bindings could be read: %w",
 			directory, errors.Join(err, errors.New(strings.Join(found.damage, "; "))))
