@@ -152,8 +152,10 @@ func (d *sipregd) reload() {
 		return
 	}
 	difference := peers.Compare(d.registrar.Directory(), next)
-	d.registrar.Reload(next)
 	d.directory.Store(next)
+	mark := d.store.Begin()
+	d.registrar.Reload(next)
+	_ = d.store.Commit(mark) // a disk that fails is another matter
 	d.log.Info().Str("event", "reloaded").Int("peers", next.Len()).
 		Strs("added", difference.Added).Strs("removed", difference.Removed).Strs("changed", difference.Changed).
 		Msg("peers reloaded: " + difference.String())

@@ -82,7 +82,7 @@ func (m *Memory) name(bindings []Binding) {
 // same one is there, or one to the same Contact, that which was changed last
 // stays.
 func (m *Memory) Load(entry Entry) {
-	m.raiseID(entry.Binding.ID)
+	m.Reserve(entry.Binding.ID)
 	s := m.shard(entry.AOR)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -102,7 +102,7 @@ func (m *Memory) Load(entry Entry) {
 // LoadRemoved takes down that a binding was stored before this Memory was made
 // and is there no more: a change to take.
 func (m *Memory) LoadRemoved(entry Entry) {
-	m.raiseID(entry.Binding.ID)
+	m.Reserve(entry.Binding.ID)
 	s := m.shard(entry.AOR)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -129,8 +129,8 @@ func merge(bindings []Binding, next Binding) []Binding {
 	return bindings
 }
 
-// raiseID sees to it that no ID up to this one is given to another binding.
-func (m *Memory) raiseID(id uint64) {
+// Reserve sees to it that no ID up to this one is given to another binding.
+func (m *Memory) Reserve(id uint64) {
 	for last := m.lastID.Load(); last < id && !m.lastID.CompareAndSwap(last, id); last = m.lastID.Load() {
 	}
 }

@@ -113,6 +113,9 @@ func (d *disk) load(memory *location.Memory) error {
 	if err != nil && !isDamage(err) {
 		return err
 	}
+	for id := range removed {
+		memory.Reserve(id)
+	}
 	read := 0
 	add := func(entry location.Entry) {
 		if _, gone := removed[entry.Binding.ID]; gone {
@@ -230,7 +233,7 @@ func (d *disk) ready(memory *location.Memory) error {
 		return err
 	}
 	engine, err := openEngine(d)
-	if isDamage(err) {
+	if isDamage(err) && !isFailure(err) {
 		return d.startOver(memory, err)
 	}
 	if err == nil {
@@ -286,7 +289,7 @@ func (d *disk) abandon() *disk {
 		engine.abandon()
 	}
 	next := newDisk(Options{Files: d.files, Path: d.path, Observer: d.observer, Unwanted: d.unwanted})
-	next.lock, next.loaded, next.round = d.lock, d.loaded, d.round
+	next.lock, next.loaded, next.round, next.damage = d.lock, d.loaded, d.round, d.damage
 	return next
 }
 

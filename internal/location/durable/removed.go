@@ -34,6 +34,7 @@ type removed struct {
 	path  string
 	file  vfs.File // nil: not open
 	size  int
+	least int // bytes that it has when it is written anew
 }
 
 // read returns the IDs that are kept at now.
@@ -91,7 +92,7 @@ func (r *removed) rewrite(now time.Time) error {
 		return errors.Join(err, file.Close())
 	}
 	err = r.close()
-	r.file, r.size = file, len(data)
+	r.file, r.size, r.least = file, len(data), len(data)
 	return err
 }
 
@@ -110,7 +111,7 @@ func (r *removed) add(changes []location.Change, unsure map[sipuri.AOR][]uint64,
 	if data == nil {
 		return nil
 	}
-	if r.file == nil || r.size > maxRemovedFile {
+	if r.file == nil || r.size > max(maxRemovedFile, 2*r.least) {
 		if err := r.rewrite(now); err != nil {
 			return err
 		}

@@ -37,6 +37,13 @@ func isDamage(err error) bool {
 	return err != nil
 }
 
+// isFailure tells whether an error came from an operation that failed, and may
+// succeed the next time.
+func isFailure(err error) bool {
+	var number syscall.Errno
+	return errors.As(err, &number) || errors.Is(err, errEnded)
+}
+
 // salvaged collects the records of a damaged store, from each of its files by
 // itself: which of them belong together can be known no more.
 type salvaged struct {

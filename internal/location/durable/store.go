@@ -72,7 +72,10 @@ const (
 	maxChanges, minChanges = 4096, 64
 )
 
-var errSlow = errors.New("the disk is too slow: a commit takes more than 500 ms")
+var (
+	errSlow    = errors.New("the disk is too slow: a commit takes more than 500 ms")
+	errGivenUp = errors.New("the writer did not wait, and nothing was taken to write")
+)
 
 // Store keeps bindings in memory, which answers, and on disk, which follows. It
 // may be used by many goroutines at once.
@@ -137,6 +140,7 @@ func Open(options Options) (*Store, error) {
 		return nil, err
 	}
 	go s.write()
+	s.wakeWriter()
 	return s, nil
 }
 
@@ -225,9 +229,10 @@ type Status struct {
 
 // Status returns how the store does.
 func (s *Store) Status() Status {
+	unsaved := s.CountChanges() // before the lock: whoever changes a binding asks for that lock too
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return Status{s.failure, s.since, s.CountChanges()}
+	return Status{s.failure, s.since, unsaved}
 }
 
 // Close saves what is left to save and closes the store. No change must be made

@@ -173,6 +173,7 @@ func TestARefreshWritesOnlyWhatChanged(t *testing.T) {
 		return s.disk.engine.Load().db.Metrics().WAL.BytesIn - before
 	}
 	hour := time.Now().Add(time.Hour)
+	_ = register(s, "first", "sip:a@192.0.2.1", 1, hour) // it is open from here on
 	added := written(func() { _ = register(s, "a", "sip:a@192.0.2.1", 1, hour) })
 	refreshed := written(func() { _ = register(s, "a", "sip:a@192.0.2.1", 2, hour.Add(time.Second)) })
 	query := written(func() {

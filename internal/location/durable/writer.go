@@ -11,11 +11,12 @@ import (
 	"sipregd/internal/sipuri"
 )
 
-// start reads what is on disk and gets ready to write, as far as that can be.
+// start reads what is on disk, as far as that can be. The writer gets ready to
+// write: on a disk that fails, phones do not wait for that.
 func (s *Store) start() error {
 	err := protect(func() error {
-		err := s.disk.ready(s.Memory)
-		if err == nil || fatal(err) {
+		err := s.disk.takeLock()
+		if fatal(err) {
 			return err
 		}
 		// What cannot be written can be read, at times.
@@ -69,14 +70,16 @@ func (s *Store) failing() bool { return s.refuses() }
 func (s *Store) commit() {
 	round := s.nextRound()
 	s.busy.Store(true)
-	err := s.save()
-	s.busy.Store(false)
-	s.last = time.Now()
-	if err != nil {
-		s.fail(err)
-	} else {
-		s.recover()
+	for saved := false; !saved; {
+		err := s.save()
+		if err != nil {
+			s.fail(err)
+			break
+		}
+		saved = s.recover()
 	}
+	s.busy.Store(false) // not before it is known what has become of the changes
+	s.last = time.Now()
 	close(round.done)
 }
 
@@ -118,15 +121,21 @@ func (s *Store) setFailure(err error, now time.Time) (first bool, waiting *round
 	return first, waiting
 }
 
-// recover takes down that all bindings are saved.
-func (s *Store) recover() {
+// recover takes down that all bindings are saved. While the disk failed nobody
+// waited for a commit: what has changed meanwhile is to be saved first.
+func (s *Store) recover() (saved bool) {
 	s.mu.Lock()
 	failed, since := s.failure != nil, s.since
+	if failed && s.Changed() {
+		s.mu.Unlock()
+		return false
+	}
 	s.failure = nil
 	s.mu.Unlock()
 	if failed {
 		s.observer.Durable(time.Since(since))
 	}
+	return true
 }
 
 // save writes until there is nothing left to write.
@@ -137,7 +146,7 @@ func (s *Store) save() error {
 				return err
 			}
 		}
-		if !s.Changed() && !s.failing() {
+		if !s.Changed() && !s.failing() && s.disk.engine.Load() != nil {
 			return nil
 		}
 		more, err := s.saveSome()
@@ -153,7 +162,7 @@ func (s *Store) stillStuck() error {
 	select {
 	case err := <-s.stuck:
 		s.stuck = nil
-		if err != nil {
+		if err != nil && !errors.Is(err, errGivenUp) {
 			s.abandon()
 		}
 		return nil
@@ -172,28 +181,33 @@ func (s *Store) saveSome() (more bool, err error) {
 	outcome := protected(a.run)
 	timer := time.NewTimer(s.patience)
 	defer timer.Stop()
+	broken := false
 	select {
 	case err = <-outcome:
 	case err = <-s.disk.broken:
+		broken = true
 	case <-timer.C:
 		s.stuck, err = outcome, errSlow
 		s.limit = max(s.limit/2, minChanges)
 	}
-	changes := a.giveUp()
-	switch {
-	case err == nil:
-		for i := range changes {
-			delete(s.unsure, changes[i].AOR)
-		}
-		s.limit = min(s.limit+minChanges, maxChanges)
+	changes, begun := a.giveUp()
+	if err == nil {
+		s.settle(changes)
 		return a.more, nil
-	case changes != nil: // it failed amid a commit
-		s.doubt(changes)
-		if s.stuck == nil {
-			s.abandon()
-		}
+	}
+	s.doubt(changes)
+	if broken || begun && s.stuck == nil {
+		s.abandon()
 	}
 	return false, err
+}
+
+// settle takes down that changes are on disk.
+func (s *Store) settle(changes []location.Change) {
+	for i := range changes {
+		delete(s.unsure, changes[i].AOR)
+	}
+	s.limit = min(s.limit+minChanges, maxChanges)
 }
 
 // abandon gives up what is open on disk.
@@ -239,6 +253,7 @@ type attempt struct {
 
 	mu      sync.Mutex
 	givenUp bool
+	begun   bool // it has got as far as the commit
 	changes []location.Change
 	more    bool
 }
@@ -259,8 +274,9 @@ func (a *attempt) take() ([]location.Change, map[sipuri.AOR][]uint64, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.givenUp {
-		return nil, nil, errSlow
+		return nil, nil, errGivenUp
 	}
+	a.begun = true
 	a.changes, a.more = a.memory.TakeChanges(a.limit)
 	unsure := map[sipuri.AOR][]uint64{}
 	for i := range a.changes {
@@ -271,10 +287,11 @@ func (a *attempt) take() ([]location.Change, map[sipuri.AOR][]uint64, error) {
 	return a.changes, unsure, nil
 }
 
-// giveUp returns the changes that were taken. After it none are.
-func (a *attempt) giveUp() []location.Change {
+// giveUp returns the changes that were taken, and whether their commit has begun.
+// After it none are.
+func (a *attempt) giveUp() (changes []location.Change, begun bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.givenUp = true
-	return a.changes
+	return a.changes, a.begun
 }
