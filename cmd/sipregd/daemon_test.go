@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/json"
 	"net"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -164,8 +163,8 @@ func expectState(t *testing.T, conn *net.UnixConn, want string) {
 // 2.0 is what the project promises; systemd counts from 0 (locked up) to 10.
 func TestUnitIsHardened(t *testing.T) {
 	text, err := exec.Command("systemd-analyze", "security", "--offline=true", "../../configs/sipregd.service").CombinedOutput()
-	if err != nil && os.Getenv("CI") == "" {
-		t.Skipf("systemd-analyze did not run (apt-get install systemd): %v\n%s", err, text)
+	if err != nil {
+		skip(t, "systemd-analyze did not run (apt-get install systemd): %v\n%s", err, text)
 	}
 	level := regexp.MustCompile(`Overall exposure level for \S+: ([0-9.]+)`).FindSubmatch(text)
 	if level == nil {

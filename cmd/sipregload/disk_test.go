@@ -8,8 +8,8 @@ import (
 
 func TestDirectoryInMemoryIsNoDisk(t *testing.T) {
 	const inMemory = "/dev/shm"
-	if _, err := os.Stat(inMemory); err != nil {
-		t.Skip(inMemory, "is not there")
+	if _, err := os.Stat(inMemory); err != nil && os.Getenv("CI") == "" {
+		t.Skip("SKIPPED:", inMemory, "is not there")
 	}
 	t.Setenv("TMPDIR", inMemory)
 	if directory, err := diskDirectory(); directory == inMemory || directory == "" && err == nil {

@@ -72,7 +72,7 @@ func ownIPv6(t *testing.T) []netip.Addr {
 		}
 	}
 	if len(own) == 0 {
-		t.Skip("SKIPPED: this machine has no IPv6")
+		skip(t, "this machine has no IPv6")
 	}
 	return own
 }
