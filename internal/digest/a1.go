@@ -105,10 +105,10 @@ func (a A1) Has(algorithm Algorithm) bool {
 	return algorithm != 0 && algorithm <= SHA256 && a.has[algorithm]
 }
 
-// hex returns the hash as it stands in the computation of a response.
-func (a A1) hex(algorithm Algorithm) string {
+// appendHex appends the hash as it stands in the computation of a response.
+func (a *A1) appendHex(room []byte, algorithm Algorithm) []byte {
 	if algorithm == SHA256 {
-		return hex.EncodeToString(a.sha256[:])
+		return hex.AppendEncode(room, a.sha256[:])
 	}
-	return hex.EncodeToString(a.md5[:])
+	return hex.AppendEncode(room, a.md5[:])
 }

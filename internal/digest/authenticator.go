@@ -56,20 +56,22 @@ func New(key [32]byte, algorithms []Algorithm, lifetime time.Duration) *Authenti
 	return a
 }
 
-// Challenge returns the values of WWW-Authenticate, one for each algorithm
-// that is offered (RFC 7616 §3.3, RFC 8760 §2.3). stale says that just the
-// nonce was refused.
-func (a *Authenticator) Challenge(now time.Time, realm string, stale bool) []string {
-	values, seconds := make([]string, len(a.algorithms)), a.clock.seconds(now)
-	for i, algorithm := range a.algorithms {
-		values[i] = `Digest realm="` + quoteEscaper.Replace(realm) +
-			`", nonce="` + a.mint.issue(seconds) +
-			`", algorithm=` + algorithm.String() + `, qop="auth"`
+// Challenge passes on the values of WWW-Authenticate, one for each algorithm
+// that is offered (RFC 7616 §3.3, RFC 8760 §2.3), to be used at once. stale says
+// that just the nonce was refused.
+func (a *Authenticator) Challenge(now time.Time, realm string, stale bool, use func(value []byte)) {
+	seconds := a.clock.seconds(now)
+	var space [256]byte
+	for _, algorithm := range a.algorithms {
+		value := append(append(space[:0], `Digest realm="`...), quoteEscaper.Replace(realm)...)
+		value = a.mint.appendNonce(append(value, `", nonce="`...), seconds)
+		value = append(append(value, `", algorithm=`...), algorithm.String()...)
+		value = append(value, `, qop="auth"`...)
 		if stale {
-			values[i] += ", stale=true"
+			value = append(value, ", stale=true"...)
 		}
+		use(value)
 	}
-	return values
 }
 
 var quoteEscaper = strings.NewReplacer(`\`, `\\`, `"`, `\"`)
@@ -83,7 +85,8 @@ func (a *Authenticator) Verify(now time.Time, method string, c *message.Credenti
 	if !a1.Has(algorithm) {
 		known = a.decoy
 	}
-	fits := equalDigests(c.Response, expected(algorithm, method, c, known))
+	var space [2 * sha256.Size]byte
+	fits := equalDigests(c.Response, appendExpected(space[:0], algorithm, method, c, known))
 	switch unfit := a.kind(c, a1, only); {
 	case unfit != Right:
 		return unfit
@@ -145,30 +148,31 @@ func (a *Authenticator) checkNonce(now uint32, c *message.Credentials) Result {
 	return a.used.claim(now, n, count)
 }
 
-// expected computes the response that fits (RFC 7616 §3.4.1).
-func expected(algorithm Algorithm, method string, c *message.Credentials, a1 A1) string {
-	h := hashMD5
+// appendExpected computes the response that fits (RFC 7616 §3.4.1).
+func appendExpected(room []byte, algorithm Algorithm, method string, c *message.Credentials, a1 A1) []byte {
+	var space [512]byte
+	var a2 [2 * sha256.Size]byte
+	text := append(append(append(space[:0], method...), ':'), c.URI...)
+	hashOfA2 := appendHash(a2[:0], algorithm, text)
+	text = append(append(a1.appendHex(space[:0], algorithm), ':'), c.Nonce...)
+	if c.QOP != "" { // empty: RFC 2069
+		text = append(append(append(text, ':'), c.NC...), ':')
+		text = append(append(append(text, c.CNonce...), ':'), c.QOP...)
+	}
+	return appendHash(room, algorithm, append(append(text, ':'), hashOfA2...))
+}
+
+// appendHash appends the hash in hexadecimal digits.
+func appendHash(room []byte, algorithm Algorithm, text []byte) []byte {
 	if algorithm == SHA256 {
-		h = hashSHA256
+		sum := sha256.Sum256(text)
+		return hex.AppendEncode(room, sum[:])
 	}
-	a2 := h(method + ":" + c.URI)
-	if c.QOP == "" { // RFC 2069
-		return h(a1.hex(algorithm) + ":" + c.Nonce + ":" + a2)
-	}
-	return h(a1.hex(algorithm) + ":" + c.Nonce + ":" + c.NC + ":" + c.CNonce + ":" + c.QOP + ":" + a2)
-}
-
-func hashMD5(text string) string {
-	sum := md5.Sum([]byte(text))
-	return hex.EncodeToString(sum[:])
-}
-
-func hashSHA256(text string) string {
-	sum := sha256.Sum256([]byte(text))
-	return hex.EncodeToString(sum[:])
+	sum := md5.Sum(text)
+	return hex.AppendEncode(room, sum[:])
 }
 
 // equalDigests compares in constant time, forgiving upper case digits.
-func equalDigests(given, expected string) bool {
-	return subtle.ConstantTimeCompare([]byte(strings.ToLower(given)), []byte(expected)) == 1
+func equalDigests(given string, expected []byte) bool {
+	return subtle.ConstantTimeCompare([]byte(strings.ToLower(given)), expected) == 1
 }

@@ -21,7 +21,7 @@ func TestRFC7616_3_9_1(t *testing.T) {
 		MD5:    "8ca523f5e9506fed4657c9700eebdbec",
 		SHA256: "753927fa0e85d155564e2e272a28d1802ca10daf4496794697cf8db5856cb6c1",
 	} {
-		if got := expected(algorithm, "GET", &c, a1); got != want {
+		if got := expectedText(algorithm, "GET", &c, a1); got != want {
 			t.Errorf("%v: %s, want %s", algorithm, got, want)
 		}
 	}
@@ -29,7 +29,7 @@ func TestRFC7616_3_9_1(t *testing.T) {
 
 func TestParseA1(t *testing.T) {
 	whole := NewA1("a", "r", "s")
-	md5, sha := whole.hex(MD5), whole.hex(SHA256)
+	md5, sha := string(whole.appendHex(nil, MD5)), string(whole.appendHex(nil, SHA256))
 	for _, text := range []string{"MD5:" + md5 + ", SHA-256:" + sha, "sha-256:" + strings.ToUpper(sha) + ",md5:" + md5} {
 		if got, err := ParseA1(text); err != nil || got != whole {
 			t.Errorf("%s: %v", text, err)
@@ -45,7 +45,7 @@ func TestParseA1(t *testing.T) {
 
 func TestChallengeEscapesTheRealm(t *testing.T) {
 	a := New([32]byte{1}, []Algorithm{MD5}, time.Minute)
-	got := a.Challenge(time.Unix(1, 0), `a "b" \c`, true)[0]
+	got := challenges(a, time.Unix(1, 0), `a "b" \c`, true)[0]
 	if !strings.HasPrefix(got, `Digest realm="a \"b\" \\c", nonce="`) || !strings.HasSuffix(got, ", stale=true") {
 		t.Error(got)
 	}
@@ -54,7 +54,7 @@ func TestChallengeEscapesTheRealm(t *testing.T) {
 func TestReadOfNonces(t *testing.T) {
 	const now = 1_800_000_000
 	ours, other := New([32]byte{1}, nil, time.Minute), New([32]byte{2}, nil, time.Minute)
-	text := ours.mint.issue(now)
+	text := string(ours.mint.appendNonce(nil, now))
 	if n, known := ours.mint.read(text); !known || n.issued != now {
 		t.Errorf("%+v, %v", n, known)
 	}
@@ -115,4 +115,13 @@ func TestAFreshNonceIsLetInWhateverWentBefore(t *testing.T) {
 			t.Fatalf("nonce %d: %v", i, got)
 		}
 	}
+}
+
+func challenges(a *Authenticator, now time.Time, realm string, stale bool) (values []string) {
+	a.Challenge(now, realm, stale, func(value []byte) { values = append(values, string(value)) })
+	return values
+}
+
+func expectedText(algorithm Algorithm, method string, c *message.Credentials, a1 A1) string {
+	return string(appendExpected(nil, algorithm, method, c, a1))
 }

@@ -2,6 +2,7 @@ package digest
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -13,14 +14,21 @@ const outOfOrder = 5
 // same second would come twice: nonces used in the first could be used again in
 // the second, or fresh ones would have to be refused until it is over.
 type clock struct {
+	same   atomic.Pointer[second] // what was last asked for
 	mu     sync.Mutex
 	last   int64 // seconds since 1970 at most so far
 	behind int64 // seconds that the wall clock was set back by, all together
 }
 
+// second is a second of the wall clock and what became of it.
+type second struct{ wall, ours int64 }
+
 // seconds returns the time in seconds: since 1970, until the wall clock is set
 // back. Then time goes on from where it was.
 func (c *clock) seconds(now time.Time) uint32 {
+	if same := c.same.Load(); same != nil && same.wall == now.Unix() {
+		return uint32(same.ours)
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	seconds := now.Unix() + c.behind
@@ -28,5 +36,6 @@ func (c *clock) seconds(now time.Time) uint32 {
 		c.behind += c.last - seconds
 	}
 	c.last = max(c.last, seconds)
+	c.same.Store(&second{now.Unix(), c.last})
 	return uint32(c.last)
 }

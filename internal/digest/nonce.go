@@ -26,22 +26,30 @@ const (
 // mint makes and checks nonces: base64url of time, number and an HMAC over
 // both under a key of this process.
 type mint struct {
-	macs sync.Pool // of hash.Hash under the key
+	macs sync.Pool // of *keyed
 	last atomic.Uint64
 }
 
-func (m *mint) setKey(key [32]byte) {
-	m.macs.New = func() any { return hmac.New(sha256.New, key[:]) }
+// keyed is an HMAC under the key and room for what goes in and out: what a
+// hash.Hash is passed would be put on the heap each time.
+type keyed struct {
+	hash.Hash
+	fields [nonceFields]byte
+	sum    [sha256.Size]byte
 }
 
-// issue returns a new nonce; now is a time of clock.seconds.
-func (m *mint) issue(now uint32) string {
+func (m *mint) setKey(key [32]byte) {
+	m.macs.New = func() any { return &keyed{Hash: hmac.New(sha256.New, key[:])} }
+}
+
+// appendNonce appends a new nonce; now is a time of clock.seconds.
+func (m *mint) appendNonce(room []byte, now uint32) []byte {
 	var raw [nonceBytes]byte
 	binary.BigEndian.PutUint32(raw[:], now)
 	binary.BigEndian.PutUint64(raw[4:], m.last.Add(1))
-	mac := m.mac(raw[:nonceFields])
+	mac := m.mac([nonceFields]byte(raw[:]))
 	copy(raw[nonceFields:], mac[:])
-	return base64.RawURLEncoding.EncodeToString(raw[:])
+	return base64.RawURLEncoding.AppendEncode(room, raw[:])
 }
 
 // read returns what a nonce says, and whether it was issued under this key.
@@ -53,7 +61,7 @@ func (m *mint) read(text string) (n nonce, ours bool) {
 	if _, err := base64.RawURLEncoding.Strict().Decode(raw[:], []byte(text)); err != nil {
 		return nonce{}, false
 	}
-	if mac := m.mac(raw[:nonceFields]); !hmac.Equal(raw[nonceFields:], mac[:]) {
+	if mac := m.mac([nonceFields]byte(raw[:])); !hmac.Equal(raw[nonceFields:], mac[:]) {
 		return nonce{}, false
 	}
 	return nonce{
@@ -62,12 +70,12 @@ func (m *mint) read(text string) (n nonce, ours bool) {
 	}, true
 }
 
-func (m *mint) mac(fields []byte) (mac [nonceMAC]byte) {
-	h := m.macs.Get().(hash.Hash)
+func (m *mint) mac(fields [nonceFields]byte) (mac [nonceMAC]byte) {
+	h := m.macs.Get().(*keyed)
 	defer m.macs.Put(h)
 	h.Reset()
-	h.Write(fields)
-	var sum [sha256.Size]byte
-	copy(mac[:], h.Sum(sum[:0]))
+	h.fields = fields
+	h.Write(h.fields[:])
+	copy(mac[:], h.Sum(h.sum[:0]))
 	return mac
 }

@@ -78,7 +78,7 @@ func (m *Memory) expireAOR(s *shard, hash uint64, aor sipuri.AOR, now time.Time)
 	if l.wake > now.Unix() {
 		return nil
 	}
-	s.lists.set(hash, aor, list{bindings: l.bindings}) // whatever is left is planned anew
+	s.lists.set(hash, aor, []byte(l.bindings), 0) // whatever is left is planned anew
 	expired := m.removeFrom(s, aor, func(_ sipuri.AOR, b *Binding) bool { return !b.Expires.After(now) })
 	if len(expired) == 0 {
 		s.store(aor, l.bindings)
@@ -95,14 +95,24 @@ func firstExpiry(bindings Packed) int64 {
 	return time.Unix(0, first).Unix() + 1
 }
 
+// earliest is firstExpiry for bindings that are not packed.
+func earliest(bindings []Binding) int64 {
+	first := int64(math.MaxInt64)
+	for i := range bindings {
+		first = min(first, bindings[i].Expires.Unix()+1)
+	}
+	return first
+}
+
 // turnBack does what a clock asks for that has gone back to now: no binding
 // lasts longer than it was granted, and all AORs are planned anew.
 func (m *Memory) turnBack(s *shard, now time.Time) {
 	s.wakes = wakes{at: map[int64][]uint64{}, done: now.Unix() - 1}
 	for aor, l := range s.lists.all() {
-		s.lists.set(s.hash(aor), aor, list{bindings: l.bindings})
+		hash := s.hash(aor)
+		s.lists.set(hash, aor, []byte(l.bindings), 0)
 		if bindings, shortened := l.bindings.within(now); shortened {
-			m.put(s, aor, bindings)
+			m.put(s, hash, aor, list{bindings: l.bindings}, bindings)
 		} else {
 			s.store(aor, l.bindings)
 		}

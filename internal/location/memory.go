@@ -16,7 +16,7 @@ const shards = 64
 
 // Memory keeps bindings in memory. It may be used by many goroutines at once.
 type Memory struct {
-	seed   maphash.Seed
+	seed   maphash.Seed // of the hash of AORs, by which all is found
 	lastID atomic.Uint64
 	shards [shards]shard
 	// unsaved has a bit for each shard in which there are changes to take.
@@ -28,6 +28,7 @@ type shard struct {
 	mu    sync.Mutex
 	lists table
 	wakes wakes
+	room  []Binding // for the bindings of one AOR at a time
 	// before holds, for each AOR that has changed since changes were last
 	// taken, what it was bound to then. It is nil where nobody takes them.
 	before map[sipuri.AOR]base
@@ -47,25 +48,31 @@ func NewMemory(now time.Time) *Memory {
 	return m
 }
 
-func (m *Memory) shard(aor sipuri.AOR) *shard {
-	return &m.shards[maphash.Comparable(m.seed, aor)%shards]
-}
+func (m *Memory) hash(aor sipuri.AOR) uint64 { return maphash.Comparable(m.seed, aor) }
+
+func (m *Memory) shard(aor sipuri.AOR) *shard { return m.shardOf(m.hash(aor)) }
+
+func (m *Memory) shardOf(hash uint64) *shard { return &m.shards[hash%shards] }
 
 // Update shows change the current bindings of an AOR, without those that have
 // expired at now, and stores what it returns. Nothing else touches the AOR
 // meanwhile. After an error of change, which Update returns, all is as before.
-// change must not alter the slice that it is given, and return one of its own.
+// change must not alter the slice that it is given, nor keep it, and return one
+// of its own. Texts may be kept.
 func (m *Memory) Update(aor sipuri.AOR, now time.Time, change func(current []Binding) ([]Binding, error)) error {
-	s := m.shard(aor)
+	hash := m.hash(aor)
+	s := m.shardOf(hash)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	current, expired := split(s.bindings(aor).unpack(), now)
+	before := s.lists.get(hash, aor)
+	s.room = before.bindings.unpackTo(s.room[:0])
+	current, expired := split(s.room, now)
 	next, err := change(current)
 	if err != nil {
 		return err
 	}
 	m.name(next)
-	m.put(s, aor, append(next, expired...)) // Expire takes and reports them
+	m.put(s, hash, aor, before, append(next, expired...)) // Expire takes and reports them
 	return nil
 }
 
@@ -192,37 +199,44 @@ func (m *Memory) removeFrom(s *shard, aor sipuri.AOR, unwanted func(sipuri.AOR, 
 		}
 	}
 	if removed != nil {
-		m.put(s, aor, kept)
+		hash := s.hash(aor)
+		m.put(s, hash, aor, s.lists.get(hash, aor), kept)
 	}
 	return removed
 }
 
-// put stores an AOR's bindings and takes down that they have changed.
-func (m *Memory) put(s *shard, aor sipuri.AOR, bindings []Binding) {
-	before, after := s.bindings(aor), pack(bindings)
-	if after == before {
+// put stores an AOR's bindings where there was another list before, and takes
+// down that they have changed.
+func (m *Memory) put(s *shard, hash uint64, aor sipuri.AOR, before list, bindings []Binding) {
+	var space [1024]byte
+	packed := appendPacked(space[:0], bindings)
+	if string(packed) == string(before.bindings) {
 		return
 	}
-	s.store(aor, after)
+	s.keep(hash, aor, before.wake, packed, earliest(bindings))
 	if s.before == nil {
 		return
 	}
 	if _, changed := s.before[aor]; !changed {
-		s.before[aor] = base{before, before}
+		s.before[aor] = base{before.bindings, before.bindings}
 		m.unsaved.Or(s.bit)
 	}
 }
 
-// store stores an AOR's bindings and sees to it that the first to expire is
-// looked at in time.
+// store stores an AOR's bindings.
 func (s *shard) store(aor sipuri.AOR, bindings Packed) {
 	hash := s.hash(aor)
-	l := list{bindings: bindings, wake: s.lists.get(hash, aor).wake}
-	if first := firstExpiry(bindings); bindings != "" && (l.wake == 0 || first < l.wake) {
-		l.wake = first
+	s.keep(hash, aor, s.lists.get(hash, aor).wake, []byte(bindings), firstExpiry(bindings))
+}
+
+// keep stores a list and sees to it that the first binding to expire is looked
+// at in time: at wake, if that is early enough.
+func (s *shard) keep(hash uint64, aor sipuri.AOR, wake int64, bindings []byte, first int64) {
+	if len(bindings) > 0 && (wake == 0 || first < wake) {
+		wake = first
 		s.wakes.add(first, hash)
 	}
-	s.lists.set(hash, aor, l)
+	s.lists.set(hash, aor, bindings, wake)
 }
 
 func (s *shard) hash(aor sipuri.AOR) uint64 { return maphash.Comparable(s.seed, aor) }

@@ -72,7 +72,10 @@ func (r *Record) appendTo(packed []byte) []byte {
 // pack puts bindings into their packed form, in the order given.
 func pack(bindings []Binding) Packed {
 	var space [1024]byte
-	packed := space[:0]
+	return Packed(appendPacked(space[:0], bindings))
+}
+
+func appendPacked(packed []byte, bindings []Binding) []byte {
 	for i := range bindings {
 		b := &bindings[i]
 		r := Record{ID: b.ID, Expires: b.Expires.UnixNano(), Changed: b.Changed.UnixNano(), CSeq: b.CSeq}
@@ -80,21 +83,21 @@ func pack(bindings []Binding) Packed {
 		packed = b.appendFixed(r.appendTo(packed))
 		binary.LittleEndian.PutUint32(packed[start+recordHead-4:], uint32(len(packed)-start-recordHead))
 	}
-	return Packed(packed)
+	return packed
 }
 
 // unpack returns the bindings. Their strings are parts of p.
-func (p Packed) unpack() []Binding {
-	if p == "" {
-		return nil
-	}
-	bindings := make([]Binding, 0, 1)
-	for r := range p.Records() {
-		b, ok := r.Binding()
-		if !ok {
+func (p Packed) unpack() []Binding { return p.unpackTo(nil) }
+
+// unpackTo appends the bindings.
+func (p Packed) unpackTo(bindings []Binding) []Binding {
+	for rest := string(p); rest != ""; {
+		var r Record
+		r, rest = cutRecord(rest)
+		bindings = append(bindings, Binding{})
+		if !r.unpack(&bindings[len(bindings)-1]) {
 			panic("location: a packed record is not sound") // none gets in that is not
 		}
-		bindings = append(bindings, b)
 	}
 	return bindings
 }
@@ -103,27 +106,32 @@ func (b *Binding) appendFixed(text []byte) []byte {
 	for _, field := range [...]string{b.Contact, b.Params, b.Q, b.CallID, b.Domain, b.Authname, b.Label, b.UserAgent, b.Transport} {
 		text = AppendText(text, field)
 	}
-	source, _ := b.Source.MarshalBinary()
-	return append(text, source...)
+	text, _ = b.Source.AppendBinary(text)
+	return text
 }
 
 // Binding returns the binding that the record holds. It is not ok where Fixed
 // was not made by a Binding.
 func (r *Record) Binding() (b Binding, ok bool) {
-	b = Binding{ID: r.ID, CSeq: r.CSeq, Expires: time.Unix(0, r.Expires).UTC(), Changed: time.Unix(0, r.Changed).UTC()}
-	rest := r.Fixed
-	for _, field := range [...]*string{&b.Contact, &b.Params, &b.Q, &b.CallID, &b.Domain, &b.Authname, &b.Label, &b.UserAgent, &b.Transport} {
-		if *field, rest, ok = CutText(rest); !ok {
-			return Binding{}, false
-		}
-	}
-	if b.Source, ok = sourceFrom(rest); !ok {
+	if !r.unpack(&b) {
 		return Binding{}, false
 	}
 	return b, true
 }
 
-// sourceFrom undoes netip.AddrPort.MarshalBinary.
+func (r *Record) unpack(b *Binding) (ok bool) {
+	b.ID, b.CSeq, b.Expires, b.Changed = r.ID, r.CSeq, time.Unix(0, r.Expires).UTC(), time.Unix(0, r.Changed).UTC()
+	rest := r.Fixed
+	for _, field := range [...]*string{&b.Contact, &b.Params, &b.Q, &b.CallID, &b.Domain, &b.Authname, &b.Label, &b.UserAgent, &b.Transport} {
+		if *field, rest, ok = CutText(rest); !ok {
+			return false
+		}
+	}
+	b.Source, ok = sourceFrom(rest)
+	return ok
+}
+
+// sourceFrom undoes netip.AddrPort.AppendBinary.
 func sourceFrom(text string) (netip.AddrPort, bool) {
 	var source netip.AddrPort
 	var space [32]byte

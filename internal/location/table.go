@@ -51,12 +51,12 @@ func (t *table) get(hash uint64, aor sipuri.AOR) list {
 }
 
 // set stores the list of an AOR. An empty one is removed.
-func (t *table) set(hash uint64, aor sipuri.AOR, l list) {
-	size := blockHead + len(aor.User) + len(aor.Domain) + len(l.bindings)
+func (t *table) set(hash uint64, aor sipuri.AOR, bindings []byte, wake int64) {
+	size := blockHead + len(aor.User) + len(aor.Domain) + len(bindings)
 	at, taken := t.index[hash]
 	own := taken && isOf(t.blocks.block(at), aor)
-	if own && unitsFor(size) == t.unitsAt(at) && l.bindings != "" { // as a rule
-		writeList(t.blocks.block(at), aor, l)
+	if own && unitsFor(size) == t.unitsAt(at) && len(bindings) > 0 { // as a rule
+		writeList(t.blocks.block(at), aor, bindings, wake)
 		return
 	}
 	if own {
@@ -67,13 +67,13 @@ func (t *table) set(hash uint64, aor sipuri.AOR, l list) {
 		t.removeOther(hash, aor)
 	}
 	switch {
-	case l.bindings == "":
+	case len(bindings) == 0:
 		return
 	case taken && !own, !t.blocks.fits(size), len(aor.User) > 1<<16-1, len(aor.Domain) > 1<<16-1:
-		t.others[hash] = append(t.others[hash], other{aor, l})
+		t.others[hash] = append(t.others[hash], other{aor, list{Packed(bindings), wake}})
 	default:
 		at = t.blocks.take(unitsFor(size))
-		writeList(t.blocks.block(at), aor, l)
+		writeList(t.blocks.block(at), aor, bindings, wake)
 		t.index[hash] = at
 	}
 	t.count++
@@ -156,13 +156,13 @@ func readList(block []byte) list {
 	}
 }
 
-func writeList(block []byte, aor sipuri.AOR, l list) {
-	binary.LittleEndian.PutUint32(block, uint32(len(l.bindings)))
-	binary.LittleEndian.PutUint64(block[4:], uint64(l.wake))
+func writeList(block []byte, aor sipuri.AOR, bindings []byte, wake int64) {
+	binary.LittleEndian.PutUint32(block, uint32(len(bindings)))
+	binary.LittleEndian.PutUint64(block[4:], uint64(wake))
 	binary.LittleEndian.PutUint16(block[12:], uint16(len(aor.User)))
 	binary.LittleEndian.PutUint16(block[14:], uint16(len(aor.Domain)))
 	rest := block[blockHead:]
 	rest = rest[copy(rest, aor.User):]
 	rest = rest[copy(rest, aor.Domain):]
-	copy(rest, l.bindings)
+	copy(rest, bindings)
 }

@@ -25,7 +25,7 @@ func TestTableAgainstAModel(t *testing.T) {
 			} else {
 				model[aor] = l
 			}
-			table.set(uint64(n%5), aor, l)
+			table.set(uint64(n%5), aor, []byte(l.bindings), l.wake)
 			compareTable(t, &table, model)
 		}
 	})
@@ -59,10 +59,10 @@ func TestBlocksAreUsedAgain(t *testing.T) {
 	for round := range 50 {
 		for n := range 1000 {
 			aor := sipuri.AOR{User: fmt.Sprint(n)}
-			table.set(uint64(n), aor, list{bindings: Packed(strings.Repeat("x", 100+n%200))})
+			table.set(uint64(n), aor, []byte(strings.Repeat("x", 100+n%200)), 0)
 		}
 		for n := range 1000 {
-			table.set(uint64(n), sipuri.AOR{User: fmt.Sprint(n)}, list{})
+			table.set(uint64(n), sipuri.AOR{User: fmt.Sprint(n)}, nil, 0)
 		}
 		if chunks := len(table.blocks.chunks); chunks > 12 {
 			t.Fatalf("%d chunks after round %d", chunks, round)

@@ -81,10 +81,11 @@ func inField(name string, err error) error {
 	return malformed(err.Error() + " In " + name)
 }
 
-// parseContacts reads one Contact header field: "*" or values with commas. One
-// that is empty, which the grammar has not (§20.10), holds no value: alone it makes
-// a query, which deletes nothing, and it takes nothing from what others ask for.
-func parseContacts(text string) (Contacts, error) {
+// parseContacts reads one Contact header field into room: "*" or values with
+// commas. One that is empty, which the grammar has not (§20.10), holds no value:
+// alone it makes a query, which deletes nothing, and it takes nothing from what
+// others ask for.
+func parseContacts(room []Contact, text string) (Contacts, error) {
 	c := cursor{text: text}
 	if c.blank(); c.done() {
 		return Contacts{}, nil
@@ -92,7 +93,7 @@ func parseContacts(text string) (Contacts, error) {
 	if c.star() {
 		return Contacts{Star: true}, c.starEnd()
 	}
-	var contacts Contacts
+	contacts := Contacts{Values: room[:0]}
 	for {
 		contact, err := c.contact()
 		if err != nil {
@@ -210,7 +211,7 @@ func (c *cursor) nameAddr() (uri string, err error) {
 func (c *cursor) displayName() (bracketed bool, err error) {
 	start, isQuoted := c.at, c.startsWith('"')
 	for {
-		c.while(func(b byte) bool { return strings.IndexByte(`<,;"`, b) < 0 })
+		c.while(classDisplay)
 		switch {
 		case c.startsWith('<'):
 			return true, nil
@@ -240,7 +241,7 @@ func (c *cursor) bracketedURI() (string, error) {
 // bareURI takes an addr-spec without brackets: what follows ";" belongs to
 // the header field, and "?" may not stand in it (§20).
 func (c *cursor) bareURI() (string, error) {
-	uri := c.while(func(b byte) bool { return b > ' ' && b != ';' && b != ',' })
+	uri := c.while(classBareURI)
 	if strings.IndexByte(uri, '?') >= 0 {
 		return "", malformed("URI Headers Without Brackets")
 	}

@@ -36,7 +36,9 @@ func parseCredentials(text string) (Credentials, error) {
 	if !c.blank() {
 		return Credentials{}, malformed("Malformed Authorization")
 	}
-	return credentials, c.directives(credentials.set())
+	var seen [directiveCount]bool
+	err := c.directives(func(p param) error { return credentials.set(p, &seen) })
+	return credentials, err
 }
 
 // answersChallenge tells credentials from those that a phone without a challenge
@@ -65,31 +67,47 @@ func (c *cursor) directives(set func(param) error) error {
 	return nil
 }
 
-// set returns a function that stores one directive and refuses a second one
-// of the same name. Unknown directives are ignored (RFC 7616 §3.4).
-func (c *Credentials) set() func(param) error {
-	directives := [...]struct {
-		name  string
-		value *string
-	}{
-		{"username", &c.Username}, {"realm", &c.Realm}, {"nonce", &c.Nonce},
-		{"uri", &c.URI}, {"response", &c.Response}, {"algorithm", &c.Algorithm},
-		{"cnonce", &c.CNonce}, {"qop", &c.QOP}, {"nc", &c.NC},
+// directiveCount is how many directives are known.
+const directiveCount = 9
+
+// directive returns where a directive is kept, and its number; nil for unknown
+// ones, which are ignored (RFC 7616 §3.4).
+func (c *Credentials) directive(p param) (value *string, number int) {
+	switch {
+	case p.is("username"):
+		return &c.Username, 0
+	case p.is("realm"):
+		return &c.Realm, 1
+	case p.is("nonce"):
+		return &c.Nonce, 2
+	case p.is("uri"):
+		return &c.URI, 3
+	case p.is("response"):
+		return &c.Response, 4
+	case p.is("algorithm"):
+		return &c.Algorithm, 5
+	case p.is("cnonce"):
+		return &c.CNonce, 6
+	case p.is("qop"):
+		return &c.QOP, 7
+	case p.is("nc"):
+		return &c.NC, 8
 	}
-	var seen [len(directives)]bool
-	return func(p param) error {
-		for i, directive := range directives {
-			if !p.is(directive.name) {
-				continue
-			}
-			if seen[i] {
-				return malformed("Authorization Directive Given Twice")
-			}
-			seen[i] = true
-			*directive.value = unescapeQuoted(p.value)
-		}
+	return nil, 0
+}
+
+// set stores one directive and refuses a second one of the same name.
+func (c *Credentials) set(p param, seen *[directiveCount]bool) error {
+	value, number := c.directive(p)
+	if value == nil {
 		return nil
 	}
+	if seen[number] {
+		return malformed("Authorization Directive Given Twice")
+	}
+	seen[number] = true
+	*value = unescapeQuoted(p.value)
+	return nil
 }
 
 // Check names the first directive that a digest needs and that is not there, or

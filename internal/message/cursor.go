@@ -34,16 +34,18 @@ func (c *cursor) eat(character byte) bool {
 	return true
 }
 
-// while takes the characters that belong to the set.
-func (c *cursor) while(is func(byte) bool) string {
-	start := c.at
-	for c.at < len(c.text) && is(c.text[c.at]) {
-		c.at++
+// while takes the characters that belong to the class.
+func (c *cursor) while(class uint8) string {
+	at := c.at
+	for at < len(c.text) && classes[c.text[at]]&class != 0 {
+		at++
 	}
-	return c.text[start:c.at]
+	taken := c.text[c.at:at]
+	c.at = at
+	return taken
 }
 
-func (c *cursor) token() string { return c.while(isToken) }
+func (c *cursor) token() string { return c.while(classToken) }
 
 func (c *cursor) startsWith(character byte) bool {
 	return c.at < len(c.text) && c.text[c.at] == character
@@ -72,7 +74,10 @@ type param struct {
 	text  string // the whole parameter as it was written, without its ";"
 }
 
-func (p param) is(name string) bool { return strings.EqualFold(p.name, name) }
+// is compares the name, a token, without regard to case.
+func (p param) is(name string) bool {
+	return len(p.name) == len(name) && strings.EqualFold(p.name, name)
+}
 
 // params takes all parameters ahead (";" generic-param) and shows each to
 // visit. Its error and visit's end the walk.
@@ -115,36 +120,17 @@ func (c *cursor) value() (value string, ok bool) {
 		value, ok = c.quoted()
 		return value, ok && strings.IndexByte(value, 0) < 0
 	}
-	return c.while(isValue), true
+	return c.while(classValue), true
 }
 
 func isBlank(c byte) bool { return c == ' ' || c == '\t' }
 
-func isToken(c byte) bool {
-	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' ||
-		strings.IndexByte("-.!%*_+`'~", c) >= 0
-}
-
-func isAllToken(text string) bool {
-	c := cursor{text: text}
-	return len(c.token()) == len(text)
-}
+func isAllToken(text string) bool { return allOf(text, classToken) }
 
 // isMark tells whether text can be a tag or a branch, by which transactions are
 // told apart: a token (§25.1), or what phones write beyond it, but nothing that
 // ends or hides a parameter.
-func isMark(text string) bool {
-	for i := range len(text) {
-		if text[i] <= ' ' || text[i] >= 0x7f || strings.IndexByte(`"\,;<>`, text[i]) >= 0 {
-			return false
-		}
-	}
-	return len(text) <= MaxCallID
-}
-
-func isValue(c byte) bool {
-	return c > ' ' && c != 0x7f && c != ';' && c != ',' && c != '"' && c != '<' && c != '>'
-}
+func isMark(text string) bool { return len(text) <= MaxCallID && allOf(text, classMark) }
 
 // unescapeQuoted undoes the backslashes of a quoted-string.
 func unescapeQuoted(inner string) string {

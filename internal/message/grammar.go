@@ -38,7 +38,7 @@ type (
 // by their names and compact forms in lower case. Other header fields stay
 // text.
 func headerReaders() sip.HeadersParser {
-	via := reader("Via", parseVias)
+	via := reader("Via", func(text string) ([]Via, error) { return parseVias(nil, text) })
 	from := reader("From", func(text string) (fromValue, error) {
 		a, err := parseAddress("From", text)
 		return fromValue(a), err
@@ -47,12 +47,12 @@ func headerReaders() sip.HeadersParser {
 		a, err := parseAddress("To", text)
 		return toValue(a), err
 	})
-	contact := reader("Contact", parseContacts)
+	contact := reader("Contact", func(text string) (Contacts, error) { return parseContacts(nil, text) })
 	callID := reader("Call-ID", func(text string) (callIDValue, error) {
 		id, err := parseCallID(text)
 		return callIDValue(id), err
 	})
-	supported := reader("Supported", func(text string) (supportedValue, error) { return parseOptionTags(text) })
+	supported := reader("Supported", func(text string) (supportedValue, error) { return parseOptionTags(nil, text) })
 	return sip.HeadersParser{
 		"via": via, "v": via,
 		"from": from, "f": from,
@@ -65,7 +65,7 @@ func headerReaders() sip.HeadersParser {
 		"expires": reader("Expires", func(text string) (expiresValue, error) {
 			return expiresValue(parseExpires(text)), nil
 		}),
-		"require":       reader("Require", func(text string) (requireValue, error) { return parseOptionTags(text) }),
-		"proxy-require": reader("Proxy-Require", func(text string) (proxyRequireValue, error) { return parseOptionTags(text) }),
+		"require":       reader("Require", func(text string) (requireValue, error) { return parseOptionTags(nil, text) }),
+		"proxy-require": reader("Proxy-Require", func(text string) (proxyRequireValue, error) { return parseOptionTags(nil, text) }),
 	}
 }

@@ -28,20 +28,15 @@ func parseCSeq(text string) (CSeq, error) {
 
 // parseCallID reads word [ "@" word ], forgiving in its characters.
 func parseCallID(text string) (string, error) {
-	if text == "" || len(text) > MaxCallID {
+	if text == "" || len(text) > MaxCallID || !allOf(text, classVisible) {
 		return "", malformed("Malformed Call-ID")
-	}
-	for i := range len(text) {
-		if text[i] <= ' ' || text[i] >= 0x7f {
-			return "", malformed("Malformed Call-ID")
-		}
 	}
 	return text, nil
 }
 
-// parseOptionTags reads a comma-separated list of option tags (§19.2).
-func parseOptionTags(text string) ([]string, error) {
-	var tags []string
+// parseOptionTags reads a comma-separated list of option tags (§19.2) into room.
+func parseOptionTags(room []string, text string) ([]string, error) {
+	tags := room[:0]
 	for tag := range strings.SplitSeq(text, ",") {
 		tag = strings.Trim(tag, " \t")
 		if tag == "" {

@@ -8,6 +8,7 @@ package message
 import (
 	"net/netip"
 	"strings"
+	"sync"
 
 	"sipregd/internal/sipuri"
 
@@ -47,14 +48,39 @@ type Request struct {
 
 	contactFields int          // header fields of that name, empty ones too
 	copied        []headerText // of a request that did not parse: what an answer copies
+	response      Response     // see Respond
+}
+
+// reset makes room for another request where one was.
+func (r *Request) reset(flow Flow) {
+	*r = Request{
+		Flow: flow,
+		Vias: r.Vias[:0], Contacts: Contacts{Values: r.Contacts.Values[:0]},
+		Digests: r.Digests[:0], Require: r.Require[:0],
+		response: Response{own: r.response.own[:0]},
+	}
 }
 
 // Parser reads requests. It may be used by many goroutines at once.
-type Parser struct{ sip *sip.Parser }
+type Parser struct {
+	sip      *sip.Parser
+	requests sync.Pool // of *Request that are used no more
+}
 
 // NewParser makes sipgo's parser read header fields by this package's grammar.
 func NewParser() *Parser {
-	return &Parser{sip.NewParser(sip.WithHeadersParsers(headerReaders()))}
+	return &Parser{
+		sip:      sip.NewParser(sip.WithHeadersParsers(headerReaders())),
+		requests: sync.Pool{New: func() any { return new(Request) }},
+	}
+}
+
+// Release gives a request back, nil too. Neither it nor its response may be used
+// any more. Their texts may be kept.
+func (p *Parser) Release(request *Request) {
+	if request != nil {
+		p.requests.Put(request)
+	}
 }
 
 // Parse reads one message from a datagram, or one that Frame has cut from a
@@ -64,22 +90,38 @@ func NewParser() *Parser {
 // beside it then holds what could be read. Over UDP, where the source may be
 // forged, what shows no way back is ErrNotSIP: an answer has more bytes than it.
 func (p *Parser) Parse(data []byte, flow Flow) (*Request, error) {
-	line, err := parseStartLine(data)
+	request := p.requests.Get().(*Request)
+	request.reset(flow)
+	if request.parsePlain(data) {
+		return request, nil
+	}
+	request.reset(flow)
+	err := p.parseAny(request, data)
 	if err == ErrNotSIP || err == ErrResponse {
+		p.Release(request)
 		return nil, err
 	}
-	request := &Request{Flow: flow, Method: line.method, URI: line.uri, URIText: line.text}
+	return request, err
+}
+
+// parseAny reads a request in whatever form, with sipgo.
+func (p *Parser) parseAny(request *Request, data []byte) error {
+	line, err := parseStartLine(data)
+	if err == ErrNotSIP || err == ErrResponse {
+		return err
+	}
+	request.Method, request.URI, request.URIText = line.method, line.uri, line.text
 	if err == nil {
 		err = p.parse(request, data)
 	}
 	if err == nil {
-		return request, nil
+		return nil
 	}
 	salvage(request, data)
-	if !flow.Reliable() && !(hasThreeParts(data) && request.showsWayBack()) {
-		return nil, ErrNotSIP
+	if !request.Flow.Reliable() && !(hasThreeParts(data) && request.showsWayBack()) {
+		return ErrNotSIP
 	}
-	return request, err
+	return err
 }
 
 func (p *Parser) parse(request *Request, data []byte) error {
@@ -129,10 +171,7 @@ func (r *Request) take(header sip.Header) error {
 	case field[expiresValue]:
 		return once(&r.Expires, Expires(h.value), r.Expires.Present, "Expires")
 	case field[Credentials]:
-		if !h.value.answersChallenge() {
-			return nil
-		}
-		return appendBounded(&r.Digests, []Credentials{h.value}, "Authorization Header Fields")
+		return r.takeCredentials(h.value)
 	case field[requireValue]:
 		return appendBounded(&r.Require, h.value, "Option Tags")
 	case field[supportedValue], field[proxyRequireValue]:
@@ -164,6 +203,17 @@ func (r *Request) takeContacts(more Contacts) error {
 	return appendBounded(&r.Contacts.Values, more.Values, "Contacts")
 }
 
+func (r *Request) takeCredentials(c Credentials) error {
+	if !c.answersChallenge() {
+		return nil
+	}
+	if len(r.Digests) == MaxListValues {
+		return malformed("More Than 64 Authorization Header Fields")
+	}
+	r.Digests = append(r.Digests, c)
+	return nil
+}
+
 func once[T any](place *T, value T, taken bool, name string) error {
 	if taken {
 		return malformed(name + " Given Twice")
@@ -191,8 +241,8 @@ func (r *Request) checkMandatory() error {
 		{"Via", len(r.Vias) > 0}, {"From", r.From.text != ""}, {"To", r.To.text != ""},
 		{"Call-ID", r.CallID != ""}, {"CSeq", r.CSeq.text != ""},
 	}
-	for _, header := range mandatory {
-		if !header.there {
+	for i := range mandatory {
+		if header := &mandatory[i]; !header.there {
 			return malformed("Missing " + header.name)
 		}
 	}

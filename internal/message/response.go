@@ -10,41 +10,60 @@ import (
 // Response is what a request is answered: RFC 3261 §8.2.6 without the header
 // fields that are copied from the request.
 type Response struct {
-	Status  int
-	Reason  string
-	Headers []Header
+	Status int
 	// Keep says that a retransmission has to get this response again, since
 	// answering it anew would judge it differently.
 	Keep bool
-}
 
-// Header is one header field of a response. Its value must not hold line ends.
-type Header struct{ Name, Value string }
+	own []byte // see Own
+}
 
 // NewResponse returns a response without header fields of its own.
 func NewResponse(status int, reason string) *Response {
-	return &Response{Status: status, Reason: reason}
-}
-
-// With adds a header field.
-func (r *Response) With(name, value string) *Response {
-	r.Headers = append(r.Headers, Header{name, value})
+	r := &Response{}
+	r.begin(status, reason)
 	return r
 }
 
-// Render writes the response to a request: Via in order, From, To, Call-ID and
-// CSeq as they came (§8.2.6.2), the topmost Via with received and rport, and
-// To with toTag where it has no tag yet.
-func Render(request *Request, response *Response, toTag string) []byte {
-	text := make([]byte, 0, 1024)
-	text = append(text, "SIP/2.0 "...)
-	text = strconv.AppendInt(text, int64(response.Status), 10)
-	text = append(append(append(text, ' '), response.Reason...), "\r\n"...)
+// Respond returns a response to the request as NewResponse does. It is the
+// request's only one, and as good for reuse as the request is.
+func (r *Request) Respond(status int, reason string) *Response {
+	r.response.begin(status, reason)
+	return &r.response
+}
+
+func (r *Response) begin(status int, reason string) {
+	r.Status, r.Keep = status, false
+	r.own = strconv.AppendInt(r.own[:0], int64(status), 10)
+	r.own = append(append(append(r.own, ' '), reason...), "\r\n"...)
+}
+
+// With adds a header field. Its value must not hold line ends.
+func (r *Response) With(name, value string) *Response {
+	r.own = appendHeader(r.own, name, value)
+	return r
+}
+
+// WithBytes is With for a value that is not kept.
+func (r *Response) WithBytes(name string, value []byte) *Response {
+	r.own = append(append(r.own, name...), ": "...)
+	r.own = append(append(r.own, value...), "\r\n"...)
+	return r
+}
+
+// Own returns what a retransmission of the request does not bring along: the
+// status, the reason and the header fields that are the response's own. Render
+// makes the same response of it again.
+func (r *Response) Own() []byte { return r.own }
+
+// Render appends the response to a request to room: Via in order, From, To,
+// Call-ID and CSeq as they came (§8.2.6.2), the topmost Via with received and
+// rport, and To with toTag where it has no tag yet. own is Response.Own.
+func Render(room []byte, request *Request, own, toTag []byte) []byte {
+	status := bytes.IndexByte(own, '\n') + 1
+	text := append(append(room, "SIP/2.0 "...), own[:status]...)
 	text = request.appendCopies(text, toTag)
-	for _, header := range response.Headers {
-		text = appendHeader(text, header.Name, header.Value)
-	}
-	return append(text, "Content-Length: 0\r\n\r\n"...)
+	return append(append(text, own[status:]...), "Content-Length: 0\r\n\r\n"...)
 }
 
 func appendHeader(text []byte, name, value string) []byte {
@@ -53,16 +72,18 @@ func appendHeader(text []byte, name, value string) []byte {
 }
 
 // appendCopies appends the header fields that an answer takes from the request.
-func (r *Request) appendCopies(text []byte, toTag string) []byte {
+func (r *Request) appendCopies(text, toTag []byte) []byte {
 	if r.copied != nil {
 		return r.appendSalvaged(text, toTag)
 	}
 	for i := range r.Vias {
-		via := r.Vias[i].Text()
+		text = append(text, "Via: "...)
 		if i == 0 {
-			via = r.Vias[i].Received(r.Flow.Source)
+			text = r.Vias[i].appendReceived(text, r.Flow.Source)
+		} else {
+			text = append(text, r.Vias[i].text...)
 		}
-		text = appendHeader(text, "Via", via)
+		text = append(text, "\r\n"...)
 	}
 	text = appendHeader(text, "From", r.From.text)
 	text = appendTo(text, r.To.text, r.To.Tag, toTag)
@@ -71,16 +92,17 @@ func (r *Request) appendCopies(text []byte, toTag string) []byte {
 }
 
 // appendTo adds the tag to a To that has none.
-func appendTo(text []byte, to, tag, toTag string) []byte {
+func appendTo(text []byte, to, tag string, toTag []byte) []byte {
+	text = append(append(text, "To: "...), to...)
 	if tag == "" {
-		to += ";tag=" + toTag
+		text = append(append(text, ";tag="...), toTag...)
 	}
-	return appendHeader(text, "To", to)
+	return append(text, "\r\n"...)
 }
 
 // appendSalvaged does the same for a request that did not parse. A To that is
 // not sound gets no tag.
-func (r *Request) appendSalvaged(text []byte, toTag string) []byte {
+func (r *Request) appendSalvaged(text, toTag []byte) []byte {
 	for _, header := range r.copied {
 		if header.name == "To" {
 			if to, err := parseAddress("To", header.value); err == nil {
@@ -133,12 +155,12 @@ func (r *Request) showsWayBack() bool {
 
 // salvageVia keeps the topmost Via and returns it as an answer shows it.
 func (r *Request) salvageVia(text string) string {
-	vias, err := parseVias(text)
+	vias, err := parseVias(nil, text)
 	if err != nil {
 		return text
 	}
 	r.Vias = vias
-	text = vias[0].Received(r.Flow.Source)
+	text = string(vias[0].appendReceived(nil, r.Flow.Source))
 	for i := range vias[1:] {
 		text += ", " + vias[1+i].Text()
 	}

@@ -15,12 +15,12 @@ func answer(t *testing.T, text string) string {
 	request, err := parseStream(text)
 	var wrong *Error
 	if errors.As(err, &wrong) {
-		return string(Render(request, NewResponse(wrong.Status, wrong.Reason), "ours"))
+		return string(render(request, NewResponse(wrong.Status, wrong.Reason), "ours"))
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	return string(Render(request, NewResponse(200, "OK"), "ours"))
+	return string(render(request, NewResponse(200, "OK"), "ours"))
 }
 
 // RFC 3261 §8.2.6.2.
@@ -46,7 +46,7 @@ func TestRenderCopiesInOrder(t *testing.T) {
 		"Contact: <sip:a@h>;expires=60\r\n" +
 		"Date: now\r\n" +
 		"Content-Length: 0\r\n\r\n"
-	if got := string(Render(request, response, "ours")); got != want {
+	if got := string(render(request, response, "ours")); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }
@@ -158,13 +158,13 @@ func FuzzParse(f *testing.F) {
 		var wrong *Error
 		switch {
 		case errors.As(err, &wrong):
-			checkRendered(t, Render(request, NewResponse(wrong.Status, wrong.Reason), "ours"))
+			checkRendered(t, render(request, NewResponse(wrong.Status, wrong.Reason), "ours"))
 		case err != nil:
 			if request != nil || err != ErrNotSIP && err != ErrResponse {
 				t.Errorf("%v beside %v", request, err)
 			}
 		default:
-			rendered := Render(request, NewResponse(200, "OK"), "ours")
+			rendered := render(request, NewResponse(200, "OK"), "ours")
 			checkRendered(t, rendered)
 			if request.From.URI.IsSIP() && request.To.URI.IsSIP() { // sipgo knows no scheme such as "soap.beep"
 				checkWithSipgo(t, request, rendered)
@@ -190,4 +190,8 @@ func checkWithSipgo(t *testing.T, request *Request, rendered []byte) {
 	if id, cseq := response.CallID(), response.CSeq(); id == nil || id.Value() != request.CallID || cseq == nil || cseq.SeqNo != request.CSeq.Number {
 		t.Errorf("sipgo read Call-ID %v, CSeq %v\n%q", id, cseq, rendered)
 	}
+}
+
+func render(request *Request, response *Response, toTag string) []byte {
+	return Render(nil, request, response.Own(), []byte(toTag))
 }

@@ -22,6 +22,10 @@ func parseStartLine(data []byte) (requestLine, error) {
 	if hasPrefixFold(line, "SIP/") {
 		return requestLine{}, ErrResponse
 	}
+	return parseRequestLine(line)
+}
+
+func parseRequestLine(line string) (requestLine, error) {
 	method, _, _ := strings.Cut(line, " ")
 	lastBlank := strings.LastIndexByte(line, ' ')
 	if lastBlank < 0 || !hasPrefixFold(line[lastBlank+1:], "SIP/") {

@@ -16,9 +16,8 @@ type Via struct {
 	Branch    string
 	RPort     bool // rport stands there (RFC 3581); a value that the sender gave it does not count
 
-	text   string   // as it came
-	head   string   // up to the first parameter, as it came
-	others []string // the parameters but for rport and received, as they came
+	text   string // as it came
+	params string // the parameters, a part of text
 }
 
 // Cookie tells whether the branch was made by RFC 3261's rules (§8.1.1.7).
@@ -30,25 +29,25 @@ func (v *Via) Cookie() bool {
 // Text returns the value as it came.
 func (v *Via) Text() string { return v.text }
 
-// Received returns the value as it stands in a response to a request from
+// appendReceived appends the value as it stands in a response to a request from
 // that source: with received where sent-by's host is another or rport was
 // asked for, and rport filled in (RFC 3261 §18.2.1, RFC 3581 §4).
-func (v *Via) Received(source netip.AddrPort) string {
-	var b strings.Builder
-	b.WriteString(v.head)
-	for _, other := range v.others {
-		b.WriteByte(';')
-		b.WriteString(other)
-	}
+func (v *Via) appendReceived(text []byte, source netip.AddrPort) []byte {
+	text = append(text, v.text[:len(v.text)-len(v.params)]...)
+	c := cursor{text: v.params}
+	_ = c.params(func(p param) error { // it was read before
+		if !p.is("rport") && !p.is("received") {
+			text = append(append(text, ';'), p.text...)
+		}
+		return nil
+	})
 	if v.RPort {
-		b.WriteString(";rport=")
-		b.WriteString(strconv.Itoa(int(source.Port())))
+		text = strconv.AppendUint(append(text, ";rport="...), uint64(source.Port()), 10)
 	}
 	if v.RPort || !v.sentFrom(source.Addr()) {
-		b.WriteString(";received=")
-		b.WriteString(source.Addr().Unmap().WithZone("").String())
+		text = source.Addr().Unmap().WithZone("").AppendTo(append(text, ";received="...))
 	}
-	return b.String()
+	return text
 }
 
 // sentFrom tells whether the host of sent-by is the address.
@@ -72,9 +71,9 @@ func (v *Via) ResponseAddr(source netip.AddrPort) netip.AddrPort {
 	return netip.AddrPortFrom(source.Addr(), port)
 }
 
-// parseVias reads the comma-separated values of one Via header field.
-func parseVias(text string) ([]Via, error) {
-	var vias []Via
+// parseVias reads the comma-separated values of one Via header field into room.
+func parseVias(room []Via, text string) ([]Via, error) {
+	vias := room[:0]
 	c := cursor{text: text}
 	for {
 		via, err := c.via()
@@ -102,13 +101,13 @@ func (c *cursor) via() (Via, error) {
 	if !ok {
 		return Via{}, malformed("Malformed Via")
 	}
-	via.head = c.text[start:c.at]
+	head := c.at
 	seen := [3]bool{}
 	err := c.params(func(p param) error { return via.setParam(p, &seen) })
 	if err != nil {
 		return Via{}, err
 	}
-	via.text = c.text[start:c.at]
+	via.text, via.params = c.text[start:c.at], c.text[head:c.at]
 	c.blank()
 	return via, nil
 }
@@ -135,7 +134,7 @@ func (c *cursor) sentProtocolAndHost(via *Via) (version string, ok bool) {
 	if version = c.token(); !c.eat('/') {
 		return "", false
 	}
-	via.Transport = strings.ToUpper(c.token())
+	via.Transport = strings.ToUpper(c.token()) // which copies nothing as a rule
 	if via.Transport == "" || !c.blank() {
 		return "", false
 	}
@@ -146,10 +145,10 @@ func (c *cursor) sentProtocolAndHost(via *Via) (version string, ok bool) {
 // host takes a name, an IPv4 address or an IPv6 address in brackets.
 func (c *cursor) host() string {
 	if !c.startsWith('[') {
-		return c.while(func(b byte) bool { return isToken(b) && b != '%' })
+		return c.while(classHost)
 	}
 	start := c.at
-	c.while(func(b byte) bool { return b != ']' && isValue(b) })
+	c.while(classIPv6)
 	if c.startsWith(']') {
 		c.at++
 	}
@@ -168,14 +167,11 @@ func (v *Via) setParam(p param, seen *[3]bool) error {
 			return malformed("Malformed Via Rport")
 		}
 		seen[1], v.RPort = true, true
-		return nil
 	case p.is("received"):
 		if seen[2] {
 			return malformed("Malformed Via Received")
 		}
 		seen[2] = true
-		return nil
 	}
-	v.others = append(v.others, p.text)
 	return nil
 }

@@ -98,7 +98,7 @@ func TestRenderTopmostVia(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			text := string(Render(r, NewResponse(200, "OK"), "t"))
+			text := string(render(r, NewResponse(200, "OK"), "t"))
 			if want := "SIP/2.0 200 OK\r\nVia: " + test.want + "\r\n"; !strings.HasPrefix(text, want) {
 				t.Errorf("got\n%s\nwant\n%s", text, want)
 			}

@@ -161,9 +161,9 @@ func (g *registration) challengeAgain(realm string, reason journal.Reason, detai
 }
 
 func (g *registration) challenge(realm string, stale bool) *message.Response {
-	response := message.NewResponse(401, "Unauthorized")
-	for _, value := range g.authenticator.Challenge(g.now, realm, stale) {
-		response.With("WWW-Authenticate", value)
-	}
+	response := g.request.Respond(401, "Unauthorized")
+	g.authenticator.Challenge(g.now, realm, stale, func(value []byte) {
+		response.WithBytes("WWW-Authenticate", value)
+	})
 	return response
 }

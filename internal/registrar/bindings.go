@@ -3,9 +3,7 @@ package registrar
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"sipregd/internal/journal"
@@ -21,7 +19,7 @@ func (g *registration) isQuery() bool {
 }
 
 func (g *registration) findBindings() {
-	g.bindings = g.ownFirst(g.location.Bindings(g.aor, g.now))
+	g.list(g.location.Bindings(g.aor, g.now))
 	g.journal.Record(g.event(journal.Listed, ""))
 }
 
@@ -34,13 +32,14 @@ func (g *registration) removeAllForWildcard() *message.Response {
 	if asked := g.request.Expires; !asked.Present || !asked.Valid || asked.Seconds != 0 {
 		return g.end(400, "Contact * Needs Expires 0", journal.WildcardMisused, "")
 	}
-	return g.commit(func(current []location.Binding) (changes, *refusal) {
+	return g.commit(func(current []location.Binding) *refusal {
 		for i := range current {
 			if refused := g.checkNewer(&current[i]); refused != nil {
-				return changes{}, refused
+				return refused
 			}
 		}
-		return changes{removed: current}, nil
+		g.changes.removed = append(g.changes.removed, current...)
+		return nil
 	})
 }
 
@@ -49,13 +48,10 @@ func (g *registration) updateEach() *message.Response {
 	if g.request.Contacts.Star {
 		return nil
 	}
-	asked, end := g.askedBindings()
-	if end != nil {
+	if end := g.readAsked(); end != nil {
 		return end
 	}
-	return g.commit(func(current []location.Binding) (changes, *refusal) {
-		return g.update(current, asked)
-	})
+	return g.commit(g.update)
 }
 
 // asked is what the request wants of one Contact.
@@ -65,24 +61,23 @@ type asked struct {
 	remove  bool
 }
 
-// askedBindings works out the expiry of each Contact and makes its binding.
-func (g *registration) askedBindings() ([]asked, *message.Response) {
-	list := make([]asked, 0, len(g.request.Contacts.Values))
+// readAsked works out the expiry of each Contact and makes its binding.
+func (g *registration) readAsked() *message.Response {
 	for i := range g.request.Contacts.Values {
 		contact := &g.request.Contacts.Values[i]
 		seconds, end := g.expiration(contact)
 		if end != nil {
-			return nil, end
+			return end
 		}
 		next := asked{contact.URI, g.binding(contact, seconds), seconds == 0}
-		switch earlier := sameContact(list, contact); {
+		switch earlier := sameContact(g.asked, contact); {
 		case earlier == nil:
-			list = append(list, next)
+			g.asked = append(g.asked, next)
 		case earlier.remove != next.remove || !earlier.binding.Expires.Equal(next.binding.Expires):
-			return nil, g.end(400, "Contact Given Twice", journal.ContactGivenTwice, contact.Text)
+			return g.end(400, "Contact Given Twice", journal.ContactGivenTwice, contact.Text)
 		}
 	}
-	return list, nil
+	return nil
 }
 
 func sameContact(list []asked, contact *message.Contact) *asked {
@@ -107,7 +102,7 @@ func (g *registration) expiration(contact *message.Contact) (uint32, *message.Re
 	}
 	const hour = 3600
 	if minimum := g.peer.MinimumExpiration; wish.Seconds > 0 && wish.Seconds < hour && wish.Seconds < minimum {
-		response := message.NewResponse(423, "Interval Too Brief").
+		response := g.request.Respond(423, "Interval Too Brief").
 			With("Min-Expires", strconv.FormatUint(uint64(minimum), 10))
 		return 0, g.endWith(response, journal.ExpiryTooBrief, fmt.Sprintf("%d; the minimum is %d", wish.Seconds, minimum))
 	}
@@ -141,57 +136,60 @@ type changes struct {
 	added, refreshed, removed, replaced []location.Binding
 }
 
+// reset makes room for those of another request.
+func (c *changes) reset() {
+	*c = changes{c.kept[:0], c.added[:0], c.refreshed[:0], c.removed[:0], c.replaced[:0]}
+}
+
 // update compares what is asked with what is there: the bindings of an equal
 // URI are looked for, and are updated or removed if the request is newer than
 // them; if there are none, one is added. Since equality of URIs is not
 // transitive, several may be equal to one that is asked: the first is updated
 // and the others go. What one Contact has taken is not there for the next.
-func (g *registration) update(current []location.Binding, list []asked) (changes, *refusal) {
-	var c changes
-	taken := make([]bool, len(current))
-	for i := range list {
-		equal, refused := g.takeEqual(current, taken, &list[i])
-		if refused != nil {
-			return changes{}, refused
+func (g *registration) update(current []location.Binding) *refusal {
+	var space [8]bool
+	taken := append(space[:0], make([]bool, len(current))...)
+	for i := range g.asked {
+		if refused := g.updateOne(current, taken, &g.asked[i]); refused != nil {
+			return refused
 		}
-		c.apply(&list[i], equal)
 	}
 	for i := range current {
 		if !taken[i] {
-			c.kept = append(c.kept, current[i])
+			g.changes.kept = append(g.changes.kept, current[i])
 		}
 	}
-	return c, g.makeRoom(&c)
+	return g.makeRoom(&g.changes)
 }
 
-// takeEqual takes the bindings that a Contact asks for.
-func (g *registration) takeEqual(current []location.Binding, taken []bool, wanted *asked) ([]location.Binding, *refusal) {
-	var equal []location.Binding
+// updateOne takes the bindings that a Contact asks for, and adds what becomes of
+// them and it.
+func (g *registration) updateOne(current []location.Binding, taken []bool, wanted *asked) *refusal {
+	c := &g.changes
+	found := false
 	for i := range current {
 		if taken[i] || !wanted.names(&current[i]) {
 			continue
 		}
 		if refused := g.checkNewer(&current[i]); refused != nil {
-			return nil, refused
+			return refused
 		}
 		taken[i] = true
-		equal = append(equal, current[i])
+		switch {
+		case wanted.remove:
+			c.removed = append(c.removed, current[i])
+		case found:
+			c.replaced = append(c.replaced, current[i])
+		default:
+			wanted.binding.ID = current[i].ID
+			c.refreshed = append(c.refreshed, wanted.binding)
+		}
+		found = true
 	}
-	return equal, nil
-}
-
-// apply adds what becomes of a Contact and the bindings that are equal to it.
-func (c *changes) apply(wanted *asked, equal []location.Binding) {
-	switch {
-	case wanted.remove:
-		c.removed = append(c.removed, equal...)
-	case len(equal) == 0:
+	if !found && !wanted.remove {
 		c.added = append(c.added, wanted.binding)
-	default:
-		wanted.binding.ID = equal[0].ID
-		c.refreshed = append(c.refreshed, wanted.binding)
-		c.replaced = append(c.replaced, equal[1:]...)
 	}
+	return nil
 }
 
 // names tells whether the Contact asks for that binding (§19.1.4).
@@ -217,7 +215,7 @@ func (g *registration) checkNewer(b *location.Binding) *refusal {
 	if b.CallID != g.request.CallID || b.CSeq < g.request.CSeq.Number {
 		return nil
 	}
-	return &refusal{message.NewResponse(500, "Request Out Of Order"), journal.CSeqNotRising,
+	return &refusal{g.request.Respond(500, "Request Out Of Order"), journal.CSeqNotRising,
 		"last was " + strconv.FormatUint(uint64(b.CSeq), 10)}
 }
 
@@ -230,7 +228,7 @@ func (g *registration) makeRoom(c *changes) *refusal {
 		return nil
 	}
 	if !g.peer.RemoveExisting || own > g.peer.MaxContacts {
-		return &refusal{message.NewResponse(403, "Too Many Contacts"), journal.TooManyContacts,
+		return &refusal{g.request.Respond(403, "Too Many Contacts"), journal.TooManyContacts,
 			"max_contacts is " + strconv.Itoa(g.peer.MaxContacts)}
 	}
 	c.replaced, c.kept = append(c.replaced, c.kept[:excess]...), c.kept[excess:]
@@ -241,49 +239,47 @@ var errRefused = errors.New("the request was refused")
 
 // commit lets decide work out the changes to the AOR's bindings and stores
 // them, all or none. Events are taken down when nobody is held up by it.
-func (g *registration) commit(decide func(current []location.Binding) (changes, *refusal)) *message.Response {
+func (g *registration) commit(decide func(current []location.Binding) *refusal) *message.Response {
 	var refused *refusal
-	var c changes
 	err := g.location.Update(g.aor, g.now, func(current []location.Binding) ([]location.Binding, error) {
 		if refused = g.checkStillAuthorized(); refused == nil {
-			c, refused = decide(current)
+			refused = decide(current)
 		}
 		if refused != nil {
 			return nil, errRefused
 		}
-		return inOrderOfChange(c), nil
+		g.next = g.changes.appendInOrder(g.next)
+		return g.next, nil
 	})
 	switch {
 	case refused != nil:
 		return g.endWith(refused.response, refused.reason, refused.detail)
 	case err != nil: // all changes are undone
-		return g.endWith(notStored(), journal.StoreFailed, err.Error())
+		return g.endWith(notStored(g.request), journal.StoreFailed, err.Error())
 	}
-	g.bindings = slices.Concat(c.refreshed, c.added, g.ownFirst(c.kept))
-	g.recordChanges(&c)
+	g.bindings = append(append(g.bindings, g.changes.refreshed...), g.changes.added...)
+	g.list(g.changes.kept)
+	g.recordChanges(&g.changes)
 	return nil
 }
 
-// inOrderOfChange returns the list to store, the last changed last.
-func inOrderOfChange(c changes) []location.Binding {
-	list := make([]location.Binding, 0, len(c.kept)+len(c.refreshed)+len(c.added))
+// appendInOrder appends the list to store, the last changed last.
+func (c *changes) appendInOrder(list []location.Binding) []location.Binding {
 	list = append(list, c.kept...)
 	list = append(list, c.refreshed...)
 	return append(list, c.added...)
 }
 
-// ownFirst sorts bindings for the answer: the peer's own, then those of others.
-// The RFC asks for no order; phones look for their own.
-func (g *registration) ownFirst(bindings []location.Binding) []location.Binding {
-	list := make([]location.Binding, 0, len(bindings))
+// list adds bindings to the answer: the peer's own, then those of others. The
+// RFC asks for no order; phones look for their own.
+func (g *registration) list(bindings []location.Binding) {
 	for _, own := range [...]bool{true, false} {
 		for i := range bindings {
 			if (bindings[i].Authname == g.peer.Authname) == own {
-				list = append(list, bindings[i])
+				g.bindings = append(g.bindings, bindings[i])
 			}
 		}
 	}
-	return list
 }
 
 // checkStillAuthorized sees to it that a reload of peers.conf since step 3
@@ -293,7 +289,7 @@ func (g *registration) checkStillAuthorized() *refusal {
 	if directory == g.snapshot || directory.StillBinds(g.snapshot, g.domain, g.peer.Authname, g.aor) {
 		return nil
 	}
-	return &refusal{message.NewResponse(403, "Forbidden"), journal.ByConfiguration, ""}
+	return &refusal{g.request.Respond(403, "Forbidden"), journal.ByConfiguration, ""}
 }
 
 func (g *registration) recordChanges(c *changes) {
@@ -318,18 +314,12 @@ func (g *registration) recordChanges(c *changes) {
 	}
 }
 
-// contactValue writes a binding as a value of Contact.
-func contactValue(b *location.Binding, now time.Time) string {
-	var v strings.Builder
-	v.WriteByte('<')
-	v.WriteString(b.Contact)
-	v.WriteByte('>')
+// appendContact appends a binding as a value of Contact.
+func appendContact(text []byte, b *location.Binding, now time.Time) []byte {
+	text = append(append(append(text, '<'), b.Contact...), '>')
 	if b.Q != "" {
-		v.WriteString(";q=")
-		v.WriteString(b.Q)
+		text = append(append(text, ";q="...), b.Q...)
 	}
-	v.WriteString(";expires=")
-	v.WriteString(strconv.FormatInt(b.Remaining(now), 10))
-	v.WriteString(b.Params)
-	return v.String()
+	text = strconv.AppendInt(append(text, ";expires="...), b.Remaining(now), 10)
+	return append(text, b.Params...)
 }

@@ -90,7 +90,7 @@ func newLab(t testing.TB, settings ...setting) *lab {
 		s.journal = l
 	}
 	l.registrar = registrar.New(domains, l.load(s.peers), authenticator, interrupted{l.store, l}, s.journal)
-	l.layer = transaction.NewLayer(l.registrar)
+	l.layer = transaction.NewLayer(l.registrar, transaction.MaxBytes)
 	return l
 }
 
@@ -152,7 +152,7 @@ func (l *lab) receive(text string) []byte {
 
 func (l *lab) receiveFrom(source netip.AddrPort, text string) []byte {
 	flow := message.Flow{Transport: "UDP", Source: source, Local: netip.MustParseAddrPort("192.0.2.1:5060")}
-	return l.layer.Receive([]byte(text), flow, l.now).Data
+	return l.layer.Receive(nil, []byte(text), flow, l.now).Data
 }
 
 // lastEvent returns the newest entry of the journal.

@@ -25,13 +25,27 @@ type registration struct {
 	peer     *peers.Peer        // step 3, proved
 	aor      sipuri.AOR         // of To, for steps 4 to 8
 	served   bool               // the AOR's domain is served here, for step 5
+	asked    []asked            // step 7, of each Contact
+	changes  changes            // steps 6 and 7
+	next     []location.Binding // steps 6 and 7: what is to be stored
 	bindings []location.Binding // steps 6 and 7: as they are now, the request's own first
+}
+
+// reset makes a registration of another request where one was.
+func (g *registration) reset(request *message.Request, now time.Time) {
+	g.changes.reset()
+	*g = registration{
+		Registrar: g.Registrar, request: request, now: now, snapshot: g.directory.Load(),
+		asked: g.asked[:0], changes: g.changes, next: g.next[:0], bindings: g.bindings[:0],
+	}
 }
 
 // register carries out RFC 3261 §10.3. Each step returns nil to go on, or the
 // response that ends the request.
 func (r *Registrar) register(request *message.Request, now time.Time) *message.Response {
-	g := &registration{Registrar: r, request: request, now: now, snapshot: r.directory.Load()}
+	g := r.registrations.Get().(*registration)
+	defer r.registrations.Put(g)
+	g.reset(request, now)
 
 	// 1. The registrar inspects the Request-URI to determine whether it has
 	// access to bindings for the domain identified there.
@@ -92,7 +106,7 @@ func (g *registration) checkExtensions() *message.Response {
 		return g.unsupportedExtension(g.request)
 	}
 	if g.request.HasBody && !g.request.BodyForgiven {
-		response := message.NewResponse(415, "Unsupported Media Type").
+		response := g.request.Respond(415, "Unsupported Media Type").
 			With("Accept", ""). // no body is understood
 			With("Accept-Encoding", "identity")
 		return g.refuse(g.request, response, journal.BodyNotUnderstood, "")
@@ -143,11 +157,12 @@ func joined[T fmt.Stringer](values []T) string {
 
 // Step 8. Date lets a phone without a clock set one.
 func (g *registration) listBindings() *message.Response {
-	response := message.NewResponse(200, "OK")
+	response := g.request.Respond(200, "OK")
+	var space [512]byte
 	for i := range g.bindings {
-		response.With("Contact", contactValue(&g.bindings[i], g.now))
+		response.WithBytes("Contact", appendContact(space[:0], &g.bindings[i], g.now))
 	}
-	response.With("Date", g.now.UTC().Format("Mon, 02 Jan 2006 15:04:05 GMT"))
+	response.WithBytes("Date", g.now.UTC().AppendFormat(space[:0], "Mon, 02 Jan 2006 15:04:05 GMT"))
 	response.Keep = true
 	return response
 }
@@ -155,7 +170,7 @@ func (g *registration) listBindings() *message.Response {
 // end takes down why the request is refused and returns the response. Once a
 // peer has proved who it is, a retransmission must get the same response.
 func (g *registration) end(status int, phrase string, reason journal.Reason, detail string) *message.Response {
-	return g.endWith(message.NewResponse(status, phrase), reason, detail)
+	return g.endWith(g.request.Respond(status, phrase), reason, detail)
 }
 
 func (g *registration) endWith(response *message.Response, reason journal.Reason, detail string) *message.Response {

@@ -3,6 +3,7 @@
 package registrar
 
 import (
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -16,7 +17,8 @@ import (
 // Location is the location service that the registrar writes to.
 type Location interface {
 	// Update shows change the current bindings of an AOR and stores what it
-	// returns, as one step. After an error all is as before.
+	// returns, as one step. After an error all is as before. change keeps no
+	// slice that it is given.
 	Update(aor sipuri.AOR, now time.Time, change func(current []location.Binding) ([]location.Binding, error)) error
 	// Bindings returns what an AOR is bound to at that time.
 	Bindings(aor sipuri.AOR, now time.Time) []location.Binding
@@ -31,6 +33,7 @@ type Registrar struct {
 	authenticator *digest.Authenticator
 	location      Location
 	journal       journal.Journal
+	registrations sync.Pool // of *registration, for their memory
 }
 
 // New returns a registrar for the peers of directory.
@@ -38,6 +41,7 @@ func New(domains peers.Domains, directory *peers.Directory, authenticator *diges
 	location Location, journal journal.Journal) *Registrar {
 	r := &Registrar{domains: domains, authenticator: authenticator, location: location, journal: journal}
 	r.directory.Store(directory)
+	r.registrations.New = func() any { return &registration{Registrar: r} }
 	return r
 }
 

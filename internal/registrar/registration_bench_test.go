@@ -1,9 +1,11 @@
 package registrar_test
 
 import (
+	"net/netip"
 	"testing"
 
 	"sipregd/internal/journal"
+	"sipregd/internal/message"
 )
 
 // silent is a journal for benchmarks.
@@ -15,10 +17,11 @@ func (silent) Record(journal.Event) {}
 // credentials: everything but the sockets.
 func BenchmarkChallenge(b *testing.B) {
 	l := newLab(b, withJournal(silent{}))
-	request := l.kitchen().request(kitchenContact)
+	request := []byte(l.kitchen().request(kitchenContact))
+	room := make([]byte, 0, 2048)
 	b.ReportAllocs()
 	for b.Loop() {
-		l.receive(request)
+		l.layer.Receive(room, request, phoneFlow, l.now)
 	}
 }
 
@@ -28,17 +31,23 @@ func BenchmarkRefresh(b *testing.B) {
 	l := newLab(b, withJournal(silent{}))
 	p := l.kitchen()
 	p.register(kitchenContact).want(200)
-	requests := make([]string, 4096)
+	requests := make([][]byte, 4096)
+	room := make([]byte, 0, 2048)
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
 		if i%len(requests) == 0 {
 			b.StopTimer()
 			for j := range requests {
 				p.nc++
-				requests[j] = p.request(p.authorization(), kitchenContact)
+				requests[j] = []byte(p.request(p.authorization(), kitchenContact))
 			}
 			b.StartTimer()
 		}
-		l.receive(requests[i%len(requests)])
+		l.layer.Receive(room, requests[i%len(requests)], phoneFlow, l.now)
 	}
+}
+
+var phoneFlow = message.Flow{
+	Transport: "UDP",
+	Source:    netip.MustParseAddrPort("192.0.2.7:5060"), Local: netip.MustParseAddrPort("192.0.2.1:5060"),
 }

@@ -22,30 +22,30 @@ func (r *Registrar) Answer(request *message.Request, now time.Time) *message.Res
 		return r.options(request)
 	}
 	// §8.2.1
-	response := message.NewResponse(405, "Method Not Allowed").With("Allow", allowed)
+	response := request.Respond(405, "Method Not Allowed").With("Allow", allowed)
 	return r.refuse(request, response, journal.MethodNotAllowed, request.Method)
 }
 
 // Malformed returns the response to a request that could not be read.
 func (r *Registrar) Malformed(request *message.Request, err *message.Error) *message.Response {
-	return r.refuse(request, message.NewResponse(err.Status, err.Reason), journal.Malformed, err.Reason)
+	return r.refuse(request, request.Respond(err.Status, err.Reason), journal.Malformed, err.Reason)
 }
 
 // Merged returns the response to a request that came a second time by another
 // way (§8.2.2.2).
 func (r *Registrar) Merged(request *message.Request) *message.Response {
-	return r.refuse(request, message.NewResponse(482, "Loop Detected"), journal.LoopOrMerge, "")
+	return r.refuse(request, request.Respond(482, "Loop Detected"), journal.LoopOrMerge, "")
 }
 
 // NotStored returns the response to a REGISTER that was granted and whose
 // bindings were then found not to last (§10.3 step 7: all changes are undone).
 func (r *Registrar) NotStored(request *message.Request) *message.Response {
-	return r.refuse(request, notStored(), journal.StoreFailed, "undone: "+location.ErrNotDurable.Error())
+	return r.refuse(request, notStored(request), journal.StoreFailed, "undone: "+location.ErrNotDurable.Error())
 }
 
 // notStored says when to try again. The disk is tried each second.
-func notStored() *message.Response {
-	return message.NewResponse(503, "Service Unavailable").With("Retry-After", "10")
+func notStored(request *message.Request) *message.Response {
+	return request.Respond(503, "Service Unavailable").With("Retry-After", "10")
 }
 
 // options answers a phone's or a monitor's ping, whichever host it names
@@ -53,13 +53,13 @@ func notStored() *message.Response {
 func (r *Registrar) options(request *message.Request) *message.Response {
 	switch {
 	case request.To.Tag != "":
-		return message.NewResponse(481, "Call/Transaction Does Not Exist")
+		return request.Respond(481, "Call/Transaction Does Not Exist")
 	case !request.URI.IsSIP():
 		return r.unsupportedScheme(request)
 	case len(request.Require) > 0:
 		return r.unsupportedExtension(request)
 	}
-	return message.NewResponse(200, "OK").
+	return request.Respond(200, "OK").
 		With("Allow", allowed).
 		With("Accept", ""). // no body is understood
 		With("Supported", "")
@@ -67,7 +67,7 @@ func (r *Registrar) options(request *message.Request) *message.Response {
 
 // unsupportedScheme ends a request for a URI that is no SIP URI (§8.2.2.1).
 func (r *Registrar) unsupportedScheme(request *message.Request) *message.Response {
-	return r.refuse(request, message.NewResponse(416, "Unsupported URI Scheme"),
+	return r.refuse(request, request.Respond(416, "Unsupported URI Scheme"),
 		journal.SchemeNotSupported, request.URI.Scheme)
 }
 
@@ -75,7 +75,7 @@ func (r *Registrar) unsupportedScheme(request *message.Request) *message.Respons
 // supported (§8.2.2.3).
 func (r *Registrar) unsupportedExtension(request *message.Request) *message.Response {
 	tags := strings.Join(request.Require, ", ")
-	response := message.NewResponse(420, "Bad Extension").With("Unsupported", tags)
+	response := request.Respond(420, "Bad Extension").With("Unsupported", tags)
 	return r.refuse(request, response, journal.ExtensionNotSupported, tags)
 }
 

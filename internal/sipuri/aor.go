@@ -50,12 +50,15 @@ func Unescape(text string) string {
 // text: lower case, no dot at the end, addresses as net/netip writes them, and
 // IPv6 in brackets, whether it came with them or not.
 func CanonicalHost(host string) string {
+	if host != "" && isLetter(host[0]) && strings.IndexByte(host, ':') < 0 { // a name, as a rule
+		return strings.TrimSuffix(strings.ToLower(host), ".")
+	}
 	bare := strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
 	if address, err := netip.ParseAddr(bare); err == nil {
 		if address.Is6() {
 			return "[" + address.String() + "]"
 		}
-		return address.String()
+		return bare // net/netip takes it in no other form
 	}
 	return strings.TrimSuffix(strings.ToLower(host), ".")
 }

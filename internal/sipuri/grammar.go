@@ -13,6 +13,8 @@ const (
 	classHeader               // hname, hvalue and what joins them
 	classOpaque               // uric of other schemes, "%" included
 	classScheme
+	classDigit
+	className // of a label in a host name
 )
 
 var classes = func() (table [256]uint8) {
@@ -33,20 +35,18 @@ var classes = func() (table [256]uint8) {
 	set(classHeader, unreserved+"[]/?:+$&=")
 	set(classOpaque, unreserved+";/?:@&=+$,%[]#")
 	set(classScheme, letters+digits+"+-.")
+	set(classDigit, digits)
+	set(className, letters+digits+"-_")
 	return table
 }()
 
-func isUser(c byte) bool       { return classes[c]&classUser != 0 }
-func isPassword(c byte) bool   { return classes[c]&classPassword != 0 }
-func isParam(c byte) bool      { return classes[c]&classParam != 0 }
-func isHeaderChar(c byte) bool { return classes[c]&classHeader != 0 }
-func isOpaque(c byte) bool     { return classes[c]&classOpaque != 0 }
-func isDigit(c byte) bool      { return '0' <= c && c <= '9' }
-func isLetter(c byte) bool     { return 'a' <= c|0x20 && c|0x20 <= 'z' }
+func isDigit(c byte) bool  { return '0' <= c && c <= '9' }
+func isLetter(c byte) bool { return 'a' <= c|0x20 && c|0x20 <= 'z' }
 
-func all(text string, is func(byte) bool) bool {
+// allOf tells whether text holds just characters of the class.
+func allOf(text string, class uint8) bool {
 	for i := range len(text) {
-		if !is(text[i]) {
+		if classes[text[i]]&class == 0 {
 			return false
 		}
 	}
@@ -54,19 +54,19 @@ func all(text string, is func(byte) bool) bool {
 }
 
 func isScheme(text string) bool {
-	return text != "" && isLetter(text[0]) &&
-		all(text, func(c byte) bool { return classes[c]&classScheme != 0 })
+	return text != "" && isLetter(text[0]) && allOf(text, classScheme)
 }
 
-// escapedText tells whether text holds just such characters and whole escapes.
-func escapedText(text string, is func(byte) bool) bool {
+// escapedText tells whether text holds just characters of the class and whole
+// escapes.
+func escapedText(text string, class uint8) bool {
 	for i := 0; i < len(text); i++ {
 		if text[i] == '%' {
 			if _, ok := escapeAt(text, i); !ok {
 				return false
 			}
 			i += 2
-		} else if !is(text[i]) {
+		} else if classes[text[i]]&class == 0 {
 			return false
 		}
 	}
@@ -99,8 +99,10 @@ func hostLength(text string) int {
 	if strings.HasPrefix(text, "[") {
 		return strings.IndexByte(text, ']') + 1
 	}
-	if i := strings.IndexAny(text, ":;?"); i >= 0 {
-		return i
+	for i := range len(text) {
+		if c := text[i]; c == ':' || c == ';' || c == '?' {
+			return i
+		}
 	}
 	return len(text)
 }
@@ -118,12 +120,12 @@ func IsHost(text string) bool {
 	if text == "" || len(text) > 255 {
 		return false
 	}
-	for label := range strings.SplitSeq(strings.TrimSuffix(text, "."), ".") {
-		if label == "" || label[0] == '-' || label[len(label)-1] == '-' || !all(label, isNameChar) {
+	for rest, more := strings.TrimSuffix(text, "."), true; more; {
+		var label string
+		label, rest, more = strings.Cut(rest, ".")
+		if label == "" || label[0] == '-' || label[len(label)-1] == '-' || !allOf(label, className) {
 			return false
 		}
 	}
 	return true
 }
-
-func isNameChar(c byte) bool { return isDigit(c) || isLetter(c) || c == '-' || c == '_' }

@@ -54,7 +54,7 @@ func Parse(text string) (URI, error) {
 	}
 	uri := URI{Scheme: strings.ToLower(scheme)}
 	if !uri.IsSIP() {
-		if rest == "" || !all(rest, isOpaque) {
+		if rest == "" || !allOf(rest, classOpaque) {
 			return URI{}, errOpaque
 		}
 		uri.Opaque = rest
@@ -84,7 +84,7 @@ func (u *URI) cutUserinfo(text string) (string, error) {
 		return text, nil
 	}
 	user, password, _ := strings.Cut(userinfo, ":")
-	if user == "" || !escapedText(user, isUser) || !escapedText(password, isPassword) {
+	if user == "" || !escapedText(user, classUser) || !escapedText(password, classPassword) {
 		return "", errUser
 	}
 	u.User, u.Password = user, password
@@ -120,7 +120,7 @@ func (u *URI) setParamsAndHeaders(text string) error {
 		return errTrailing
 	}
 	u.Params, u.Headers = params, headers
-	if hasHeaders && (headers == "" || !escapedText(headers, isHeaderChar)) {
+	if hasHeaders && (headers == "" || !escapedText(headers, classHeader)) {
 		return errHeaders
 	}
 	if strings.Count(headers, "&") >= MaxHeaders {
@@ -142,7 +142,7 @@ func (u *URI) checkParams() error {
 	params := u.params(room[:0])
 	for i := range params {
 		p := &params[i]
-		if p.name == "" || !escapedText(p.name, isParam) || !escapedText(p.value, isParam) {
+		if p.name == "" || !escapedText(p.name, classParam) || !escapedText(p.value, classParam) {
 			return errParams
 		}
 		if find(params[:i], p) != nil {
@@ -154,7 +154,7 @@ func (u *URI) checkParams() error {
 
 // ParsePort reads a port number from 1 to 65535.
 func ParsePort(text string) (uint16, error) {
-	if text == "" || !all(text, isDigit) {
+	if text == "" || !allOf(text, classDigit) {
 		return 0, errPort
 	}
 	port, err := strconv.ParseUint(text, 10, 16)

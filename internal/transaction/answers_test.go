@@ -33,7 +33,7 @@ func toOf(t *testing.T, reply Reply) string {
 }
 
 func TestWhatIsNeverAnswered(t *testing.T) {
-	l := NewLayer(&core{})
+	l := NewLayer(&core{}, MaxBytes)
 	unframed := &message.Error{Status: 400, Reason: "Missing Content-Length"}
 	for name, data := range map[string][]byte{
 		"ACK":                       unauthenticated("ACK"),
@@ -46,7 +46,7 @@ func TestWhatIsNeverAnswered(t *testing.T) {
 		"STUN":                      {0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42},
 		"nothing":                   nil,
 	} {
-		if reply := l.Receive(data, udp, start); len(reply.Data) != 0 {
+		if reply := l.Receive(nil, data, udp, start); len(reply.Data) != 0 {
 			t.Errorf("%s gets %s", name, status(reply))
 		}
 		if reply := l.Refuse(data, tcp, unframed); len(reply.Data) != 0 {
@@ -72,7 +72,7 @@ func TestRefuseSaysWhatWasWrong(t *testing.T) {
 			if _, err := message.Frame(data); err == nil || err.Error() != test.wrong.Reason {
 				t.Fatalf("Frame says %v", err)
 			}
-			reply := NewLayer(&core{}).Refuse(data, tcp, test.wrong)
+			reply := NewLayer(&core{}, MaxBytes).Refuse(data, tcp, test.wrong)
 			if want := fmt.Sprint(test.wrong.Status, " ", test.wrong.Reason); status(reply) != want {
 				t.Errorf("got %s, want %s", status(reply), want)
 			}
@@ -86,22 +86,22 @@ func TestRefuseSaysWhatWasWrong(t *testing.T) {
 // §8.2.7: a stateless UAS computes the To tag, so that a retransmission gets
 // the same; nobody else does.
 func Test8_2_6_2_TheToTagOfStatelessAnswers(t *testing.T) {
-	l := NewLayer(&core{})
+	l := NewLayer(&core{}, MaxBytes)
 	for name, request := range map[string][]byte{
 		"a first request": unauthenticated("REGISTER"),
 		"a malformed one": unauthenticated("REGISTER", "Contact: <"),
 	} {
-		first := toOf(t, l.Receive(request, udp, start))
-		if again := toOf(t, l.Receive(request, udp, start.Add(time.Hour))); again != first {
+		first := toOf(t, l.Receive(nil, request, udp, start))
+		if again := toOf(t, l.Receive(nil, request, udp, start.Add(time.Hour))); again != first {
 			t.Errorf("%s: %s, then %s", name, first, again)
 		}
 		other := bytes.Replace(request, []byte("z9hG4bK1"), []byte("z9hG4bK2"), 1)
-		if other := toOf(t, l.Receive(other, udp, start)); other == first {
+		if other := toOf(t, l.Receive(nil, other, udp, start)); other == first {
 			t.Errorf("%s: another branch gets the same tag", name)
 		}
 	}
-	elsewhere := NewLayer(&core{})
-	if toOf(t, elsewhere.Receive(unauthenticated("REGISTER"), udp, start)) == toOf(t, l.Receive(unauthenticated("REGISTER"), udp, start)) {
+	elsewhere := NewLayer(&core{}, MaxBytes)
+	if toOf(t, elsewhere.Receive(nil, unauthenticated("REGISTER"), udp, start)) == toOf(t, l.Receive(nil, unauthenticated("REGISTER"), udp, start)) {
 		t.Error("the tag can be computed by anybody")
 	}
 }
@@ -128,11 +128,11 @@ func Test9_2_Cancel(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			l := NewLayer(&core{})
+			l := NewLayer(&core{}, MaxBytes)
 			if test.request != nil {
-				l.Receive(test.request, test.flow, start)
+				l.Receive(nil, test.request, test.flow, start)
 			}
-			if got := status(l.Receive(test.cancel, test.flow, start.Add(test.after))); got != test.want {
+			if got := status(l.Receive(nil, test.cancel, test.flow, start.Add(test.after))); got != test.want {
 				t.Errorf("got %s, want %s", got, test.want)
 			}
 		})
@@ -142,9 +142,9 @@ func Test9_2_Cancel(t *testing.T) {
 // "the To tag of the response to the CANCEL and the To tag in the response to
 // the original request SHOULD be the same"
 func Test9_2_TheAnswerToCancelHasTheToTagOfTheRequest(t *testing.T) {
-	l := NewLayer(&core{})
+	l := NewLayer(&core{}, MaxBytes)
 	request := register("z9hG4bK1", "c")
-	first, cancelled := l.Receive(request, udp, start), l.Receive(cancelOf(request), udp, start)
+	first, cancelled := l.Receive(nil, request, udp, start), l.Receive(nil, cancelOf(request), udp, start)
 	if toOf(t, first) != toOf(t, cancelled) {
 		t.Errorf("To: %s, of the CANCEL: %s", toOf(t, first), toOf(t, cancelled))
 	}
@@ -153,12 +153,12 @@ func Test9_2_TheAnswerToCancelHasTheToTagOfTheRequest(t *testing.T) {
 // A request under way is a transaction, too, that a CANCEL matches.
 func Test9_2_CancelOfARequestUnderWay(t *testing.T) {
 	c := &core{hold: make(chan struct{}), entered: make(chan struct{})}
-	l := NewLayer(c)
+	l := NewLayer(c, MaxBytes)
 	request := register("z9hG4bK1", "c")
 	answer := make(chan Reply)
-	go func() { answer <- l.Receive(request, udp, start) }()
+	go func() { answer <- l.Receive(nil, request, udp, start) }()
 	<-c.entered
-	if got := status(l.Receive(cancelOf(request), udp, start)); got != "200 OK" {
+	if got := status(l.Receive(nil, cancelOf(request), udp, start)); got != "200 OK" {
 		t.Errorf("got %s", got)
 	}
 	close(c.hold)
@@ -172,17 +172,17 @@ func Test17_2_2_TimerJWhileOthersCome(t *testing.T) {
 	const there, gone = 31_900 * time.Millisecond, 40 * time.Second
 	for pause := time.Second; pause < 20*time.Second; pause += 700 * time.Millisecond {
 		for _, until := range []time.Duration{there, gone} {
-			l := NewLayer(&core{})
+			l := NewLayer(&core{}, MaxBytes)
 			request := register("z9hG4bK1", "c")
 			others := func(from, to time.Duration) {
 				for at := from; at < to; at += pause {
-					l.Receive(register(fmt.Sprint("z9hG4bK-other", at), fmt.Sprint(at)), udp, start.Add(at))
+					l.Receive(nil, register(fmt.Sprint("z9hG4bK-other", at), fmt.Sprint(at)), udp, start.Add(at))
 				}
 			}
 			others(-7900*time.Millisecond, 0)
-			first := l.Receive(request, udp, start)
+			first := l.Receive(nil, request, udp, start)
 			others(pause, until)
-			again := l.Receive(request, udp, start.Add(until))
+			again := l.Receive(nil, request, udp, start.Add(until))
 			if same := bytes.Equal(again.Data, first.Data); same != (until == there) {
 				t.Errorf("one every %v: after %v the same answer is %v", pause, until, same)
 			}
@@ -192,15 +192,19 @@ func Test17_2_2_TimerJWhileOthersCome(t *testing.T) {
 
 // What the core does not want kept is judged anew.
 func TestOnlyWhatIsToBeKeptIsKept(t *testing.T) {
-	l := NewLayer(fickle{&core{}})
+	l := NewLayer(fickle{&core{}}, MaxBytes)
 	request := register("z9hG4bK1", "c")
 	for i := range 3 {
-		if got, want := status(l.Receive(request, udp, start)), fmt.Sprint("200 Answer ", i+1); got != want {
+		if got, want := status(l.Receive(nil, request, udp, start)), fmt.Sprint("200 Answer ", i+1); got != want {
 			t.Errorf("got %s, want %s", got, want)
 		}
 	}
-	if len(l.table.underway) != 0 || l.table.young.bytes() != 0 {
-		t.Errorf("%d requests under way, %d bytes kept", len(l.table.underway), l.table.young.bytes())
+	underway := 0
+	for i := range l.table.shards {
+		underway += len(l.table.shards[i].underway)
+	}
+	if underway != 0 || l.table.bytes() != 0 {
+		t.Errorf("%d requests under way, %d bytes kept", underway, l.table.bytes())
 	}
 }
 
@@ -211,19 +215,4 @@ func (f fickle) Answer(request *message.Request, now time.Time) *message.Respons
 	response := f.core.Answer(request, now)
 	response.Keep = false
 	return response
-}
-
-// The hash of every transaction is the same in this table: each still gets its
-// own response or, at worst, none.
-func TestCollidingTransactionsInTheTable(t *testing.T) {
-	table := newTable(1 << 20)
-	const hash = 7
-	table.young.add(hash, "first", []byte("response to first"))
-	table.begun(start)
-	table.young.add(hash, "second", []byte("response to second"))
-	for transaction, want := range map[string]string{"first": "response to first", "second": "response to second", "third": ""} {
-		if got := string(table.find(hash, transaction)); got != want {
-			t.Errorf("%s: %q, want %q", transaction, got, want)
-		}
-	}
 }

@@ -1,43 +1,67 @@
 package transaction
 
 import (
+	"hash/maphash"
 	"strconv"
-	"strings"
 
 	"sipregd/internal/message"
 )
 
 // identity says which transaction a request belongs to.
 type identity struct {
-	transaction string // equal for a request and its retransmissions (§17.2.3)
-	request     string // equal for a request that came by several ways; empty: in a dialog (§8.2.2.2)
+	// key is a hash that is equal for a request that came by several ways
+	// (§8.2.2.2); in a dialog, for a request and its retransmissions.
+	key    uint64
+	merges bool   // such requests are to be merged: it belongs to no dialog
+	text   []byte // equal for a request and its retransmissions (§17.2.3)
+	tag    uint64 // a hash of text, for To
 }
 
-// identify reads a request's identity. The source's address is part of it, so
-// that nobody gets at another's response by guessing its branch.
-func identify(request *message.Request) identity { return identifyAs(request, request.Method) }
+// identitySpace is room for the identity of a request as phones send it.
+type identitySpace [512]byte
+
+// identify reads a request's identity into space. The source's address is part
+// of it, so that nobody gets at another's response by guessing its branch.
+func (l *Layer) identify(space *identitySpace, request *message.Request) identity {
+	return l.identifyAs(space, request, request.Method)
+}
 
 // identifyAs does so as if the request had that method: a CANCEL has all else
 // in common with the request that it is about (§9.1).
-func identifyAs(request *message.Request, method string) identity {
-	via := &request.Vias[0]
-	cseq := strconv.FormatUint(uint64(request.CSeq.Number), 10)
-	id := identity{}
-	if request.To.Tag == "" {
-		id.request = join(request.From.Tag, request.CallID, cseq, method)
-	}
+func (l *Layer) identifyAs(space *identitySpace, request *message.Request, method string) identity {
+	text := appendPart(space[:0], method)
+	text = appendPart(text, request.From.Tag)
+	text = appendPart(text, request.CallID)
+	text = append(strconv.AppendUint(text, uint64(request.CSeq.Number), 10), 0)
+	id := identity{key: maphash.Bytes(l.keys, text), merges: request.To.Tag == ""}
 	address := request.Flow.Source.Addr().As16()
-	source := string(address[:])
-	if via.Cookie() {
-		sentBy := strings.ToLower(via.Host) + ":" + strconv.Itoa(int(via.Port))
-		id.transaction = join(method, source, via.Branch, sentBy)
-		return id
+	text = append(text, address[:]...)
+	if via := &request.Vias[0]; via.Cookie() {
+		text = appendPart(text, via.Branch)
+		text = appendLower(text, via.Host)
+		text = strconv.AppendUint(append(text, ':'), uint64(via.Port), 10)
+	} else { // a client of RFC 2543 makes no unique branches
+		text = appendPart(text, request.URIText)
+		text = appendPart(text, request.To.Tag)
+		text = append(text, via.Text()...)
 	}
-	// A client of RFC 2543 makes no unique branches.
-	id.transaction = join(method, source, request.URIText, request.To.Tag,
-		request.From.Tag, request.CallID, cseq, via.Text())
+	if id.text = text; !id.merges {
+		id.key = maphash.Bytes(l.keys, text)
+	}
+	id.tag = maphash.Bytes(l.tags, text)
 	return id
 }
 
-// join puts a character between the parts that stands in none of them.
-func join(parts ...string) string { return strings.Join(parts, "\x00") }
+// appendPart puts a character behind the part that stands in none of them.
+func appendPart(text []byte, part string) []byte { return append(append(text, part...), 0) }
+
+func appendLower(text []byte, host string) []byte {
+	for i := range len(host) {
+		c := host[i]
+		if 'A' <= c && c <= 'Z' {
+			c |= 0x20
+		}
+		text = append(text, c)
+	}
+	return text
+}

@@ -5,8 +5,9 @@
 package transaction
 
 import (
+	"encoding/binary"
+	"encoding/hex"
 	"errors"
-	"fmt"
 	"hash/maphash"
 	"net/netip"
 	"time"
@@ -26,7 +27,7 @@ type Core interface {
 
 // Reply is what goes out for a message that came in. Empty data: nothing.
 type Reply struct {
-	Data []byte
+	Data []byte         // as a rule in the room that was given for it
 	To   netip.AddrPort // over UDP; on a stream the answer goes back on it
 	// Rests says that it rests on bindings: it must not go out before they last.
 	Rests bool
@@ -38,119 +39,136 @@ type Layer struct {
 	parser *message.Parser
 	core   Core
 	table  *table
+	keys   maphash.Seed // of what transactions are found by
 	tags   maphash.Seed
 }
 
-// NewLayer returns a layer above core.
-func NewLayer(core Core) *Layer {
+// NewLayer returns a layer above core, that keeps transactions in up to so many
+// bytes.
+func NewLayer(core Core, maxBytes int) *Layer {
 	return &Layer{
 		parser: message.NewParser(),
 		core:   core,
-		table:  newTable(MaxBytes),
+		table:  newTable(maxBytes),
+		keys:   maphash.MakeSeed(),
 		tags:   maphash.MakeSeed(),
 	}
 }
 
-// Receive handles one message and returns what is to be sent for it.
-func (l *Layer) Receive(data []byte, flow message.Flow, now time.Time) Reply {
+// Receive handles one message and returns what is to be sent for it, appended to
+// room.
+func (l *Layer) Receive(room, data []byte, flow message.Flow, now time.Time) Reply {
 	request, err := l.parser.Parse(data, flow)
-	var wrong *message.Error
-	switch {
-	case errors.As(err, &wrong):
-		return l.answerMalformed(request, wrong, data)
-	case err != nil: // no SIP, or a response to nothing (§18.1.2)
-		return Reply{}
-	case request.Method == "ACK": // never answered (§8.2.7, §17.2.1)
-		return Reply{}
-	case request.Method == "CANCEL":
-		return l.answerCancel(request, now)
+	defer l.parser.Release(request)
+	if err != nil {
+		return l.answerUnread(room, request, err, data)
 	}
-	id := identify(request)
+	switch request.Method {
+	case "ACK": // never answered (§8.2.7, §17.2.1)
+		return Reply{}
+	case "CANCEL":
+		return l.answerCancel(room, request, now)
+	}
+	var space identitySpace
+	id := l.identify(&space, request)
 	if flow.Reliable() || len(request.Digests) == 0 {
 		// Timer J is 0 over streams; without credentials nothing is changed.
 		response := l.core.Answer(request, now)
-		return l.reply(request, l.render(request, id, response)).resting(response.Keep)
+		return l.reply(room, request, id, response.Own()).resting(response.Keep)
 	}
-	return l.answerOnce(request, id, now)
+	return l.answerOnce(room, request, id, now)
 }
 
 // Refuse answers what came on a stream that can be framed no more.
 func (l *Layer) Refuse(data []byte, flow message.Flow, wrong *message.Error) Reply {
 	request, _ := l.parser.Parse(data, flow)
+	defer l.parser.Release(request)
 	if request == nil { // no SIP, or a response
 		return Reply{}
 	}
-	return l.answerMalformed(request, wrong, data)
+	return l.answerMalformed(nil, request, wrong, data)
 }
 
 // answerOnce answers a request in a transaction of its own (§17.2.2).
-func (l *Layer) answerOnce(request *message.Request, id identity, now time.Time) Reply {
+func (l *Layer) answerOnce(room []byte, request *message.Request, id identity, now time.Time) Reply {
 	state, stored := l.table.begin(id, now)
 	switch state {
 	case completed: // a retransmission gets the same bytes
-		return l.reply(request, stored).resting(true)
+		return l.reply(room, request, id, stored).resting(true)
 	case trying: // a retransmission before the answer is dropped
 		return Reply{}
 	case merged:
-		return l.reply(request, l.render(request, id, l.core.Merged(request)))
+		return l.reply(room, request, id, l.core.Merged(request).Own())
 	}
 	response := l.core.Answer(request, now)
-	data := l.render(request, id, response)
-	l.table.end(id, data, response.Keep, now)
-	return l.reply(request, data).resting(response.Keep)
+	l.table.end(id, response.Own(), response.Keep, now)
+	return l.reply(room, request, id, response.Own()).resting(response.Keep)
 }
 
 // NotStored answers a message anew whose answer must not go out, since what it
 // had changed was undone. Its retransmissions get the new answer.
 func (l *Layer) NotStored(data []byte, flow message.Flow, now time.Time) Reply {
 	request, err := l.parser.Parse(data, flow)
+	defer l.parser.Release(request)
 	if err != nil { // it did parse before
 		return Reply{}
 	}
-	id := identify(request)
-	response := l.render(request, id, l.core.NotStored(request))
+	var space identitySpace
+	id := l.identify(&space, request)
+	response := l.core.NotStored(request)
 	if !flow.Reliable() {
-		l.table.end(id, response, true, now)
+		l.table.end(id, response.Own(), true, now)
 	}
-	return l.reply(request, response)
+	return l.reply(nil, request, id, response.Own())
 }
 
 // answerCancel answers a CANCEL (§9.2). It comes too late for whatever it
 // matches, and has no effect on it. Only REGISTER has transactions here.
-func (l *Layer) answerCancel(request *message.Request, now time.Time) Reply {
-	id := identifyAs(request, "REGISTER")
-	response := message.NewResponse(481, "Call/Transaction Does Not Exist")
+func (l *Layer) answerCancel(room []byte, request *message.Request, now time.Time) Reply {
+	var space identitySpace
+	id := l.identifyAs(&space, request, "REGISTER")
+	response := request.Respond(481, "Call/Transaction Does Not Exist")
 	if l.table.has(id, now) {
-		response = message.NewResponse(200, "OK")
+		response = request.Respond(200, "OK")
 	}
-	return l.reply(request, l.render(request, id, response)) // with the To tag of what it cancels
+	return l.reply(room, request, id, response.Own()) // with the To tag of what it cancels
 }
 
-func (l *Layer) answerMalformed(request *message.Request, wrong *message.Error, data []byte) Reply {
+// answerUnread answers what is SIP, but not as it should be.
+func (l *Layer) answerUnread(room []byte, request *message.Request, err error, data []byte) Reply {
+	var wrong *message.Error
+	if !errors.As(err, &wrong) { // no SIP, or a response to nothing (§18.1.2)
+		return Reply{}
+	}
+	return l.answerMalformed(room, request, wrong, data)
+}
+
+func (l *Layer) answerMalformed(room []byte, request *message.Request, wrong *message.Error, data []byte) Reply {
 	if request.Method == "ACK" {
 		return Reply{}
 	}
-	tag := l.tag(maphash.Bytes(l.tags, data))
-	return l.reply(request, message.Render(request, l.core.Malformed(request, wrong), tag))
+	return l.replyTagged(room, request, l.core.Malformed(request, wrong).Own(), maphash.Bytes(l.tags, data))
 }
 
-// render writes a response. Its To tag is computed from the request, so that a
-// retransmission gets the same (§8.2.6.2, §8.2.7).
-func (l *Layer) render(request *message.Request, id identity, response *message.Response) []byte {
-	tag := l.tag(maphash.String(l.tags, id.transaction))
-	return message.Render(request, response, tag)
+// reply renders a response and addresses it. Its To tag is computed from the
+// request, so that a retransmission gets the same (§8.2.6.2, §8.2.7).
+func (l *Layer) reply(room []byte, request *message.Request, id identity, own []byte) Reply {
+	return l.replyTagged(room, request, own, id.tag)
 }
 
-// tag has always the same length, so that it tells nothing.
-func (l *Layer) tag(hash uint64) string { return fmt.Sprintf("%016x", hash) }
-
-// reply addresses a response (§18.2.2). Without a Via that can be read it goes
-// back to the source.
-func (l *Layer) reply(request *message.Request, data []byte) Reply {
-	if len(request.Vias) == 0 {
-		return Reply{Data: data, To: request.Flow.Source}
+// replyTagged does so with a To tag that has always the same length, so that it
+// tells nothing. Without a Via that can be read the response goes back to the
+// source (§18.2.2).
+func (l *Layer) replyTagged(room []byte, request *message.Request, own []byte, tag uint64) Reply {
+	var bytes [8]byte
+	var digits [16]byte
+	binary.BigEndian.PutUint64(bytes[:], tag)
+	hex.Encode(digits[:], bytes[:])
+	r := Reply{Data: message.Render(room, request, own, digits[:]), To: request.Flow.Source}
+	if len(request.Vias) > 0 {
+		r.To = request.Vias[0].ResponseAddr(request.Flow.Source)
 	}
-	return Reply{Data: data, To: request.Vias[0].ResponseAddr(request.Flow.Source)}
+	return r
 }
 
 func (r Reply) resting(rests bool) Reply {

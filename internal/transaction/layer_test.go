@@ -70,26 +70,26 @@ func status(reply Reply) string {
 
 func Test17_2_2_ARetransmissionGetsTheVeryBytesUntilTimerJ(t *testing.T) {
 	c := &core{}
-	l := NewLayer(c)
+	l := NewLayer(c, MaxBytes)
 	request := register("z9hG4bK1", "c")
-	first := l.Receive(request, udp, start)
+	first := l.Receive(nil, request, udp, start)
 	for _, later := range []time.Duration{0, time.Second, 16 * time.Second, 32*time.Second - 1} {
-		if again := l.Receive(request, udp, start.Add(later)); !bytes.Equal(again.Data, first.Data) {
+		if again := l.Receive(nil, request, udp, start.Add(later)); !bytes.Equal(again.Data, first.Data) {
 			t.Errorf("after %v: %s", later, status(again))
 		}
 	}
-	if again := l.Receive(request, udp, start.Add(41*time.Second)); status(again) != "200 Answer 2" {
+	if again := l.Receive(nil, request, udp, start.Add(41*time.Second)); status(again) != "200 Answer 2" {
 		t.Errorf("after Timer J: %s", status(again))
 	}
 }
 
 func Test17_2_2_ATransactionBegunLateInAGenerationLivesAsLong(t *testing.T) {
-	l := NewLayer(&core{})
-	l.Receive(register("z9hG4bK1", "c"), udp, start)
+	l := NewLayer(&core{}, MaxBytes)
+	l.Receive(nil, register("z9hG4bK1", "c"), udp, start)
 	begun := start.Add(timerJ/generations - time.Second)
-	first := l.Receive(register("z9hG4bK2", "d"), udp, begun)
+	first := l.Receive(nil, register("z9hG4bK2", "d"), udp, begun)
 	for later := time.Second; later < timerJ; later += time.Second {
-		if again := l.Receive(register("z9hG4bK2", "d"), udp, begun.Add(later)); !bytes.Equal(again.Data, first.Data) {
+		if again := l.Receive(nil, register("z9hG4bK2", "d"), udp, begun.Add(later)); !bytes.Equal(again.Data, first.Data) {
 			t.Fatalf("after %v: %s", later, status(again))
 		}
 	}
@@ -97,25 +97,25 @@ func Test17_2_2_ATransactionBegunLateInAGenerationLivesAsLong(t *testing.T) {
 
 func Test17_2_2_TimerJIsZeroOverStreams(t *testing.T) {
 	c := &core{}
-	l := NewLayer(c)
+	l := NewLayer(c, MaxBytes)
 	request := register("z9hG4bK1", "c")
-	l.Receive(request, tcp, start)
-	if again := l.Receive(request, tcp, start); status(again) != "200 Answer 2" {
+	l.Receive(nil, request, tcp, start)
+	if again := l.Receive(nil, request, tcp, start); status(again) != "200 Answer 2" {
 		t.Errorf("got %s", status(again))
 	}
 }
 
 func Test17_2_2_ARetransmissionBeforeTheAnswerIsDropped(t *testing.T) {
 	c := &core{hold: make(chan struct{}), entered: make(chan struct{})}
-	l := NewLayer(c)
+	l := NewLayer(c, MaxBytes)
 	request := register("z9hG4bK1", "c")
 	answer := make(chan Reply)
-	go func() { answer <- l.Receive(request, udp, start) }()
+	go func() { answer <- l.Receive(nil, request, udp, start) }()
 	<-c.entered
-	if again := l.Receive(request, udp, start); len(again.Data) != 0 {
+	if again := l.Receive(nil, request, udp, start); len(again.Data) != 0 {
 		t.Errorf("got %s", status(again))
 	}
-	if other := l.Receive(register("z9hG4bK2", "c"), udp, start); status(other) != "482 Loop Detected" {
+	if other := l.Receive(nil, register("z9hG4bK2", "c"), udp, start); status(other) != "482 Loop Detected" {
 		t.Errorf("the same request by another way: %s", status(other))
 	}
 	close(c.hold)
@@ -126,8 +126,8 @@ func Test17_2_2_ARetransmissionBeforeTheAnswerIsDropped(t *testing.T) {
 
 func Test8_2_2_2_OnlyAnOngoingTransactionMerges(t *testing.T) {
 	c := &core{}
-	l := NewLayer(c)
-	l.Receive(register("z9hG4bK1", "c"), udp, start)
+	l := NewLayer(c, MaxBytes)
+	l.Receive(nil, register("z9hG4bK1", "c"), udp, start)
 	for _, test := range []struct {
 		name    string
 		request []byte
@@ -139,7 +139,7 @@ func Test8_2_2_2_OnlyAnOngoingTransactionMerges(t *testing.T) {
 		{"a To tag", bytes.Replace(register("z9hG4bK4", "c"), []byte("To: <sip:a@r>"), []byte("To: <sip:a@r>;tag=t"), 1), time.Second, "200 Answer 3"},
 		{"after Timer J", register("z9hG4bK5", "c"), time.Minute, "200 Answer 4"},
 	} {
-		if got := status(l.Receive(test.request, udp, start.Add(test.after))); got != test.want {
+		if got := status(l.Receive(nil, test.request, udp, start.Add(test.after))); got != test.want {
 			t.Errorf("%s: %s, want %s", test.name, got, test.want)
 		}
 	}
@@ -160,15 +160,15 @@ func Test17_2_3_Matching(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			l := NewLayer(&core{})
+			l := NewLayer(&core{}, MaxBytes)
 			request := string(register("z9hG4bKa", "c"))
-			first := l.Receive([]byte(request), udp, start)
+			first := l.Receive(nil, []byte(request), udp, start)
 			if test.change != nil {
 				request = test.change(request)
 			}
 			flow := udp
 			flow.Source = netip.MustParseAddrPort(test.from)
-			again := l.Receive([]byte(request), flow, start)
+			again := l.Receive(nil, []byte(request), flow, start)
 			if same := status(again) == status(first); same != test.same {
 				t.Errorf("got %s", status(again))
 			}
@@ -177,12 +177,12 @@ func Test17_2_3_Matching(t *testing.T) {
 }
 
 func Test17_2_3_WithoutTheCookieRFC2543Matches(t *testing.T) {
-	l := NewLayer(&core{})
-	first := l.Receive(register("1", "c"), udp, start)
-	if again := l.Receive(register("1", "c"), udp, start); !bytes.Equal(again.Data, first.Data) {
+	l := NewLayer(&core{}, MaxBytes)
+	first := l.Receive(nil, register("1", "c"), udp, start)
+	if again := l.Receive(nil, register("1", "c"), udp, start); !bytes.Equal(again.Data, first.Data) {
 		t.Errorf("got %s", status(again))
 	}
-	if other := l.Receive(register("1", "d"), udp, start); status(other) != "200 Answer 2" {
+	if other := l.Receive(nil, register("1", "d"), udp, start); status(other) != "200 Answer 2" {
 		t.Errorf("another Call-ID: %s", status(other))
 	}
 }
@@ -199,7 +199,7 @@ func Test18_2_2_WhereTheAnswerGoes(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			request := strings.Replace(string(register("z9hG4bK1", "c")), "192.0.2.7:5060;branch=z9hG4bK1", test.via, 1)
 			flow := message.Flow{Transport: "UDP", Source: netip.MustParseAddrPort("192.0.2.7:33333")}
-			if got := NewLayer(&core{}).Receive([]byte(request), flow, start).To; got.String() != test.want {
+			if got := NewLayer(&core{}, MaxBytes).Receive(nil, []byte(request), flow, start).To; got.String() != test.want {
 				t.Errorf("to %v, want %s", got, test.want)
 			}
 		})
@@ -207,29 +207,29 @@ func Test18_2_2_WhereTheAnswerGoes(t *testing.T) {
 }
 
 func TestStatelessAnswersTakeNoMemory(t *testing.T) {
-	l := NewLayer(&core{})
+	l := NewLayer(&core{}, MaxBytes)
 	request, _, _ := strings.Cut(string(register("z9hG4bK1", "c")), "Authorization")
 	for range 100 {
-		l.Receive([]byte(request+"\r\n"), udp, start)
+		l.Receive(nil, []byte(request+"\r\n"), udp, start)
 	}
-	if n := l.table.young.bytes(); n != 0 {
+	if n := l.table.bytes(); n != 0 {
 		t.Errorf("%d bytes are kept", n)
 	}
 }
 
 func TestTheTableStaysWithinItsBound(t *testing.T) {
-	l := NewLayer(&core{})
-	l.table = newTable(64 << 10)
-	for i := range 1000 {
-		l.Receive(register(fmt.Sprint("z9hG4bK", i), fmt.Sprint(i)), udp, start)
-		if n := l.table.oldBytes + l.table.young.bytes(); n > 64<<10 {
+	const bound = 256 << 10
+	l := NewLayer(&core{}, bound)
+	for i := range 3000 {
+		l.Receive(nil, register(fmt.Sprint("z9hG4bK", i), fmt.Sprint(i)), udp, start)
+		if n := l.table.bytes(); n > bound {
 			t.Fatalf("%d bytes after %d requests", n, i)
 		}
 	}
-	if again := l.Receive(register("z9hG4bK999", "999"), udp, start); status(again) != "200 Answer 1000" {
+	if again := l.Receive(nil, register("z9hG4bK2999", "2999"), udp, start); status(again) != "200 Answer 3000" {
 		t.Errorf("the newest is gone: %s", status(again))
 	}
-	if again := l.Receive(register("z9hG4bK0", "0"), udp, start); status(again) != "200 Answer 1001" {
+	if again := l.Receive(nil, register("z9hG4bK0", "0"), udp, start); status(again) != "200 Answer 3001" {
 		t.Errorf("the oldest is there: %s", status(again))
 	}
 }
@@ -237,24 +237,34 @@ func TestTheTableStaysWithinItsBound(t *testing.T) {
 // Two transactions whose hashes are the same must not get at each other's
 // response.
 func TestAHashThatTwoShareGivesNobodyAnothersResponse(t *testing.T) {
-	g := newGeneration(start)
-	g.add(7, "mine", []byte("my response"))
-	if got := g.find(7, "yours"); got != nil {
+	table := newTable(MaxBytes)
+	mine, yours := identity{key: 7, text: []byte("mine")}, identity{key: 7, text: []byte("yours")}
+	table.begin(mine, start)
+	table.end(mine, []byte("my response"), true, start)
+	if state, got := table.begin(yours, start); state != unknown {
 		t.Errorf("got %q", got)
 	}
-	if got := g.find(7, "mine"); string(got) != "my response" {
+	if state, got := table.begin(mine, start); state != completed || string(got) != "my response" {
 		t.Errorf("got %q", got)
 	}
 }
 
+// bytes counts what is kept.
+func (t *table) bytes() (sum int) {
+	for i := range t.shards {
+		sum += t.shards[i].oldBytes + t.shards[i].young.bytes()
+	}
+	return sum
+}
+
 func TestManyAtOnce(t *testing.T) {
 	c := &core{}
-	l := NewLayer(c)
+	l := NewLayer(c, MaxBytes)
 	var wait sync.WaitGroup
 	for range 8 {
 		wait.Go(func() {
 			for i := range 200 {
-				l.Receive(register(fmt.Sprint("z9hG4bK", i), fmt.Sprint(i)), udp, start)
+				l.Receive(nil, register(fmt.Sprint("z9hG4bK", i), fmt.Sprint(i)), udp, start)
 			}
 		})
 	}

@@ -1,7 +1,6 @@
 package transaction
 
 import (
-	"hash/maphash"
 	"sync"
 	"time"
 )
@@ -9,17 +8,19 @@ import (
 const (
 	timerJ = 32 * time.Second // 64·T1 (RFC 3261 §17.2.2)
 
-	// MaxBytes bounds the responses that are kept for retransmissions, with
-	// what identifies them. Beyond it the oldest are dropped before Timer J
-	// fires: at 700 bytes each, that is some 95,000 registrations.
+	// MaxBytes is what the memory for transactions is bounded by where nothing
+	// else is said. Beyond it the oldest are dropped before Timer J fires: at
+	// some 300 bytes each, that is 220,000 registrations.
 	MaxBytes = 64 << 20
 
-	// indexBytes is about what the two maps take for a transaction.
-	indexBytes = 100
+	// indexBytes is about what the map takes for a transaction.
+	indexBytes = 48
 
 	// generations is into how many parts Timer J is divided. A transaction
 	// lives through that many turns, so for Timer J and one part more at most.
 	generations = 4
+
+	shards = 16 // which keep processors out of each other's way
 )
 
 type state uint8
@@ -31,14 +32,16 @@ const (
 	merged                 // the same request came by another way
 )
 
-// table holds transactions in generations, dropped whole, without a pointer
-// for each one.
-type table struct {
-	seed     maphash.Seed
+// table holds transactions.
+type table struct{ shards [shards]shard }
+
+// shard is a part of the table. It holds transactions in generations, dropped
+// whole, without a pointer for each one.
+type shard struct {
 	maxBytes int
 
 	mu       sync.Mutex
-	underway map[string]string // request → transaction, those being answered right now
+	underway map[uint64]uint64 // key → tag, of those being answered right now
 	young    *generation
 	old      []*generation // the youngest first
 	oldBytes int           // of all old ones
@@ -46,112 +49,100 @@ type table struct {
 
 // generation holds the transactions of a part of Timer J.
 type generation struct {
-	began    time.Time
-	spans    map[uint64]span   // hash of the transaction → where it lies in data
-	requests map[uint64]uint64 // hash of the request → hash of its transaction
-	data     []byte
+	began time.Time
+	spans map[uint64]span // key → where it lies in data
+	data  []byte          // what is in it never changes
 }
 
 // span says where an identity and behind it the response lie.
 type span struct{ start, response, end uint32 }
 
 func newTable(maxBytes int) *table {
-	return &table{
-		seed:     maphash.MakeSeed(),
-		maxBytes: maxBytes,
-		underway: map[string]string{},
-		young:    newGeneration(time.Time{}),
+	t := &table{}
+	for i := range t.shards {
+		t.shards[i] = shard{maxBytes: maxBytes / shards, underway: map[uint64]uint64{}, young: newGeneration(time.Time{})}
 	}
+	return t
 }
 
 func newGeneration(began time.Time) *generation {
-	return &generation{began: began, spans: map[uint64]span{}, requests: map[uint64]uint64{}}
+	return &generation{began: began, spans: map[uint64]span{}}
 }
 
+func (t *table) shard(id identity) *shard { return &t.shards[id.key%shards] }
+
+func (t *table) begin(id identity, now time.Time) (state, []byte) { return t.shard(id).begin(id, now) }
+
+func (t *table) end(id identity, response []byte, keep bool, now time.Time) {
+	t.shard(id).end(id, response, keep, now)
+}
+
+func (t *table) has(id identity, now time.Time) bool { return t.shard(id).has(id, now) }
+
 // begin looks a request up and, where it is a new one, marks it as under way:
-// then end has to follow. The response of a completed one is a copy.
-func (t *table) begin(id identity, now time.Time) (state, []byte) {
-	hash := maphash.String(t.seed, id.transaction)
+// then end has to follow. Of a completed one it returns the response.
+func (t *shard) begin(id identity, now time.Time) (state, []byte) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.turn(now)
-	if response := t.find(hash, id.transaction); response != nil {
-		return completed, append([]byte(nil), response...)
+	if transaction, response, found := t.find(id.key); found {
+		switch {
+		case string(transaction) == string(id.text):
+			return completed, response
+		case id.merges:
+			return merged, nil
+		}
 	}
-	if other, found := t.underway[id.underwayKey()]; found {
-		if other == id.transaction {
+	if other, found := t.underway[id.key]; found {
+		if other == id.tag {
 			return trying, nil
 		}
 		return merged, nil
 	}
-	if id.request != "" && t.cameBefore(maphash.String(t.seed, id.request), hash) {
-		return merged, nil
-	}
-	t.underway[id.underwayKey()] = id.transaction
+	t.underway[id.key] = id.tag
 	return unknown, nil
 }
 
 // end completes a transaction. Its response is stored where keep says so.
-func (t *table) end(id identity, response []byte, keep bool, now time.Time) {
+func (t *shard) end(id identity, response []byte, keep bool, now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	delete(t.underway, id.underwayKey())
+	delete(t.underway, id.key)
 	if !keep {
 		return
 	}
-	t.makeRoom(len(id.transaction)+len(response)+indexBytes, now)
-	hash := maphash.String(t.seed, id.transaction)
-	t.young.add(hash, id.transaction, response)
-	if id.request != "" {
-		t.young.requests[maphash.String(t.seed, id.request)] = hash
-	}
+	t.makeRoom(len(id.text)+len(response)+indexBytes, now)
+	t.young.add(id, response)
 }
 
 // has tells whether there is a transaction, answered or under way.
-func (t *table) has(id identity, now time.Time) bool {
+func (t *shard) has(id identity, now time.Time) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.turn(now)
-	return t.underway[id.underwayKey()] == id.transaction ||
-		t.find(maphash.String(t.seed, id.transaction), id.transaction) != nil
-}
-
-// underwayKey is what no two requests under way may share.
-func (id identity) underwayKey() string {
-	if id.request != "" {
-		return id.request
+	if tag, found := t.underway[id.key]; found && tag == id.tag {
+		return true
 	}
-	return id.transaction
+	transaction, _, found := t.find(id.key)
+	return found && string(transaction) == string(id.text)
 }
 
-func (t *table) find(hash uint64, transaction string) []byte {
-	if response := t.young.find(hash, transaction); response != nil {
-		return response
+// find returns the youngest transaction of that key, with its response.
+func (t *shard) find(key uint64) (transaction, response []byte, found bool) {
+	if transaction, response, found = t.young.find(key); found {
+		return transaction, response, true
 	}
 	for _, g := range t.old {
-		if response := g.find(hash, transaction); response != nil {
-			return response
+		if transaction, response, found = g.find(key); found {
+			return transaction, response, true
 		}
 	}
-	return nil
-}
-
-// cameBefore tells whether the request was answered in another transaction.
-func (t *table) cameBefore(request, transaction uint64) bool {
-	if other, found := t.young.requests[request]; found {
-		return other != transaction
-	}
-	for _, g := range t.old {
-		if other, found := g.requests[request]; found {
-			return other != transaction
-		}
-	}
-	return false
+	return nil, nil, false
 }
 
 // turn begins a new generation when its time has come and drops those over
 // which Timer J has fired.
-func (t *table) turn(now time.Time) {
+func (t *shard) turn(now time.Time) {
 	if now.Sub(t.young.began) >= timerJ/generations {
 		t.begun(now)
 	}
@@ -161,7 +152,7 @@ func (t *table) turn(now time.Time) {
 }
 
 // makeRoom keeps within the bound: the oldest go before their time.
-func (t *table) makeRoom(size int, now time.Time) {
+func (t *shard) makeRoom(size int, now time.Time) {
 	if t.young.bytes()+size > t.maxBytes/generations {
 		t.begun(now)
 	}
@@ -170,7 +161,7 @@ func (t *table) makeRoom(size int, now time.Time) {
 	}
 }
 
-func (t *table) begun(now time.Time) {
+func (t *shard) begun(now time.Time) {
 	if len(t.young.data) > 0 {
 		t.old = append([]*generation{t.young}, t.old...)
 		t.oldBytes += t.young.bytes()
@@ -180,7 +171,7 @@ func (t *table) begun(now time.Time) {
 	t.young.data = make([]byte, 0, len(last.data)) // as much as before is likely
 }
 
-func (t *table) dropOldest() {
+func (t *shard) dropOldest() {
 	last := len(t.old) - 1
 	t.oldBytes -= t.old[last].bytes()
 	t.old[last] = nil
@@ -189,21 +180,21 @@ func (t *table) dropOldest() {
 
 func (g *generation) bytes() int { return len(g.data) + len(g.spans)*indexBytes }
 
-func (g *generation) add(hash uint64, transaction string, response []byte) {
+func (g *generation) add(id identity, response []byte) {
 	s := span{start: uint32(len(g.data))}
-	g.data = append(g.data, transaction...)
+	g.data = append(g.data, id.text...)
 	s.response = uint32(len(g.data))
 	g.data = append(g.data, response...)
 	s.end = uint32(len(g.data))
-	g.spans[hash] = s
+	g.spans[id.key] = s
 }
 
-// find returns the response; the whole identity is compared, so that a hash
-// that two share gives nobody another's response.
-func (g *generation) find(hash uint64, transaction string) []byte {
-	s, found := g.spans[hash]
-	if !found || string(g.data[s.start:s.response]) != transaction {
-		return nil
+// find returns the whole identity too, to be compared: a hash that two share
+// must give nobody another's response.
+func (g *generation) find(key uint64) (transaction, response []byte, found bool) {
+	s, found := g.spans[key]
+	if !found {
+		return nil, nil, false
 	}
-	return g.data[s.response:s.end]
+	return g.data[s.start:s.response], g.data[s.response:s.end], true
 }

@@ -5,18 +5,15 @@ import (
 	"net"
 	"net/netip"
 	"runtime"
+	"syscall"
 	"time"
-
-	"golang.org/x/net/ipv4"
-	"golang.org/x/net/ipv6"
 
 	"sipregd/internal/message"
 )
 
 const (
 	batchSize      = 256     // datagrams taken from the kernel at once, at most
-	maxDatagram    = 65535   // bytes
-	maxControl     = 64      // bytes of control messages beside a datagram
+	answerSize     = 1024    // bytes of room for an answer at first
 	receiveBacklog = 4 << 20 // bytes asked of the kernel for what waits to be read
 )
 
@@ -57,189 +54,136 @@ func (s *Server) openReaders(network string, local netip.AddrPort) error {
 	return nil
 }
 
-// batchConn is what ipv4.PacketConn and ipv6.PacketConn have in common.
-type batchConn interface {
-	ReadBatch(messages []ipv4.Message, flags int) (int, error)
-	WriteBatch(messages []ipv4.Message, flags int) (int, error)
-}
-
 // datagrams reads one UDP socket: a batch comes in, is handled in order, and
 // the batch of its answers goes out.
 type datagrams struct {
 	conn  *net.UDPConn
-	batch batchConn
+	raw   syscall.RawConn
 	local netip.AddrPort
-	// destination reads from a control message which address of the machine a
-	// datagram came to, and source asks the kernel to answer from it (RFC 3581
-	// §4). Both are nil where the socket has just one address.
-	destination func(control []byte) netip.Addr
-	source      func(netip.Addr) []byte
+	// several says that the socket has all addresses of the machine: each answers
+	// for itself (RFC 3581 §4).
+	several bool
 
-	in      []ipv4.Message
-	ready   []ipv4.Message // answers that may go out at once
-	resting []resting      // answers that rest on what the batch has changed
-}
-
-// resting is an answer that goes out once the bindings it tells of last.
-type resting struct {
-	request *ipv4.Message
-	flow    message.Flow
-	answer  ipv4.Message
+	in      *incoming
+	rooms   [][]byte  // for the answer to each of them
+	ready   *outgoing // answers that may go out at once
+	resting *outgoing // answers that go out once the bindings they tell of last
 }
 
 func newDatagrams(conn *net.UDPConn, network string, local netip.AddrPort) (*datagrams, error) {
 	// What the kernel grants is enough; a smaller buffer is no error.
 	_ = conn.SetReadBuffer(receiveBacklog)
-	d := &datagrams{conn: conn, local: local, in: make([]ipv4.Message, batchSize)}
-	for i := range d.in {
-		d.in[i].Buffers = [][]byte{make([]byte, maxDatagram)}
-		d.in[i].OOB = make([]byte, maxControl)
+	d := &datagrams{
+		conn: conn, local: local, several: local.Addr().IsUnspecified(),
+		in: newIncoming(batchSize), rooms: make([][]byte, batchSize),
+		ready: newOutgoing(batchSize), resting: newOutgoing(batchSize),
 	}
-	if network == "udp6" {
-		return d, d.useIPv6()
+	for i := range d.rooms {
+		d.rooms[i] = make([]byte, 0, answerSize)
 	}
-	return d, d.useIPv4()
-}
-
-func (d *datagrams) useIPv4() error {
-	conn := ipv4.NewPacketConn(d.conn)
-	d.batch = conn
-	if !d.local.Addr().IsUnspecified() {
-		return nil
+	var err error
+	if d.raw, err = conn.SyscallConn(); err != nil {
+		return nil, err
 	}
-	d.destination = func(control []byte) netip.Addr {
-		var message ipv4.ControlMessage
-		if message.Parse(control) != nil {
-			return netip.Addr{}
-		}
-		address, _ := netip.AddrFromSlice(message.Dst.To4())
-		return address
+	if d.several {
+		return d, askDestination(d.raw, network)
 	}
-	d.source = func(address netip.Addr) []byte {
-		return (&ipv4.ControlMessage{Src: address.AsSlice()}).Marshal()
-	}
-	return conn.SetControlMessage(ipv4.FlagDst, true)
-}
-
-func (d *datagrams) useIPv6() error {
-	conn := ipv6.NewPacketConn(d.conn)
-	d.batch = conn
-	if !d.local.Addr().IsUnspecified() {
-		return nil
-	}
-	d.destination = func(control []byte) netip.Addr {
-		var message ipv6.ControlMessage
-		if message.Parse(control) != nil {
-			return netip.Addr{}
-		}
-		address, _ := netip.AddrFromSlice(message.Dst.To16())
-		return address
-	}
-	d.source = func(address netip.Addr) []byte {
-		return (&ipv6.ControlMessage{Src: address.AsSlice()}).Marshal()
-	}
-	return conn.SetControlMessage(ipv6.FlagDst, true)
+	return d, nil
 }
 
 // serve reads until the socket is closed: a batch is handled, what it has
 // changed is committed at once, and the answers go out.
 func (d *datagrams) serve(handler Handler, store Durability, trouble func(error)) {
 	for {
-		n, err := d.batch.ReadBatch(d.in, 0)
+		n, err := d.receive()
 		if errors.Is(err, net.ErrClosed) {
 			return
 		}
-		if err != nil { // an ICMP answer to what was sent, or short of memory
+		if err != nil { // short of memory
 			trouble(err)
 			time.Sleep(time.Millisecond)
 			continue
 		}
 		mark := store.Begin()
-		d.handle(d.in[:n], handler)
+		d.handle(n, handler)
 		d.send(d.ready, trouble)
-		if len(d.resting) > 0 {
-			d.send(d.settled(store.Commit(mark), handler), trouble)
+		if len(d.resting.headers) > 0 {
+			if store.Commit(mark) != nil {
+				d.replaceResting(handler)
+			}
+			d.send(d.resting, trouble)
 		}
+		d.in.clear(n)
 	}
+}
+
+// receive waits for datagrams and takes a batch of them.
+func (d *datagrams) receive() (n int, err error) {
+	failed := d.raw.Read(func(fd uintptr) bool {
+		n, err = d.in.receive(fd)
+		return err != syscall.EAGAIN && err != syscall.EINTR
+	})
+	return n, errors.Join(failed, err)
 }
 
 // handle collects the answers to a batch.
-func (d *datagrams) handle(batch []ipv4.Message, handler Handler) {
+func (d *datagrams) handle(n int, handler Handler) {
 	now := time.Now()
-	d.ready, d.resting = d.ready[:0], d.resting[:0]
-	for i := range batch {
-		sender, ok := batch[i].Addr.(*net.UDPAddr)
-		if !ok {
-			continue
-		}
-		flow := message.Flow{
-			Transport: "UDP",
-			Source:    unmap(sender.AddrPort()),
-			Local:     d.localOf(&batch[i]),
-		}
-		reply := handler.Receive(batch[i].Buffers[0][:batch[i].N], flow, now)
+	d.ready.clear()
+	d.resting.clear()
+	for i := range n {
+		flow := d.flow(i)
+		reply := handler.Receive(d.rooms[i][:0], d.in.data(i), flow, now)
 		if len(reply.Data) == 0 {
 			continue
 		}
-		answer := d.datagram(reply.Data, reply.To, sender.Zone, flow.Local.Addr())
+		d.rooms[i] = reply.Data
+		out := d.ready
 		if reply.Rests {
-			d.resting = append(d.resting, resting{&batch[i], flow, answer})
-		} else {
-			d.ready = append(d.ready, answer)
+			out = d.resting
 		}
+		out.add(d.in, i, reply.Data, reply.To, d.several)
 	}
 }
 
-// settled returns the answers to send after a commit: those that waited for it,
-// or, where it failed, others in their place.
-func (d *datagrams) settled(failure error, handler Handler) []ipv4.Message {
+func (d *datagrams) flow(i int) message.Flow {
+	flow := message.Flow{Transport: "UDP", Source: d.in.source(i), Local: d.local}
+	if d.several {
+		if address := d.in.destination(i); address.IsValid() {
+			flow.Local = netip.AddrPortFrom(address, d.local.Port())
+		}
+	}
+	return flow
+}
+
+// replaceResting puts others in the place of answers whose bindings were undone.
+func (d *datagrams) replaceResting(handler Handler) {
 	now := time.Now()
-	d.ready = d.ready[:0]
-	for i := range d.resting {
-		r := &d.resting[i]
-		if failure != nil {
-			reply := handler.NotStored(r.request.Buffers[0][:r.request.N], r.flow, now)
-			r.answer.Buffers = [][]byte{reply.Data}
-		}
-		d.ready = append(d.ready, r.answer)
+	for at, i := range d.resting.answers {
+		reply := handler.NotStored(d.in.data(i), d.flow(i), now)
+		d.rooms[i] = reply.Data
+		d.resting.setData(at, reply.Data)
 	}
-	return d.ready
-}
-
-// localOf returns the address of this machine that a datagram came to.
-func (d *datagrams) localOf(m *ipv4.Message) netip.AddrPort {
-	if d.destination != nil {
-		if address := d.destination(m.OOB[:m.NN]); address.IsValid() {
-			return netip.AddrPortFrom(address, d.local.Port())
-		}
-	}
-	return d.local
-}
-
-func (d *datagrams) datagram(data []byte, to netip.AddrPort, zone string, from netip.Addr) ipv4.Message {
-	m := ipv4.Message{
-		Buffers: [][]byte{data},
-		Addr:    &net.UDPAddr{IP: to.Addr().AsSlice(), Port: int(to.Port()), Zone: zone},
-	}
-	if d.source != nil && !from.IsUnspecified() {
-		m.OOB = d.source(from)
-	}
-	return m
 }
 
 // send sends answers. One that cannot be sent is left out: the phone will ask
 // again.
-func (d *datagrams) send(answers []ipv4.Message, trouble func(error)) {
-	for rest := answers; len(rest) > 0; {
-		n, err := d.batch.WriteBatch(rest, 0)
-		if errors.Is(err, net.ErrClosed) {
+func (d *datagrams) send(out *outgoing, trouble func(error)) {
+	for first := 0; first < len(out.headers); {
+		var n int
+		var err error
+		failed := d.raw.Write(func(fd uintptr) bool {
+			n, err = out.send(fd, first)
+			return err != syscall.EAGAIN && err != syscall.EINTR
+		})
+		switch {
+		case failed != nil: // the socket is closed
 			return
-		}
-		if err != nil {
+		case err != nil:
 			trouble(err)
-			n = max(n, 0) + 1
+			n = 1
 		}
-		rest = rest[min(n, len(rest)):]
+		first += n
 	}
 }
 

@@ -18,8 +18,8 @@ import (
 
 // Handler handles messages. The data it is given is only valid until it returns.
 type Handler interface {
-	// Receive handles one message.
-	Receive(data []byte, flow message.Flow, now time.Time) transaction.Reply
+	// Receive handles one message. Its answer is appended to room.
+	Receive(room, data []byte, flow message.Flow, now time.Time) transaction.Reply
 	// Refuse answers what came on a stream that can be framed no more.
 	Refuse(data []byte, flow message.Flow, wrong *message.Error) transaction.Reply
 	// NotStored answers a message whose change was undone since it cannot be

@@ -165,7 +165,7 @@ func (s *stream) answer(messages [][]byte) []byte {
 	replies := make([]transaction.Reply, len(messages))
 	rests := false
 	for i, data := range messages {
-		replies[i] = s.handler.Receive(data, s.flow, now)
+		replies[i] = s.handler.Receive(nil, data, s.flow, now)
 		rests = rests || replies[i].Rests
 	}
 	s.handled, s.proved = true, s.proved || rests

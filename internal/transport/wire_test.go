@@ -177,7 +177,7 @@ func TestStreamsThatCannotBeFramed(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	s.Serve(transaction.NewLayer(accepting{}), nothing)
+	s.Serve(transaction.NewLayer(accepting{}, transaction.MaxBytes), nothing)
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			conn := dial(t, "tcp", s.listeners[0].Addr().String())
@@ -205,7 +205,7 @@ type slow struct {
 	left             chan struct{}
 }
 
-func (s *slow) Receive([]byte, message.Flow, time.Time) transaction.Reply {
+func (s *slow) Receive(_, _ []byte, _ message.Flow, _ time.Time) transaction.Reply {
 	s.entered <- struct{}{}
 	<-s.release
 	close(s.left)
