@@ -11,7 +11,7 @@ const (
 	smallGrowth = 4
 	largeGrowth = 0.5
 
-	freeGrowth = 256 << 20 // bytes of garbage that are no matter in any case
+	freeGrowth = 64 << 20 // bytes of garbage that are no matter in any case
 )
 
 // heap sees to it that memory stays in proportion to what lives in it.

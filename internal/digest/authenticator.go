@@ -174,5 +174,6 @@ func appendHash(room []byte, algorithm Algorithm, text []byte) []byte {
 
 // equalDigests compares in constant time, forgiving upper case digits.
 func equalDigests(given string, expected []byte) bool {
-	return subtle.ConstantTimeCompare([]byte(strings.ToLower(given)), expected) == 1
+	return subtle.ConstantTimeCompare([]byte(given), expected) == 1 ||
+		subtle.ConstantTimeCompare([]byte(strings.ToLower(given)), expected) == 1
 }

@@ -33,7 +33,7 @@ func (u *usedNonces) claim(now uint32, n nonce, count uint32) Result {
 	defer u.mu.Unlock()
 	u.turn(now)
 	highest, used := u.current[n.number]
-	if !used {
+	if !used && n.issued <= u.began { // else it cannot be there
 		highest, used = u.previous[n.number]
 	}
 	if !used && n.issued <= u.horizon {

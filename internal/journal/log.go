@@ -13,12 +13,12 @@ const maxText = 256
 type Log struct{ logger zerolog.Logger }
 
 // NewLog returns a journal that writes to the logger.
-func NewLog(logger zerolog.Logger) Log { return Log{logger} }
+func NewLog(logger zerolog.Logger) *Log { return &Log{logger} }
 
 // Record writes the event: what is routine at the level debug, bindings that
 // come and go at info, refusals at warn. Fields whose text does not come from
 // the network stand first.
-func (l Log) Record(e Event) {
+func (l *Log) Record(e Event) {
 	line := l.logger.WithLevel(level(e))
 	if line == nil { // a level that is not logged
 		return

@@ -12,7 +12,8 @@ type Address struct {
 	URI sipuri.URI
 	Tag string // empty: none
 
-	text string // as it came
+	text    string // as it came
+	uriText string // of the URI
 }
 
 // Contact is one value of the Contact header field (RFC 3261 §20.10), without
@@ -46,15 +47,19 @@ func parseExpires(text string) Expires {
 	return Expires{Present: true, Seconds: uint32(seconds), Valid: err == nil}
 }
 
-// parseAddress reads the value of From or To; name is for the reason phrase.
-func parseAddress(name, text string) (Address, error) {
+// parseAddress reads the value of From or To; name is for the reason phrase. Both
+// mostly hold the same URI: that of the other is not parsed again.
+func parseAddress(name, text string, other *Address) (Address, error) {
 	c := cursor{text: text}
 	uriText, err := c.nameAddr()
 	if err != nil {
 		return Address{}, inField(name, err)
 	}
-	a := Address{text: text}
-	if a.URI, err = sipuri.Parse(uriText); err != nil {
+	a := Address{text: text, uriText: uriText, URI: other.URI}
+	if uriText != other.uriText || uriText == "" {
+		a.URI, err = sipuri.Parse(uriText)
+	}
+	if err != nil {
 		return Address{}, malformed("Malformed URI In " + name)
 	}
 	tagged := false

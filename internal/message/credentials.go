@@ -73,24 +73,24 @@ const directiveCount = 9
 // directive returns where a directive is kept, and its number; nil for unknown
 // ones, which are ignored (RFC 7616 §3.4).
 func (c *Credentials) directive(p param) (value *string, number int) {
-	switch {
-	case p.is("username"):
+	switch strings.ToLower(p.name) { // which copies nothing as a rule
+	case "username":
 		return &c.Username, 0
-	case p.is("realm"):
+	case "realm":
 		return &c.Realm, 1
-	case p.is("nonce"):
+	case "nonce":
 		return &c.Nonce, 2
-	case p.is("uri"):
+	case "uri":
 		return &c.URI, 3
-	case p.is("response"):
+	case "response":
 		return &c.Response, 4
-	case p.is("algorithm"):
+	case "algorithm":
 		return &c.Algorithm, 5
-	case p.is("cnonce"):
+	case "cnonce":
 		return &c.CNonce, 6
-	case p.is("qop"):
+	case "qop":
 		return &c.QOP, 7
-	case p.is("nc"):
+	case "nc":
 		return &c.NC, 8
 	}
 	return nil, 0

@@ -23,14 +23,16 @@ func (c *cursor) blank() bool {
 // eat takes the character c, with the white space around it that the grammar
 // allows there (SEMI, COMMA, EQUAL, SLASH, COLON).
 func (c *cursor) eat(character byte) bool {
-	start := c.at
-	c.blank()
-	if c.at == len(c.text) || c.text[c.at] != character {
-		c.at = start
+	at := c.at
+	for at < len(c.text) && isBlank(c.text[at]) {
+		at++
+	}
+	if at == len(c.text) || c.text[at] != character {
 		return false
 	}
-	c.at++
-	c.blank()
+	for at++; at < len(c.text) && isBlank(c.text[at]); at++ {
+	}
+	c.at = at
 	return true
 }
 
@@ -55,6 +57,12 @@ func (c *cursor) startsWith(character byte) bool {
 // it was written.
 func (c *cursor) quoted() (inner string, ok bool) {
 	start := c.at + 1
+	if end := strings.IndexByte(c.text[start:], '"'); end >= 0 {
+		if inner = c.text[start:][:end]; strings.IndexByte(inner, '\\') < 0 { // as a rule
+			c.at = start + end + 1
+			return inner, true
+		}
+	}
 	for i := start; i < len(c.text); i++ {
 		switch c.text[i] {
 		case '\\':

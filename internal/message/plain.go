@@ -50,27 +50,29 @@ func cutLine(head string) (line, rest string) {
 	return head[:end-1], head[end+1:]
 }
 
+// takePlainStartLine reads a start-line. That which the request had before, as
+// all phones of a domain write the same, is not parsed again.
 func (r *Request) takePlainStartLine(line string) bool {
-	if !isPlainText(line) {
-		return false
+	if line != r.lastLine {
+		request, err := parseRequestLine(line)
+		if err != nil || !isPlainText(line) {
+			return false
+		}
+		r.lastLine, r.lastStart = line, request
 	}
-	request, err := parseRequestLine(line)
-	r.Method, r.URI, r.URIText = request.method, request.uri, request.text
-	return err == nil
+	r.Method, r.URI, r.URIText = r.lastStart.method, r.lastStart.uri, r.lastStart.text
+	return true
 }
 
-// takePlainLine takes a header field that stands on one line, its name without a
-// blank behind it.
+// takePlainLine takes a header field that stands on one line.
 func (r *Request) takePlainLine(line string, contentLength *int) bool {
 	colon := strings.IndexByte(line, ':')
 	if colon <= 0 || len(line) > MaxHeaderLine || !isPlainText(line) {
 		return false
 	}
 	name, value := line[:colon], line[colon+1:]
-	if !isAllToken(name) {
-		return false
-	}
-	if isNamed(name, "content-length", "l") {
+	field := plainField(name)
+	if field == fieldContentLength {
 		length, err := strconv.ParseUint(strings.Trim(value, " \t"), 10, 31)
 		if err != nil || *contentLength >= 0 {
 			return false
@@ -78,80 +80,129 @@ func (r *Request) takePlainLine(line string, contentLength *int) bool {
 		*contentLength = int(length)
 		return true
 	}
-	return r.takePlainField(name, strings.TrimSpace(value)) == nil
+	return r.takePlainField(field, name, strings.TrimSpace(value))
 }
 
 // takePlainField reads a header field by the grammar that sipgo's parser has
 // from headerReaders, into the room that the request has.
-func (r *Request) takePlainField(name, value string) error {
-	switch {
-	case isNamed(name, "via", "v"):
-		vias, err := parseVias(r.Vias[len(r.Vias):], value)
-		if err != nil {
-			return err
+func (r *Request) takePlainField(field int, name, value string) bool {
+	var err error
+	switch field {
+	case fieldUnusual:
+		return false
+	case fieldVia:
+		var vias []Via
+		if vias, err = parseVias(r.Vias[len(r.Vias):], value); err == nil {
+			err = appendBounded(&r.Vias, vias, "Via Values")
 		}
-		return appendBounded(&r.Vias, vias, "Via Values")
-	case isNamed(name, "from", "f"):
-		from, err := parseAddress("From", value)
-		if err != nil {
-			return err
+	case fieldFrom:
+		if r.From.text != "" {
+			return false
 		}
-		return once(&r.From, from, r.From.text != "", "From")
-	case isNamed(name, "to", "t"):
-		to, err := parseAddress("To", value)
-		if err != nil {
-			return err
+		r.From, err = parseAddress("From", value, &r.To)
+	case fieldTo:
+		if r.To.text != "" {
+			return false
 		}
-		return once(&r.To, to, r.To.text != "", "To")
-	case isNamed(name, "call-id", "i"):
-		id, err := parseCallID(value)
-		if err != nil {
-			return err
+		r.To, err = parseAddress("To", value, &r.From)
+	case fieldCallID:
+		if r.CallID != "" {
+			return false
 		}
-		return once(&r.CallID, id, r.CallID != "", "Call-ID")
-	case isNamed(name, "cseq", ""):
-		cseq, err := parseCSeq(value)
-		if err != nil {
-			return err
+		r.CallID, err = parseCallID(value)
+	case fieldCSeq:
+		if r.CSeq.text != "" {
+			return false
 		}
-		return once(&r.CSeq, cseq, r.CSeq.text != "", "CSeq")
-	case isNamed(name, "contact", "m"):
-		contacts, err := parseContacts(r.Contacts.Values[len(r.Contacts.Values):], value)
-		if err != nil {
-			return err
+		r.CSeq, err = parseCSeq(value)
+	case fieldContact:
+		var contacts Contacts
+		if contacts, err = parseContacts(r.Contacts.Values[len(r.Contacts.Values):], value); err == nil {
+			err = r.takeContacts(contacts)
 		}
-		return r.takeContacts(contacts)
-	case isNamed(name, "authorization", ""):
-		credentials, err := parseCredentials(value)
-		if err != nil {
-			return err
+	case fieldAuthorization:
+		var credentials Credentials
+		if credentials, err = parseCredentials(value); err == nil {
+			err = r.takeCredentials(credentials)
 		}
-		return r.takeCredentials(credentials)
-	case isNamed(name, "expires", ""):
-		return once(&r.Expires, parseExpires(value), r.Expires.Present, "Expires")
-	case isNamed(name, "supported", "k"), isNamed(name, "require", ""), isNamed(name, "proxy-require", ""):
-		return r.takePlainTags(name, value)
+	case fieldExpires:
+		err = once(&r.Expires, parseExpires(value), r.Expires.Present, "Expires")
+	case fieldRequire:
+		var tags []string
+		if tags, err = parseOptionTags(r.Require[len(r.Require):], value); err == nil {
+			err = appendBounded(&r.Require, tags, "Option Tags")
+		}
+	case fieldOptions:
+		_, err = parseOptionTags(r.Require[len(r.Require):], value)
+	case fieldUserAgent:
+		r.UserAgent = value
+	case fieldOther:
+	default:
+		err = r.takeText(name, value)
 	}
-	return r.takeText(name, value)
+	return err == nil
 }
 
-func (r *Request) takePlainTags(name, value string) error {
-	tags, err := parseOptionTags(r.Require[len(r.Require):], value)
-	if err != nil || !isNamed(name, "require", "") {
-		return err
-	}
-	return appendBounded(&r.Require, tags, "Option Tags")
-}
+// The header fields whose values are read.
+const (
+	fieldText  = iota
+	fieldOther // nothing that is read
+	fieldUnusual
+	fieldUserAgent
+	fieldVia
+	fieldFrom
+	fieldTo
+	fieldCallID
+	fieldCSeq
+	fieldContact
+	fieldAuthorization
+	fieldExpires
+	fieldRequire
+	fieldOptions // Supported and Proxy-Require, read for their grammar alone
+	fieldContentLength
+)
 
-// isNamed compares a name, a token, with one in lower case and its compact form.
-func isNamed(name, full, compact string) bool {
-	switch len(name) {
-	case len(full):
-		return strings.EqualFold(name, full)
-	case len(compact):
-		return name[0]|0x20 == compact[0]
+// plainField tells a header field by the name that phones write as a rule. One
+// that is written in another way, and what is no token, is unusual.
+func plainField(name string) int {
+	switch name {
+	case "Via", "v":
+		return fieldVia
+	case "From", "f":
+		return fieldFrom
+	case "To", "t":
+		return fieldTo
+	case "Call-ID", "i":
+		return fieldCallID
+	case "CSeq":
+		return fieldCSeq
+	case "Contact", "m":
+		return fieldContact
+	case "Authorization":
+		return fieldAuthorization
+	case "Expires":
+		return fieldExpires
+	case "Require":
+		return fieldRequire
+	case "Supported", "k", "Proxy-Require":
+		return fieldOptions
+	case "Content-Length", "l":
+		return fieldContentLength
+	case "User-Agent":
+		return fieldUserAgent
+	case "Max-Forwards", "Allow", "Allow-Events", "Accept", "Date":
+		return fieldOther
 	}
-	return false
+	for _, known := range [...]string{"via", "v", "from", "f", "to", "t", "call-id", "i", "cseq", "contact", "m",
+		"authorization", "expires", "require", "supported", "k", "proxy-require", "content-length", "l"} {
+		if len(name) == len(known) && strings.EqualFold(name, known) {
+			return fieldUnusual
+		}
+	}
+	if !isAllToken(name) {
+		return fieldUnusual
+	}
+	return fieldText
 }
 
 // isPlainText tells whether a line is there, begins without a blank, and holds no

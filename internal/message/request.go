@@ -49,6 +49,8 @@ type Request struct {
 	contactFields int          // header fields of that name, empty ones too
 	copied        []headerText // of a request that did not parse: what an answer copies
 	response      Response     // see Respond
+	lastLine      string       // the last start-line that was plain
+	lastStart     requestLine  // what it says
 }
 
 // reset makes room for another request where one was.
@@ -58,6 +60,7 @@ func (r *Request) reset(flow Flow) {
 		Vias: r.Vias[:0], Contacts: Contacts{Values: r.Contacts.Values[:0]},
 		Digests: r.Digests[:0], Require: r.Require[:0],
 		response: Response{own: r.response.own[:0]},
+		lastLine: r.lastLine, lastStart: r.lastStart,
 	}
 }
 
@@ -234,6 +237,9 @@ func appendBounded[T any](list *[]T, more []T, what string) error {
 // (§8.1.1) and this one has not, and compares the methods (§20.16). A missing
 // Max-Forwards is forgiven: nothing is forwarded here.
 func (r *Request) checkMandatory() error {
+	if len(r.Vias) > 0 && r.From.text != "" && r.To.text != "" && r.CallID != "" && r.CSeq.text != "" && r.CSeq.Method == r.Method {
+		return nil
+	}
 	mandatory := [...]struct {
 		name  string
 		there bool

@@ -26,15 +26,18 @@ func parseStartLine(data []byte) (requestLine, error) {
 }
 
 func parseRequestLine(line string) (requestLine, error) {
-	method, _, _ := strings.Cut(line, " ")
-	lastBlank := strings.LastIndexByte(line, ' ')
+	method := line
+	firstBlank, lastBlank := strings.IndexByte(line, ' '), strings.LastIndexByte(line, ' ')
+	if firstBlank >= 0 {
+		method = line[:firstBlank]
+	}
 	if lastBlank < 0 || !hasPrefixFold(line[lastBlank+1:], "SIP/") {
 		return requestLine{method: method}, notSIPOrMalformed(line)
 	}
-	_, text, found := strings.Cut(line[:lastBlank], " ")
+	text := line[min(firstBlank+1, lastBlank):lastBlank]
 	request := requestLine{method: method, text: text}
 	switch {
-	case !found || method == "" || !isAllToken(method):
+	case firstBlank == lastBlank || method == "" || !isAllToken(method):
 		return request, malformed("Malformed Request Line")
 	case !strings.EqualFold(line[lastBlank+1:], "SIP/2.0"):
 		return request, &Error{Status: 505, Reason: "SIP Version Not Supported"}

@@ -127,6 +127,13 @@ func (c *cursor) sentProtocolAndBy() (via Via, ok bool) {
 
 // sentProtocolAndHost takes a Via up to the host of sent-by, of any version.
 func (c *cursor) sentProtocolAndHost(via *Via) (version string, ok bool) {
+	if usual := "SIP/2.0/UDP "; strings.HasPrefix(c.text[c.at:], usual) {
+		via.Transport = usual[len("SIP/2.0/") : len(usual)-1]
+		c.at += len(usual)
+		c.blank()
+		via.Host = c.host()
+		return "2.0", sipuri.IsHost(via.Host)
+	}
 	name := c.token()
 	if !strings.EqualFold(name, "SIP") || !c.eat('/') {
 		return "", false

@@ -14,6 +14,7 @@ type Directory struct {
 	peers      []*Peer // as they stand in the files
 	byAuthname map[identity]*Peer
 	named      map[sipuri.AOR]struct{} // by some peer, "*" aside
+	namesHosts bool                    // some peer names an AOR with a host where one domain stands for all
 }
 
 // identity is what a peer is known by: authnames are unique within a domain.
@@ -47,6 +48,9 @@ func (d *Directory) ByAuthname(domain, authname string) *Peer {
 // domain is served here. Where one domain stands for all hosts, a host counts
 // just for those user parts that some peer names with it.
 func (d *Directory) AOR(uri sipuri.URI) (aor sipuri.AOR, served bool) {
+	if d.domains.Primary() == "" && !d.namesHosts { // as a rule
+		return sipuri.AOR{User: sipuri.Unescape(uri.User)}, true
+	}
 	aor = sipuri.Canonical(uri)
 	domain, served := d.domains.Match(uri.Host)
 	if _, named := d.named[aor]; named && served {
@@ -87,5 +91,6 @@ func (d *Directory) add(p *Peer) {
 	}
 	for _, aor := range p.AORs {
 		d.named[aor] = struct{}{}
+		d.namesHosts = d.namesHosts || aor.Domain != ""
 	}
 }

@@ -12,6 +12,7 @@ import (
 // authname that nobody has, all but the credentials is zero.
 type claim struct {
 	credentials *message.Credentials
+	wrong       *message.Error // with the credentials; nil: they are complete
 	peer        *peers.Peer
 	a1          digest.A1
 	only        digest.Algorithm // 0: any that is offered
@@ -21,13 +22,13 @@ type claim struct {
 // by the response nor by the time it takes.
 func (g *registration) authenticate() *message.Response {
 	realm := g.domains.Realm(g.domain)
-	c := g.claim(realm)
-	if c == nil {
+	c, found := g.claim(realm)
+	if !found {
 		return g.challengeFirst(realm)
 	}
 	g.authname = c.credentials.Username
-	if wrong := c.credentials.Check(); wrong != nil { // RFC 7616 §3.4: 4xx
-		return g.end(wrong.Status, wrong.Reason, journal.Malformed, wrong.Reason)
+	if c.wrong != nil { // RFC 7616 §3.4: 4xx
+		return g.end(c.wrong.Status, c.wrong.Reason, journal.Malformed, c.wrong.Reason)
 	}
 	if !g.isOverThisRequest(c.credentials.URI) {
 		return g.challengeAgain(realm, journal.WrongDigestURI, c.credentials.URI)
@@ -37,33 +38,35 @@ func (g *registration) authenticate() *message.Response {
 		g.peer = c.peer
 		return nil
 	}
-	reason, detail := g.whyNot(c, result)
+	reason, detail := g.whyNot(&c, result)
 	return g.challengeAgain(realm, reason, detail)
 }
 
-// claim returns what the phone claims to be in the realm, or nil. Credentials for
-// other realms are somebody else's. Of several (RFC 8760 §2.4: one for each
+// claim returns what the phone claims to be in the realm, if anything. Credentials
+// for other realms are somebody else's. Of several (RFC 8760 §2.4: one for each
 // challenge) those are taken that may serve, else the first.
-func (g *registration) claim(realm string) *claim {
-	var first *claim
+func (g *registration) claim(realm string) (first claim, found bool) {
 	for i := range g.request.Digests {
 		credentials := &g.request.Digests[i]
 		if credentials.Realm != realm {
 			continue
 		}
 		c := g.claimOf(credentials)
-		if credentials.Check() == nil && g.authenticator.Takes(credentials, c.a1, c.only) {
-			return c
+		if c.wrong == nil && g.authenticator.Takes(credentials, c.a1, c.only) {
+			return c, true
 		}
-		if first == nil {
-			first = c
+		if !found {
+			first, found = c, true
 		}
 	}
-	return first
+	return first, found
 }
 
-func (g *registration) claimOf(credentials *message.Credentials) *claim {
-	c := &claim{credentials: credentials, peer: g.snapshot.ByAuthname(g.domain, credentials.Username)}
+func (g *registration) claimOf(credentials *message.Credentials) claim {
+	c := claim{
+		credentials: credentials, wrong: credentials.Check(),
+		peer: g.snapshot.ByAuthname(g.domain, credentials.Username),
+	}
 	if c.peer != nil {
 		c.a1, _ = c.peer.A1(credentials.Realm)
 		c.only = c.peer.Algorithm

@@ -162,7 +162,7 @@ func (g *registration) listBindings() *message.Response {
 	for i := range g.bindings {
 		response.WithBytes("Contact", appendContact(space[:0], &g.bindings[i], g.now))
 	}
-	response.WithBytes("Date", g.now.UTC().AppendFormat(space[:0], "Mon, 02 Jan 2006 15:04:05 GMT"))
+	response.With("Date", g.dateOf(g.now))
 	response.Keep = true
 	return response
 }

@@ -34,6 +34,13 @@ type Registrar struct {
 	location      Location
 	journal       journal.Journal
 	registrations sync.Pool // of *registration, for their memory
+	date          atomic.Pointer[date]
+}
+
+// date is a second as the Date header field has it (RFC 3261 §20.17).
+type date struct {
+	second int64
+	text   string
 }
 
 // New returns a registrar for the peers of directory.
@@ -43,6 +50,16 @@ func New(domains peers.Domains, directory *peers.Directory, authenticator *diges
 	r.directory.Store(directory)
 	r.registrations.New = func() any { return &registration{Registrar: r} }
 	return r
+}
+
+// dateOf writes a time out, once for all requests of a second.
+func (r *Registrar) dateOf(now time.Time) string {
+	d := r.date.Load()
+	if d == nil || d.second != now.Unix() {
+		d = &date{now.Unix(), now.UTC().Format("Mon, 02 Jan 2006 15:04:05 GMT")}
+		r.date.Store(d)
+	}
+	return d.text
 }
 
 // Directory returns the peers of today.

@@ -120,12 +120,18 @@ func IsHost(text string) bool {
 	if text == "" || len(text) > 255 {
 		return false
 	}
-	for rest, more := strings.TrimSuffix(text, "."), true; more; {
-		var label string
-		label, rest, more = strings.Cut(rest, ".")
-		if label == "" || label[0] == '-' || label[len(label)-1] == '-' || !allOf(label, className) {
+	before := byte('.') // a label begins and ends with neither a dot nor a hyphen
+	for i := range len(text) {
+		c := text[i]
+		switch {
+		case c == '.' || c == '-':
+			if before == '.' || c == '.' && before == '-' {
+				return false
+			}
+		case classes[c]&className == 0:
 			return false
 		}
+		before = c
 	}
-	return true
+	return before != '-' && text != "."
 }

@@ -48,11 +48,14 @@ func Parse(text string) (URI, error) {
 	if text == "" {
 		return URI{}, errEmpty
 	}
-	scheme, rest, found := strings.Cut(text, ":")
-	if !found || !isScheme(scheme) {
+	colon := strings.IndexByte(text, ':')
+	if colon < 0 || text[:colon] != "sip" && !isScheme(text[:colon]) {
 		return URI{}, errScheme
 	}
-	uri := URI{Scheme: strings.ToLower(scheme)}
+	uri, rest := URI{Scheme: text[:colon]}, text[colon+1:]
+	if uri.Scheme != "sip" { // as a rule it is
+		uri.Scheme = strings.ToLower(uri.Scheme)
+	}
 	if !uri.IsSIP() {
 		if rest == "" || !allOf(rest, classOpaque) {
 			return URI{}, errOpaque
@@ -79,11 +82,21 @@ func (u URI) IsSIP() bool { return u.Scheme == "sip" || u.Scheme == "sips" }
 
 // cutUserinfo sets User and Password and returns what stands behind the "@".
 func (u *URI) cutUserinfo(text string) (string, error) {
-	userinfo, rest, found := strings.Cut(text, "@")
-	if !found {
+	at := 0
+	for at < len(text) && classes[text[at]]&classUser != 0 {
+		at++
+	}
+	if at > 0 && at < len(text) && text[at] == '@' { // as a rule
+		u.User = text[:at]
+		return text[at+1:], nil
+	}
+	if at = strings.IndexByte(text, '@'); at < 0 {
 		return text, nil
 	}
-	user, password, _ := strings.Cut(userinfo, ":")
+	user, rest, password := text[:at], text[at+1:], ""
+	if colon := strings.IndexByte(user, ':'); colon >= 0 {
+		user, password = user[:colon], user[colon+1:]
+	}
 	if user == "" || !escapedText(user, classUser) || !escapedText(password, classPassword) {
 		return "", errUser
 	}
@@ -115,6 +128,9 @@ func (u *URI) cutHostport(text string) (string, error) {
 
 // setParamsAndHeaders takes what stands behind the host and port.
 func (u *URI) setParamsAndHeaders(text string) error {
+	if text == "" { // as a rule
+		return nil
+	}
 	params, headers, hasHeaders := strings.Cut(text, "?")
 	if params != "" && params[0] != ';' {
 		return errTrailing

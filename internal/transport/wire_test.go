@@ -177,7 +177,7 @@ func TestStreamsThatCannotBeFramed(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	s.Serve(transaction.NewLayer(accepting{}, transaction.MaxBytes), nothing)
+	s.Serve(transaction.NewLayer(accepting{}, transaction.DefaultBytes), nothing)
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			conn := dial(t, "tcp", s.listeners[0].Addr().String())
