@@ -93,7 +93,7 @@ func serve(path string, out io.Writer) error {
 		return err
 	}
 	d.registrar = registrar.New(domains(&c), directory, authenticator, d.store, d.journal)
-	server.Serve(transaction.NewLayer(d.registrar, transaction.DefaultBytes), d.store)
+	server.Serve(transaction.NewLayer(d.registrar, c.Listen.TransactionMemory<<20), d.store)
 	d.log.Info().Strs("listen", server.Addresses()).Int("peers", directory.Len()).
 		Str("version", buildVersion()).Msg("started")
 	d.notify(systemd.SdNotifyReady)

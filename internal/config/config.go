@@ -33,6 +33,7 @@ type Listen struct {
 	UDP, TCP, TLS, WS, WSS []string
 	Certificate            string // path, empty: none
 	PrivateKey             string // path, empty: none
+	TransactionMemory      int    // MB, for what retransmissions are answered with
 }
 
 // Registrar is what holds for every peer that does not say otherwise.
@@ -83,7 +84,7 @@ func Default() Config { return defaults(filepath.Dir(DefaultPath)) }
 
 func defaults(directory string) Config {
 	return Config{
-		Listen: Listen{UDP: []string{":5060"}, TCP: []string{":5060"}},
+		Listen: Listen{UDP: []string{":5060"}, TCP: []string{":5060"}, TransactionMemory: 64},
 		Registrar: Registrar{
 			DefaultExpiration: 3600,
 			MinimumExpiration: 60,

@@ -83,6 +83,7 @@ udp = 192.0.2.1:5060, [2001:db8::1]:5062 ; two
 tcp =
 certificate = tls/chain.pem
 private_key = /etc/ssl/key.pem
+transaction_memory = 128
 [registrar]
 domain = Example.COM, sales.example.com
 realm = Office "one"
@@ -117,6 +118,8 @@ format = json
 			UDP:         []string{"192.0.2.1:5060", "[2001:db8::1]:5062"},
 			Certificate: "/etc/x/tls/chain.pem",
 			PrivateKey:  "/etc/ssl/key.pem",
+
+			TransactionMemory: 128,
 		},
 		Registrar: Registrar{
 			Domains:           []string{"example.com", "sales.example.com"},

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"runtime"
@@ -64,7 +65,10 @@ type datagrams struct {
 	// for itself (RFC 3581 §4).
 	several bool
 
-	in      *incoming
+	in *incoming
+	overload
+	dropped int       // unread, since that was last told
+	told    time.Time // when that was
 	rooms   [][]byte  // for the answer to each of them
 	ready   *outgoing // answers that may go out at once
 	resting *outgoing // answers that go out once the bindings they tell of last
@@ -105,7 +109,10 @@ func (d *datagrams) serve(handler Handler, store Durability, trouble func(error)
 			continue
 		}
 		mark := store.Begin()
-		d.handle(n, handler)
+		now := time.Now()
+		d.overload.see(n, batchSize, now)
+		d.handle(n, handler, now)
+		d.tellDropped(now, trouble)
 		d.send(d.ready, trouble)
 		if len(d.resting.headers) > 0 {
 			if store.Commit(mark) != nil {
@@ -127,11 +134,12 @@ func (d *datagrams) receive() (n int, err error) {
 }
 
 // handle collects the answers to a batch.
-func (d *datagrams) handle(n int, handler Handler) {
-	now := time.Now()
+func (d *datagrams) handle(n int, handler Handler, now time.Time) {
 	d.ready.clear()
 	d.resting.clear()
-	for i := range n {
+	picked := d.overload.pick(n, d.in.data)
+	d.dropped += n - len(picked)
+	for _, i := range picked {
 		flow := d.flow(i)
 		reply := handler.Receive(d.rooms[i][:0], d.in.data(i), flow, now)
 		if len(reply.Data) == 0 {
@@ -144,6 +152,15 @@ func (d *datagrams) handle(n int, handler Handler) {
 		}
 		out.add(d.in, i, reply.Data, reply.To, d.several)
 	}
+}
+
+// tellDropped tells once a second that datagrams were dropped.
+func (d *datagrams) tellDropped(now time.Time, trouble func(error)) {
+	if d.dropped == 0 || now.Sub(d.told) < time.Second {
+		return
+	}
+	trouble(fmt.Errorf("overload: %d datagrams without credentials were dropped unread", d.dropped))
+	d.dropped, d.told = 0, now
 }
 
 func (d *datagrams) flow(i int) message.Flow {

@@ -46,6 +46,7 @@ type Server struct {
 	readers   []*datagrams
 	listeners []*net.TCPListener
 	streams   streams
+	rooms     sync.Pool // of *[]byte, for the answers on streams
 	running   sync.WaitGroup
 }
 
@@ -56,6 +57,7 @@ type Server struct {
 // called at any time.
 func Listen(udp, tcp []string, longest time.Duration, trouble func(error)) (*Server, error) {
 	s := &Server{idle: longest + idleGrace, trouble: trouble}
+	s.rooms.New = func() any { return new([]byte) }
 	s.streams.open, s.streams.limit = map[*net.TCPConn]struct{}{}, MaxStreams
 	for _, address := range udp {
 		if err := s.listenUDP(address); err != nil {

@@ -23,11 +23,11 @@ const patience = 10 * time.Second
 // echo answers each message with the flow it came by and its first line.
 type echo struct{ received atomic.Int64 }
 
-func (e *echo) Receive(_, data []byte, flow message.Flow, _ time.Time) transaction.Reply {
+func (e *echo) Receive(room, data []byte, flow message.Flow, _ time.Time) transaction.Reply {
 	e.received.Add(1)
 	line, _, _ := strings.Cut(string(data), "\r\n")
-	text := fmt.Sprintf("%s %v %v %s\n", flow.Transport, flow.Source, flow.Local.Addr(), line)
-	return transaction.Reply{Data: []byte(text), To: flow.Source}
+	text := fmt.Appendf(room, "%s %v %v %s\n", flow.Transport, flow.Source, flow.Local.Addr(), line)
+	return transaction.Reply{Data: text, To: flow.Source}
 }
 
 func (e *echo) Refuse(_ []byte, _ message.Flow, wrong *message.Error) transaction.Reply {

@@ -22,7 +22,8 @@ const (
 	writeTime    = 10 * time.Second // for the phone to take an answer
 	keepaliveGap = 60 * time.Second // TCP keepalive
 
-	readSize = 2048 // bytes of a stream's buffer at first
+	readSize = 2048  // bytes of a stream's buffer at first
+	maxRoom  = 65536 // bytes of room for answers that is used again
 )
 
 // streams knows which are open.
@@ -98,30 +99,37 @@ func (s *Server) accept(listener *net.TCPListener) {
 			continue
 		}
 		s.running.Go(func() {
-			newStream(conn, s.handler, s.store, s.idle).serve()
+			newStream(conn, s).serve()
 			s.streams.remove(conn)
 			conn.Close()
 		})
 	}
 }
 
-// stream is one TCP connection.
+// stream is one TCP connection. It holds little while it is silent.
 type stream struct {
 	conn    *net.TCPConn
 	handler Handler
 	store   Durability
 	idle    time.Duration
+	rooms   *sync.Pool // of *[]byte, for answers
 	flow    message.Flow
-	handled bool // a whole message has come just now
-	proved  bool // a peer has proved itself on it
+	handled bool      // a whole message has come just now
+	proved  bool      // a peer has proved itself on it
+	reading time.Time // the read deadline that is set
+	writing time.Time // the write deadline that is set
 	splitter
 }
 
-func newStream(conn *net.TCPConn, handler Handler, store Durability, idle time.Duration) *stream {
+// deadlineSlack is by how much a deadline may be early or late: to set one takes
+// time, and there is one for each message.
+const deadlineSlack = time.Second
+
+func newStream(conn *net.TCPConn, s *Server) *stream {
 	// Both settings are helps, not needs.
 	_ = conn.SetKeepAlive(true)
 	_ = conn.SetKeepAlivePeriod(keepaliveGap)
-	return &stream{conn: conn, handler: handler, store: store, idle: idle, flow: message.Flow{
+	return &stream{conn: conn, handler: s.handler, store: s.store, idle: s.idle, rooms: &s.rooms, flow: message.Flow{
 		Transport: "TCP",
 		Source:    unmap(conn.RemoteAddr().(*net.TCPAddr).AddrPort()),
 		Local:     unmap(conn.LocalAddr().(*net.TCPAddr).AddrPort()),
@@ -133,16 +141,25 @@ func newStream(conn *net.TCPConn, handler Handler, store Durability, idle time.D
 func (s *stream) serve() {
 	deadline := time.Now().Add(startTime)
 	for {
-		if s.conn.SetReadDeadline(deadline) != nil {
-			return
+		if deadline.Sub(s.reading).Abs() >= deadlineSlack {
+			if s.conn.SetReadDeadline(deadline) != nil {
+				return
+			}
+			s.reading = deadline
 		}
 		if err := s.splitter.read(s.conn); err != nil {
 			return
 		}
 		began := s.partial
 		s.handled = false
-		answers, err := s.splitter.take(s.answer)
-		if len(answers) > 0 && !s.write(answers) {
+		room := s.rooms.Get().(*[]byte)
+		answers, err := s.splitter.take((*room)[:0], s.answer)
+		written := len(answers) == 0 || s.write(answers)
+		if len(answers) > 0 && cap(answers) <= maxRoom {
+			*room = answers
+		}
+		s.rooms.Put(room)
+		if !written {
 			return
 		}
 		switch {
@@ -159,23 +176,30 @@ func (s *stream) serve() {
 
 // answer handles messages that came together. What they have changed is
 // committed at once, together with what other streams and sockets have.
-func (s *stream) answer(messages [][]byte) []byte {
+func (s *stream) answer(answers []byte, messages [][]byte) []byte {
 	mark := s.store.Begin()
 	now := time.Now()
-	replies := make([]transaction.Reply, len(messages))
-	rests := false
-	for i, data := range messages {
-		replies[i] = s.handler.Receive(nil, data, s.flow, now)
-		rests = rests || replies[i].Rests
+	var space [8]transaction.Reply
+	replies, rests := space[:0], false
+	all, before := answers, len(answers)
+	for _, data := range messages {
+		reply := s.handler.Receive(all, data, s.flow, now)
+		if len(reply.Data) > 0 {
+			all = reply.Data
+		}
+		replies, rests = append(replies, reply), rests || reply.Rests
 	}
 	s.handled, s.proved = true, s.proved || rests
-	undone := rests && s.store.Commit(mark) != nil
-	var answers []byte
+	if !rests || s.store.Commit(mark) == nil {
+		return all
+	}
 	for i := range replies {
-		if undone && replies[i].Rests {
-			replies[i] = s.handler.NotStored(messages[i], s.flow, now)
+		own := all[before:max(before, len(replies[i].Data))]
+		before += len(own)
+		if replies[i].Rests {
+			own = s.handler.NotStored(messages[i], s.flow, now).Data
 		}
-		answers = append(answers, replies[i].Data...)
+		answers = append(answers[:len(answers):len(answers)], own...)
 	}
 	return answers
 }
@@ -200,8 +224,11 @@ func (s *stream) refuse(err error) {
 }
 
 func (s *stream) write(data []byte) bool {
-	if s.conn.SetWriteDeadline(time.Now().Add(writeTime)) != nil {
-		return false
+	if deadline := time.Now().Add(writeTime); deadline.Sub(s.writing) >= deadlineSlack {
+		if s.conn.SetWriteDeadline(deadline) != nil {
+			return false
+		}
+		s.writing = deadline
 	}
 	_, err := s.conn.Write(data)
 	return err == nil
@@ -233,13 +260,16 @@ var (
 
 // take hands the whole messages to answer and returns the answers, to
 // keepalives first. After an error the stream cannot be framed any more.
-func (p *splitter) take(answer func(messages [][]byte) []byte) (answers []byte, err error) {
-	var messages [][]byte
+func (p *splitter) take(room []byte, answer func(answers []byte, messages [][]byte) []byte) (answers []byte, err error) {
+	var space [8][]byte
+	messages, answers := space[:0], room
 	rest := p.buffer
 	for length := -1; length != 0 && err == nil; {
 		var pings int
 		rest, pings = skipKeepalives(rest)
-		answers = append(answers, bytes.Repeat(pong, pings)...)
+		for range pings {
+			answers = append(answers, pong...)
+		}
 		if bytes.HasPrefix(ping, rest) { // nothing, or the rest of a ping may still come
 			break
 		}
@@ -249,7 +279,7 @@ func (p *splitter) take(answer func(messages [][]byte) []byte) (answers []byte, 
 		}
 	}
 	if len(messages) > 0 {
-		answers = append(answers, answer(messages)...)
+		answers = answer(answers, messages)
 	}
 	p.keep(rest)
 	return answers, err

@@ -48,11 +48,11 @@ func split(data []byte, step int) (out []byte, err error) {
 				return out, err
 			}
 		}
-		answers, err := p.take(func(messages [][]byte) []byte {
+		answers, err := p.take(nil, func(answers []byte, messages [][]byte) []byte {
 			for _, message := range messages {
 				out = append(append(out, '|'), message...)
 			}
-			return nil
+			return answers
 		})
 		pongs = append(pongs, answers...)
 		if err != nil {

@@ -104,7 +104,7 @@ func TestKeepalivesInPieces(t *testing.T) {
 				if err := p.read(strings.NewReader(piece)); err != nil {
 					t.Fatal(err)
 				}
-				answers, err := p.take(func([][]byte) []byte { return nil })
+				answers, err := p.take(nil, func(answers []byte, _ [][]byte) []byte { return answers })
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -125,7 +125,7 @@ func TestALargeStreamBufferIsLetGo(t *testing.T) {
 		if err := p.read(r); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := p.take(func(list [][]byte) []byte { messages += len(list); return nil }); err != nil {
+		if _, err := p.take(nil, func(_ []byte, list [][]byte) []byte { messages += len(list); return nil }); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -1,0 +1,73 @@
+package transport
+
+import (
+	"bytes"
+	"time"
+)
+
+const (
+	// overloadAfter is how long more has to come than is handled before anything
+	// is dropped: a burst that the kernel's queue holds is over by then.
+	overloadAfter = 100 * time.Millisecond
+
+	leastAdmitted = 16 // datagrams of a batch that are handled in any case
+)
+
+// overload picks what of a batch is handled where more comes than can be: whoever
+// has credentials in hand is half done and goes first, and of all others as many
+// as there is time for. The rest is dropped unread, since phones ask again, and
+// later each time (RFC 3261 §17.1.2.2).
+type overload struct {
+	since    time.Time // when batches began to come full; zero: the last was not
+	admitted int       // how many without credentials are handled of a batch; 0: all
+	picked   []int
+}
+
+// see takes down that a batch has come, full or not. Each full one lets in fewer
+// strangers, each other one some more.
+func (o *overload) see(n, size int, now time.Time) {
+	switch {
+	case n < size:
+		o.since = time.Time{}
+		if o.admitted > 0 {
+			o.admitted += leastAdmitted / 2
+		}
+		if o.admitted >= size {
+			o.admitted = 0
+		}
+	case o.since.IsZero():
+		o.since = now
+	case o.admitted > 0:
+		o.admitted = max(o.admitted*3/4, leastAdmitted)
+	case now.Sub(o.since) >= overloadAfter:
+		o.admitted = size / 2
+	}
+}
+
+// pick returns which of n datagrams to handle, in order.
+func (o *overload) pick(n int, data func(i int) []byte) []int {
+	o.picked = o.picked[:0]
+	if o.admitted == 0 {
+		for i := range n {
+			o.picked = append(o.picked, i)
+		}
+		return o.picked
+	}
+	for i := range n {
+		if hasCredentials(data(i)) {
+			o.picked = append(o.picked, i)
+		}
+	}
+	others := 0
+	for i := 0; i < n && others < o.admitted; i++ {
+		if !hasCredentials(data(i)) {
+			o.picked = append(o.picked, i)
+			others++
+		}
+	}
+	return o.picked
+}
+
+// hasCredentials is a look that costs next to nothing, at the spelling that phones
+// use.
+func hasCredentials(data []byte) bool { return bytes.Contains(data, []byte("uthorization:")) }

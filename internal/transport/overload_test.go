@@ -1,0 +1,64 @@
+package transport
+
+import (
+	"slices"
+	"testing"
+	"time"
+)
+
+func TestOverloadPicks(t *testing.T) {
+	const size = 64
+	start := time.Now()
+	full := func(o *overload, batches int, pause time.Duration) {
+		for i := range batches {
+			o.see(size, size, start.Add(time.Duration(i)*pause))
+		}
+	}
+	half := make([][]byte, size) // of them with credentials
+	for i := range half {
+		half[i] = []byte("REGISTER sip:r SIP/2.0\r\n")
+		if i%2 == 1 {
+			half[i] = append(half[i], "Authorization: Digest\r\n"...)
+		}
+	}
+	tests := []struct {
+		name   string
+		before func(o *overload)
+		want   int // how many of the half without credentials are handled
+	}{
+		{"no overload", func(*overload) {}, 32},
+		{"a burst", func(o *overload) { full(o, 50, time.Millisecond) }, 32},
+		{"full batches for too long", func(o *overload) { full(o, 101, time.Millisecond) }, 32},
+		{"and longer", func(o *overload) { full(o, 104, time.Millisecond) }, 16},
+		{"never none", func(o *overload) { full(o, 1000, time.Millisecond) }, 16},
+		{"over at last", func(o *overload) {
+			full(o, 1000, time.Millisecond)
+			for range 10 {
+				o.see(1, size, start)
+			}
+		}, 32},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			var o overload
+			test.before(&o)
+			picked := slices.Clone(o.pick(size, func(i int) []byte { return half[i] }))
+			with := 0
+			for at, i := range picked {
+				if hasCredentials(half[i]) {
+					with++
+					if o.admitted > 0 && at >= size/2 {
+						t.Errorf("number %d has credentials and comes %dth", i, at+1)
+					}
+				}
+			}
+			if with != size/2 || len(picked)-with != test.want {
+				t.Errorf("%d with credentials and %d without are handled, want %d and %d", with, len(picked)-with, size/2, test.want)
+			}
+			slices.Sort(picked)
+			if len(slices.Compact(picked)) != with+test.want {
+				t.Error("one is handled twice")
+			}
+		})
+	}
+}
