@@ -127,7 +127,7 @@ func (b *benchmark) runOnce(r *row) error {
 	if err != nil {
 		return err
 	}
-	m, err := measure(b.ctx, b.options, s)
+	m, err := measure(b.ctx, b.options, s, overUDP(), b.inFlight)
 	s.stop()
 	if err == nil {
 		err = r.add(m)

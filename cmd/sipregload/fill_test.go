@@ -22,8 +22,9 @@ func TestImportedBindingsAreThoseOfThePhones(t *testing.T) {
 	if len(all) != len(peers)-from {
 		t.Fatalf("%d lines, want %d", len(all), len(peers)-from)
 	}
-	p := phone{names: peers[number], number: number, host: "load.invalid", local: phoneAddress}
-	request := p.begin(now)
+	p := phone{names: peers[number], number: number, wire: &wire{transport: "UDP", local: phoneAddress, host: "load.invalid"}}
+	p.begin(now, now)
+	request := p.request()
 	var got map[string]any
 	if err := json.Unmarshal([]byte(all[number-from]), &got); err != nil {
 		t.Fatal(err)
@@ -42,13 +43,13 @@ func TestImportedBindingsAreThoseOfThePhones(t *testing.T) {
 
 // A binding of the bench is as large as those of real phones.
 func TestImportedBindingsAreOfRealisticSize(t *testing.T) {
-	p := phone{names: peersOfSipregd(1_000_000)[123_456], number: 123_456, host: newHost()}
+	p := phone{names: peersOfSipregd(1_000_000)[123_456], number: 123_456}
 	for _, test := range []struct {
 		name, text string
 		want       int
 	}{
 		{"Contact", contactURI(p.aor, phoneAddress), 45},
-		{"Call-ID", callID(p.number, p.host), 30},
+		{"Call-ID", callID(p.number, newHost()), 30},
 		{"User-Agent", userAgent, 25},
 		{"label", p.label, 12},
 	} {

@@ -51,7 +51,7 @@ func fleetOfTest(t *testing.T, phones int) (*fleet, *seen) {
 		what.take(request)
 		return answer
 	})
-	fl, err := newFleet(s, scattered(phones), "load.invalid", "")
+	fl, err := newFleet(s, scattered(phones), "load.invalid", overUDP())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,18 +64,18 @@ func TestEachPhoneHasOneTurnAndThenAnother(t *testing.T) {
 	fl, what := fleetOfTest(t, phones)
 	ctx := context.Background()
 	for _, p := range []phase{
-		{inFlight: flows, once: true, turns: first},
-		{inFlight: flows, once: true, turns: first}, // reached already
+		{inFlight: ports, once: true, turns: first},
+		{inFlight: ports, once: true, turns: first}, // reached already
 	} {
 		if r := fl.run(ctx, p); r.err != nil || r.dry || what.registered() != first {
 			t.Fatalf("%d registered, want %d; dry %v, %v", what.registered(), first, r.dry, r.err)
 		}
 	}
-	if r := fl.run(ctx, phase{inFlight: flows, once: true}); r.err != nil || r.dry || what.registered() != phones {
+	if r := fl.run(ctx, phase{inFlight: ports, once: true}); r.err != nil || r.dry || what.registered() != phones {
 		t.Fatalf("%d registered, want all %d; dry %v, %v", what.registered(), phones, r.dry, r.err)
 	}
 	fl.again(again)
-	if r := fl.run(ctx, phase{inFlight: flows, once: true}); r.err != nil {
+	if r := fl.run(ctx, phase{inFlight: ports, once: true}); r.err != nil {
 		t.Fatal(r.err)
 	}
 	refreshed := 0
@@ -105,12 +105,12 @@ func TestTooFewPhonesForASpanAreFound(t *testing.T) {
 		phase
 		want error
 	}{
-		{"new bindings in a closed loop", phase{inFlight: flows, once: true}, errDry},
+		{"new bindings in a closed loop", phase{inFlight: ports, once: true}, errDry},
 		{"new bindings in an open loop", phase{rate: 2000, once: true}, errDry},
-		{"round and round", phase{inFlight: 2 * flows}, nil},
+		{"round and round", phase{inFlight: 2 * ports}, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			fl, err := newFleet(s, s.peers, "load.invalid", "")
+			fl, err := newFleet(s, s.peers, "load.invalid", overUDP())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -134,14 +134,14 @@ func TestOpenLoopDoesNotWaitForTheServer(t *testing.T) {
 		}
 		return answer
 	})
-	fl, err := newFleet(s, scattered(1000), "load.invalid", "")
+	fl, err := newFleet(s, scattered(1000), "load.invalid", overUDP())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer fl.close()
 	from := time.Now()
 	r := fl.run(context.Background(), phase{measured: span{from, from.Add(time.Second)}, rate: rate, once: true})
-	if r.err != nil || r.dry || r.completed < rate-2*flows || r.completed > rate+flows || len(r.late) != r.completed {
+	if r.err != nil || r.dry || r.completed < rate-2*ports || r.completed > rate+ports || len(r.late) != r.completed {
 		t.Fatalf("%d completed and %d begun of %d due in a second; dry %v, %v", r.completed, len(r.late), rate, r.dry, r.err)
 	}
 	slow := 0
@@ -160,9 +160,9 @@ func TestOpenLoopDoesNotWaitForTheServer(t *testing.T) {
 }
 
 func TestImportedPhonesGoOnWhereTheirBindingsAre(t *testing.T) {
-	fl, what := fleetOfTest(t, flows)
+	fl, what := fleetOfTest(t, ports)
 	fl.imported()
-	if r := fl.run(context.Background(), phase{inFlight: flows, once: true}); r.err != nil {
+	if r := fl.run(context.Background(), phase{inFlight: ports, once: true}); r.err != nil {
 		t.Fatal(r.err)
 	}
 	what.mu.Lock()

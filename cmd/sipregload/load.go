@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"sync"
 	"time"
 )
 
@@ -21,24 +20,30 @@ func (s span) over(t time.Time) bool { return !s.until.IsZero() && !t.Before(s.u
 // rate whatever becomes of them.
 type phase struct {
 	measured span
+	meter    *meter  // that runs in the span; nil: none does
 	inFlight int     // at once in a closed loop
 	rate     float64 // begun per second in an open loop; 0: it is a closed one
 	once     bool    // each phone has one turn, or they go round and round
 	turns    int     // with once: ends when so many phones have had theirs; 0: no bound
 	query    bool    // bindings are asked for, not made
+	crowded  bool    // more than the server can do: some phones give up or are put off
 }
 
-// result is what the flows have seen: completions of the span, failures and
+// result is what phones have seen: completions of the span, failures and
 // retransmissions of all the time.
 type result struct {
-	completed int
-	failed    int
-	resent    int
-	latencies []time.Duration // of registrations; in an open loop since they were due
-	proofs    []time.Duration // of REGISTER with Authorization to 200
-	late      []time.Duration // in an open loop: how long after it was due each began
-	dry       bool            // no phone was left to begin with
-	err       error           // the first failure
+	completed  int
+	begun      int // in an open loop, in the span
+	failed     int
+	resent     int
+	abandoned  int             // in a crowd, by Timer F
+	putOff     int             // in a crowd, with 503
+	latencies  []time.Duration // of registrations; in an open loop since they were due
+	challenges []time.Duration // of REGISTER to 401
+	proofs     []time.Duration // of REGISTER with Authorization to 200
+	late       []time.Duration // in an open loop: how long after it was due each began
+	dry        bool            // no phone was left to begin with
+	err        error           // the first failure
 }
 
 func (r *result) fail(err error) {
@@ -56,102 +61,20 @@ func (r result) failure() error {
 	return nil
 }
 
-// fleet is phones with one binding each, which they keep from phase to phase.
-type fleet struct{ flows []*flow }
-
-// newFleet opens the sockets for the phones of peers. The host is that of their
-// Call-IDs. local is the host:port they believe they have, as behind a NAT;
-// empty: that of their socket.
-func newFleet(s *server, peers []names, host, local string) (*fleet, error) {
-	fl := &fleet{}
-	for i := range flows {
-		from, to := share(i, len(peers))
-		f, err := newFlow(&server{address: s.address, peers: peers}, host, from, to, 0)
-		if err != nil {
-			fl.close()
-			return nil, err
-		}
-		if local != "" {
-			f.believe(local)
-		}
-		fl.flows = append(fl.flows, f)
+// inOrder sorts what percentiles are taken of.
+func (r result) inOrder() result {
+	for _, times := range [][]time.Duration{r.latencies, r.challenges, r.proofs, r.late} {
+		slices.Sort(times)
 	}
-	return fl, nil
-}
-
-// imported says that the phones' bindings are there, made with CSeq 1.
-func (fl *fleet) imported() {
-	for _, f := range fl.flows {
-		for _, p := range f.phones {
-			p.bound, p.cseq = true, 1
-		}
-	}
-}
-
-func (fl *fleet) close() {
-	for _, f := range fl.flows {
-		_ = f.conn.Close()
-	}
-}
-
-// run ends with the phase and the last answer.
-func (fl *fleet) run(ctx context.Context, p phase) result {
-	results, now := make([]result, len(fl.flows)), time.Now()
-	var wait sync.WaitGroup
-	for i, f := range fl.flows {
-		f.prepare(p, i, now)
-		wait.Go(func() {
-			f.run(ctx)
-			results[i] = f.result
-		})
-	}
-	wait.Wait()
-	return sum(results)
-}
-
-// again gives so many of those another turn that have had one.
-func (fl *fleet) again(count int) {
-	for i, f := range fl.flows {
-		f.idle, f.done = f.done[:min(size(i, count), len(f.done))], nil
-	}
+	return r
 }
 
 // load registers the server's peers in a closed loop, round and round.
 func load(ctx context.Context, s *server, inFlight int, measured span) result {
-	fl, err := newFleet(s, s.peers, newHost(), "")
+	f, err := newFleet(s, s.peers, newHost(), overUDP())
 	if err != nil {
 		return result{failed: 1, err: err}
 	}
-	defer fl.close()
-	return fl.run(ctx, phase{measured: measured, inFlight: inFlight})
-}
-
-// share returns where the part of a flow begins and ends.
-func share(flow, of int) (from, to int) {
-	return flow * of / flows, (flow + 1) * of / flows
-}
-
-func size(flow, of int) int {
-	from, to := share(flow, of)
-	return to - from
-}
-
-func sum(results []result) result {
-	var all result
-	for _, r := range results {
-		all.completed += r.completed
-		all.failed += r.failed
-		all.resent += r.resent
-		all.latencies = append(all.latencies, r.latencies...)
-		all.proofs = append(all.proofs, r.proofs...)
-		all.late = append(all.late, r.late...)
-		all.dry = all.dry || r.dry
-		if all.err == nil {
-			all.err = r.err
-		}
-	}
-	slices.Sort(all.latencies)
-	slices.Sort(all.proofs)
-	slices.Sort(all.late)
-	return all
+	defer f.close()
+	return f.run(ctx, phase{measured: measured, inFlight: inFlight})
 }

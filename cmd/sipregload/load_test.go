@@ -35,14 +35,14 @@ func registrarOfTest(t *testing.T, alter func(request, answer []byte) []byte) *s
 		_ = conn.Close()
 		<-ended
 	})
-	return &server{address: conn.LocalAddr().(*net.UDPAddr).AddrPort(), peers: peersOfSipregd(flows * 2)}
+	return &server{address: conn.LocalAddr().(*net.UDPAddr).AddrPort(), peers: peersOfSipregd(ports * 2)}
 }
 
 // loadUntil loads a server, two phones from each port, until the test has seen
 // enough. It returns what was measured and whether that came to pass.
 func loadUntil(enough context.Context, s *server) (r result, seen bool) {
 	now := time.Now()
-	r = load(enough, s, flows*2, span{now, now.Add(20 * time.Second)})
+	r = load(enough, s, ports*2, span{now, now.Add(20 * time.Second)})
 	return r, enough.Err() != nil
 }
 
@@ -82,7 +82,7 @@ func TestFailedPhoneStopsAndOthersGoOn(t *testing.T) {
 		return answer
 	})
 	r, seen := loadUntil(enough, s)
-	if !seen || r.failed != 1 || !errors.Is(r.err, errUnexpected) || r.completed < flows*2-1 {
+	if !seen || r.failed != 1 || !errors.Is(r.err, errUnexpected) || r.completed < ports*2-1 {
 		t.Errorf("others go on: %v; %d failed, %d completed, %v", seen, r.failed, r.completed, r.err)
 	}
 }
@@ -91,14 +91,18 @@ func TestAnswerWithAnotherCallIDFails(t *testing.T) {
 	s := registrarOfTest(t, func(_, answer []byte) []byte {
 		return bytes.Replace(answer, []byte("@load.invalid"), []byte("@else.invalid"), 1)
 	})
-	f, err := newFlow(s, "load.invalid", 0, 1, 1)
+	f, err := newFleet(s, s.peers, "load.invalid", overUDP())
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.conn.Close()
-	f.fill(time.Now())
-	f.flush()
-	if err := f.receive(span{}); err != nil || f.result.failed != 1 {
+	defer f.close()
+	// The phone never hears of it, and is left alone.
+	f.prepare(phase{inFlight: 1})
+	f.fill()
+	if _, err := f.flush(); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.receive(timerF); err != nil || f.result.failed != 1 {
 		t.Errorf("%d failed, %v; want one failure", f.result.failed, err)
 	}
 }
@@ -108,7 +112,7 @@ func TestServerThatIsGoneFails(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &server{address: address, peers: peersOfSipregd(flows * 2)}
+	s := &server{address: address, peers: peersOfSipregd(ports * 2)}
 	if r, _ := loadUntil(context.Background(), s); r.failed == 0 || r.err == nil {
 		t.Error("no failure")
 	}

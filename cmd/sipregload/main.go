@@ -99,11 +99,11 @@ func (o *options) check() error {
 		}
 	}
 	switch {
-	case o.inFlight < flows || o.inFlight > o.phones || o.phones > most:
-		return fmt.Errorf("-inflight has to be %d to -phones, and -phones at most %d", flows, most)
-	case o.pending < flows || o.aors < 4*o.pending || o.refreshes < o.pending || o.bindings < o.refreshes || max(o.aors, o.bindings) > mostBindings:
+	case o.inFlight < ports || o.inFlight > o.phones || o.phones > most:
+		return fmt.Errorf("-inflight has to be %d to -phones, and -phones at most %d", ports, most)
+	case o.pending < ports || o.aors < 4*o.pending || o.refreshes < o.pending || o.bindings < o.refreshes || max(o.aors, o.bindings) > mostBindings:
 		return fmt.Errorf("-pending has to be at least %d, -aors four times that, -refreshes as many, -bindings as many as those, and all at most %d",
-			flows, mostBindings)
+			ports, mostBindings)
 	case o.sharing < 1 || o.sharing > 100:
 		return fmt.Errorf("-sharing has to be 1 to 100")
 	case o.rounds < 1 || o.rounds > 100:
@@ -125,7 +125,7 @@ func loadTarget(ctx context.Context, o *options) error {
 	if err != nil {
 		return err
 	}
-	m, err := measure(ctx, o, &server{address: target, pid: o.pid, peers: peers})
+	m, err := measure(ctx, o, &server{address: target, pid: o.pid, peers: peers}, overUDP(), o.inFlight)
 	if err != nil {
 		return err
 	}

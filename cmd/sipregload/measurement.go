@@ -12,6 +12,7 @@ import (
 type measurement struct {
 	result
 	perSecond float64
+	generator float64       // part of a core that this process had
 	known     bool          // whether the server's process is, and so what follows
 	cpu       time.Duration // of the server, per registration
 	busy      float64       // part of a core that the server had
@@ -24,8 +25,8 @@ func (m measurement) String() string {
 		percentile(m.latencies, 50).Round(10*time.Microsecond), percentile(m.latencies, 99).Round(10*time.Microsecond),
 		m.failed, m.resent)
 	if m.known {
-		text += fmt.Sprintf(", %.1f µs of CPU each (%.0f %% of a core), %.0f MB resident",
-			micros(m.cpu), 100*m.busy, float64(m.resident)/1e6)
+		text += fmt.Sprintf(", generator %.0f %%, %.1f µs of CPU each (%.0f %% of a core), %.0f MB resident",
+			100*m.generator, micros(m.cpu), 100*m.busy, float64(m.resident)/1e6)
 	}
 	return text
 }
@@ -42,21 +43,21 @@ func percentile(sorted []time.Duration, percent int) time.Duration {
 	return sorted[min(len(sorted)*percent/100, len(sorted)-1)]
 }
 
-var errDry = errors.New("no phone is left that has not registered yet; raise -aors")
+var errDry = errors.New("no phone is left to begin with; raise -aors, or -bindings in the rows flat and overload")
 
 // measure loads a server in a closed loop, round and round.
-func measure(ctx context.Context, o *options, s *server) (measurement, error) {
-	fl, err := newFleet(s, s.peers, newHost(), "")
+func measure(ctx context.Context, o *options, s *server, over link, inFlight int) (measurement, error) {
+	f, err := newFleet(s, s.peers, newHost(), over)
 	if err != nil {
 		return measurement{}, err
 	}
-	defer fl.close()
-	return fl.measure(ctx, o, s, phase{inFlight: o.inFlight})
+	defer f.close()
+	return f.measure(ctx, o, s, phase{inFlight: inFlight})
 }
 
 // measure loads a server for the warm-up and the span, whatever the phase says
 // of them. The processor time is that of the span.
-func (fl *fleet) measure(ctx context.Context, o *options, s *server, p phase) (measurement, error) {
+func (f *fleet) measure(ctx context.Context, o *options, s *server, p phase) (measurement, error) {
 	processes := family{}
 	if s.pid != 0 {
 		processes = familyOf(s.pid)
@@ -64,10 +65,10 @@ func (fl *fleet) measure(ctx context.Context, o *options, s *server, p phase) (m
 	runtime.GC() // now rather than amid the measurement
 	from := time.Now().Add(o.warmUp)
 	p.measured = span{from, from.Add(o.span)}
-	loaded := make(chan result, 1)
-	go func() { loaded <- fl.run(ctx, p) }()
-	used, err := processes.spentIn(ctx, p.measured)
-	m := measurement{result: <-loaded}
+	p.meter = newMeter(processes, p.measured)
+	m := measurement{result: f.run(ctx, p)}
+	sleepUntil(ctx, p.measured.until) // the last answer may come before
+	p.meter.look(time.Now())
 	switch {
 	case ctx.Err() != nil:
 		return m, context.Cause(ctx)
@@ -75,13 +76,17 @@ func (fl *fleet) measure(ctx context.Context, o *options, s *server, p phase) (m
 		return m, errors.Join(errDry, m.failure())
 	case m.completed == 0:
 		return m, errors.Join(errors.New("no registration was completed"), m.failure())
-	case err != nil:
-		return m, err
+	case p.meter.err != nil:
+		return m, p.meter.err
+	case !p.meter.complete():
+		return m, errors.Join(errors.New("the load ended before the span did"), m.failure())
 	}
 	m.perSecond = float64(m.completed) / o.span.Seconds()
+	m.generator = p.meter.self.used().Seconds() / o.span.Seconds()
 	m.known = s.pid != 0
-	m.cpu = used / time.Duration(m.completed)
-	m.busy = used.Seconds() / o.span.Seconds()
+	m.cpu = p.meter.server.used() / time.Duration(m.completed)
+	m.busy = p.meter.server.used().Seconds() / o.span.Seconds()
+	var err error
 	m.resident, err = processes.resident()
 	return m, err
 }

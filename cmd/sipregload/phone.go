@@ -8,30 +8,21 @@ import (
 	"time"
 )
 
-// Timers of a request over UDP (RFC 3261 §17.1.2.2).
-const (
-	t1     = 500 * time.Millisecond
-	t2     = 4 * time.Second
-	timerF = 16 * t1 // not 64*T1: a run is over by then
-)
-
-// phone registers again and again.
+// phone registers again and again. There may be a million of them, so that it
+// keeps what its request is made from and not the request.
 type phone struct {
 	names
 	number  int
-	host    string // right of the @ in its Call-ID: one for each run
-	local   string // host:port that it sends from
+	wire    *wire
 	cseq    int
 	query   bool   // it asks for its binding and makes none
 	bound   bool   // its binding is there
-	request []byte // the last one sent, for retransmissions
-	waiting bool   // for the response to it
-	proving bool   // it carries credentials
-	place   int    // among the flow's busy phones
-	began   time.Time
-	sent    time.Time     // at first
-	again   time.Time     // when Timer E fires
-	timerE  time.Duration // what it was set to
+	waiting bool   // for the response to its request
+	proving bool   // its request carries credentials
+	realm   string // of the challenge
+	nonce   []byte
+	began   time.Time // in an open loop, when it was due
+	sent    time.Time // at first
 }
 
 const (
@@ -45,19 +36,22 @@ func newHost() string {
 	return strconv.FormatInt(time.Now().UnixNano(), 36) + ".invalid"
 }
 
-// begin starts a registration: a REGISTER without credentials.
-func (p *phone) begin(now time.Time) []byte {
-	p.proving, p.began = false, now
-	return p.send(now, "")
+// begin starts a registration that was due: a REGISTER without credentials.
+func (p *phone) begin(due, now time.Time) {
+	p.proving, p.began = false, due
+	p.next(now)
 }
 
-// send writes the next request.
-func (p *phone) send(now time.Time, authorization string) []byte {
+// next makes another request the one that is waited for.
+func (p *phone) next(now time.Time) {
 	p.cseq++
-	p.waiting, p.sent, p.timerE, p.again = true, now, t1, now.Add(t1)
-	b := p.request[:0]
-	b = append(b, "REGISTER sip:"+domain+" SIP/2.0\r\nVia: SIP/2.0/UDP "...)
-	b = append(append(b, p.local...), ";branch=z9hG4bK"...)
+	p.waiting, p.sent = true, now
+}
+
+// appendRequest writes the request that is waited for.
+func (p *phone) appendRequest(b []byte) []byte {
+	b = append(append(b, "REGISTER sip:"+domain+" SIP/2.0\r\nVia: SIP/2.0/"...), p.wire.transport...)
+	b = append(append(append(b, ' '), p.wire.local...), ";branch=z9hG4bK"...)
 	b = strconv.AppendInt(b, int64(p.number), 10)
 	b = strconv.AppendInt(append(b, '-'), int64(p.cseq), 10)
 	b = append(b, ";rport\r\nMax-Forwards: 70\r\nFrom: <sip:"...)
@@ -66,19 +60,29 @@ func (p *phone) send(now time.Time, authorization string) []byte {
 	b = append(b, "\r\nTo: <sip:"...)
 	b = append(append(b, p.aor...), "@"+domain+">\r\nCall-ID: "...)
 	b = strconv.AppendInt(b, int64(p.number), 10)
-	b = append(append(append(b, '@'), p.host...), "\r\nCSeq: "...)
+	b = append(append(append(b, '@'), p.wire.host...), "\r\nCSeq: "...)
 	b = strconv.AppendInt(b, int64(p.cseq), 10)
 	b = append(b, " REGISTER\r\n"...)
 	if !p.query {
-		b = append(append(append(b, "Contact: "...), p.contact()...), "\r\nExpires: 3600\r\n"...)
+		b = append(p.appendContact(append(b, "Contact: "...)), "\r\nExpires: 3600\r\n"...)
 	}
 	b = append(b, "User-Agent: "+userAgent+"\r\n"...)
-	b = append(b, authorization...)
-	p.request = append(b, "Content-Length: 0\r\n\r\n"...)
-	return p.request
+	if p.proving {
+		b = p.appendAuthorization(b, p.realm, p.nonce)
+	}
+	return append(b, "Content-Length: 0\r\n\r\n"...)
 }
 
-func (p *phone) contact() string { return "<" + contactURI(p.aor, p.local) + ">" }
+func (p *phone) request() []byte { return p.appendRequest(nil) }
+
+func (p *phone) appendContact(b []byte) []byte {
+	b = append(append(b, "<sip:"...), p.aor...)
+	b = append(append(append(b, '@'), p.wire.local...), ";transport="...)
+	if p.wire.transport == "TCP" {
+		return append(b, "tcp>"...)
+	}
+	return append(b, "udp>"...)
+}
 
 func contactURI(aor, hostport string) string { return "sip:" + aor + "@" + hostport + ";transport=udp" }
 
@@ -89,38 +93,63 @@ var (
 	errNoAnswer   = errors.New("no answer")
 )
 
-// receive takes a response. It returns the next request to send, or that the
-// registration is complete. Responses to earlier requests are passed over.
-func (p *phone) receive(response []byte, now time.Time) (next []byte, complete bool, err error) {
-	cseq := append(strconv.AppendInt([]byte("\r\nCSeq: "), int64(p.cseq), 10), " REGISTER\r\n"...)
-	if !p.waiting || !bytes.Contains(response, cseq) {
-		return nil, false, nil
+// step is what a response means to a phone.
+type step int
+
+const (
+	passedOver step = iota // it answers an earlier request
+	toProve                // the next request is to be sent, with credentials
+	registered             // the registration is complete
+	putOff                 // the server has too much to do
+)
+
+// receive takes a response.
+func (p *phone) receive(response []byte, now time.Time) (step, error) {
+	if !p.waiting || !p.answers(response) {
+		return passedOver, nil
 	}
 	p.waiting = false
 	switch status := string(response[:min(len(response), 12)]); {
 	case status == "SIP/2.0 401 " && !p.proving:
-		p.proving = true
-		return p.send(now, p.authorization(response)), false, nil
+		p.take(response)
+		p.next(now)
+		return toProve, nil
 	case status == "SIP/2.0 200 " && p.proving:
-		p.bound = p.bound || !p.query
-		if listed := bytes.Contains(response, []byte(p.contact())); listed != p.bound {
-			return nil, false, fmt.Errorf("%w: the Contact is listed: %v, want %v:\n%s", errUnexpected, listed, p.bound, response)
-		}
-		return nil, true, nil
+		return registered, p.check(response)
+	case status == "SIP/2.0 503 ":
+		return putOff, nil
 	}
-	return nil, false, fmt.Errorf("%w to\n%s\n%s", errUnexpected, p.request, response)
+	return passedOver, fmt.Errorf("%w to\n%s\n%s", errUnexpected, p.request(), response)
 }
 
-// resend returns the request where Timer E has fired, or that Timer F has.
-func (p *phone) resend(now time.Time) ([]byte, error) {
-	if !p.waiting || now.Before(p.again) {
-		return nil, nil
+// answers tells whether a response is to the latest request.
+func (p *phone) answers(response []byte) bool {
+	var room [40]byte
+	cseq := strconv.AppendInt(append(room[:0], "\r\nCSeq: "...), int64(p.cseq), 10)
+	return bytes.Contains(response, append(cseq, " REGISTER\r\n"...))
+}
+
+// take keeps what of a challenge credentials are made from.
+func (p *phone) take(challenge []byte) {
+	p.proving = true
+	p.nonce = append(p.nonce[:0], quoted(challenge, "nonce=")...)
+	if realm := quoted(challenge, "realm="); string(realm) != p.realm {
+		p.realm = string(realm)
 	}
-	if now.Sub(p.sent) >= timerF {
-		p.waiting = false
-		return nil, fmt.Errorf("%w to\n%s", errNoAnswer, p.request)
+}
+
+// check wants the Contact listed where it was bound, and only there.
+func (p *phone) check(response []byte) error {
+	var room [128]byte
+	p.bound = p.bound || !p.query
+	if listed := bytes.Contains(response, p.appendContact(room[:0])); listed != p.bound {
+		return fmt.Errorf("%w: the Contact is listed: %v, want %v:\n%s", errUnexpected, listed, p.bound, response)
 	}
-	p.timerE = min(2*p.timerE, t2)
-	p.again = now.Add(p.timerE)
-	return p.request, nil
+	return nil
+}
+
+// giveUp returns why: Timer F has fired.
+func (p *phone) giveUp() error {
+	p.waiting = false
+	return fmt.Errorf("%w to\n%s", errNoAnswer, p.request())
 }

@@ -8,7 +8,8 @@ import (
 )
 
 func newPhone() *phone {
-	return &phone{names: peersOfSipregd(6)[5], number: 5, host: "load.invalid", local: "127.0.0.1:4000"}
+	return &phone{names: peersOfSipregd(6)[5], number: 5,
+		wire: &wire{transport: "UDP", local: "127.0.0.1:4000", host: "load.invalid"}}
 }
 
 const challengeOfTest = "SIP/2.0 401 Unauthorized\r\nCall-ID: 5@load.invalid\r\nCSeq: 1 REGISTER\r\n" +
@@ -22,24 +23,24 @@ func grantOfTest(contact string) string {
 
 func TestPhoneRegisters(t *testing.T) {
 	p, now := newPhone(), time.Now()
-	p.begin(now)
-	next, complete, err := p.receive([]byte(challengeOfTest), now)
-	if complete || err != nil {
-		t.Fatal(complete, err)
+	p.begin(now, now)
+	if got, err := p.receive([]byte(challengeOfTest), now); got != toProve || err != nil {
+		t.Fatal(got, err)
 	}
+	next := string(p.request())
 	for _, want := range []string{
 		"To: <sip:15@127.0.0.1>\r\n", "CSeq: 2 REGISTER\r\n", "Call-ID: 5@load.invalid\r\n",
 		`username="a5", realm="r", nonce="n"`,
 	} {
-		if !strings.Contains(string(next), want) {
+		if !strings.Contains(next, want) {
 			t.Errorf("%q lacks %q", next, want)
 		}
 	}
-	if next, complete, err := p.receive([]byte(challengeOfTest), now); next != nil || complete || err != nil {
-		t.Error("a retransmitted challenge is not passed over:", next, complete, err)
+	if got, err := p.receive([]byte(challengeOfTest), now); got != passedOver || err != nil {
+		t.Error("a retransmitted challenge is not passed over:", got, err)
 	}
-	if _, complete, err := p.receive([]byte(grantOfTest("<sip:15@127.0.0.1:4000;transport=udp>")), now); !complete || err != nil {
-		t.Error("not complete:", err)
+	if got, err := p.receive([]byte(grantOfTest("<sip:15@127.0.0.1:4000;transport=udp>")), now); got != registered || err != nil {
+		t.Error("not complete:", got, err)
 	}
 }
 
@@ -59,46 +60,17 @@ func TestPhoneChecksResponses(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			p, now := newPhone(), time.Now()
-			p.begin(now)
+			p.begin(now, now)
 			last := len(test.responses) - 1
 			for _, response := range test.responses[:last] {
-				if _, _, err := p.receive([]byte(response), now); err != nil {
+				if _, err := p.receive([]byte(response), now); err != nil {
 					t.Fatal(err)
 				}
 			}
-			if _, complete, err := p.receive([]byte(test.responses[last]), now); complete || !errors.Is(err, errUnexpected) {
-				t.Error("complete:", complete, "error:", err)
+			if got, err := p.receive([]byte(test.responses[last]), now); !errors.Is(err, errUnexpected) {
+				t.Error(got, err)
 			}
 		})
-	}
-}
-
-func TestTimerEAndF(t *testing.T) {
-	p, began := newPhone(), time.Unix(0, 0)
-	request := string(p.begin(began))
-	var sent []time.Duration
-	for at := time.Duration(0); ; at += tick {
-		again, err := p.resend(began.Add(at))
-		if errors.Is(err, errNoAnswer) {
-			sent = append(sent, at)
-			break
-		}
-		if again != nil && string(again) != request {
-			t.Fatalf("%q, want the request as it was", again)
-		}
-		if again != nil {
-			sent = append(sent, at)
-		}
-	}
-	const ms = time.Millisecond
-	want := []time.Duration{500 * ms, 1500 * ms, 3500 * ms, 7500 * ms, 11500 * ms} // the last one is the end
-	if len(sent) != len(want) {
-		t.Fatalf("%v, want %v", sent, want)
-	}
-	for i := range want {
-		if sent[i] != want[i] {
-			t.Errorf("%v, want %v", sent, want)
-		}
 	}
 }
 
@@ -119,15 +91,15 @@ func TestQueryExpectsWhatIsBound(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			p, now := newPhone(), time.Now()
 			p.query, p.bound = true, test.bound
-			if first := string(p.begin(now)); strings.Contains(first, "Contact") || strings.Contains(first, "Expires") {
+			p.begin(now, now)
+			if first := string(p.request()); strings.Contains(first, "Contact") || strings.Contains(first, "Expires") {
 				t.Errorf("no query: %q", first)
 			}
-			if _, _, err := p.receive([]byte(challengeOfTest), now); err != nil {
+			if _, err := p.receive([]byte(challengeOfTest), now); err != nil {
 				t.Fatal(err)
 			}
-			_, complete, err := p.receive([]byte(grantOfTest(test.listed)), now)
-			if complete != test.succeed || errors.Is(err, errUnexpected) == test.succeed {
-				t.Error("complete:", complete, "error:", err)
+			if _, err := p.receive([]byte(grantOfTest(test.listed)), now); errors.Is(err, errUnexpected) == test.succeed {
+				t.Error(err)
 			}
 		})
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -51,24 +50,6 @@ func (f family) processorTime() (time.Duration, error) {
 		sum += time.Duration(used.Nano())
 	}
 	return sum, nil
-}
-
-// spentIn waits for the span to be over and returns the processor time of it.
-func (f family) spentIn(ctx context.Context, measured span) (time.Duration, error) {
-	sleepUntil(ctx, measured.from)
-	before, err := f.processorTime()
-	if err != nil {
-		return 0, err
-	}
-	sleepUntil(ctx, measured.until)
-	after, err := f.processorTime()
-	return after - before, err
-}
-
-func sleepUntil(ctx context.Context, t time.Time) {
-	ctx, cancel := context.WithDeadline(ctx, t)
-	defer cancel()
-	<-ctx.Done()
 }
 
 // resident returns the bytes kept in memory. A page that n processes share

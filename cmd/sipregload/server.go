@@ -76,10 +76,12 @@ func (s *server) waitForAnswer(ctx context.Context) error {
 	}
 	defer conn.Close()
 	buffer := make([]byte, maxSize)
-	probe := phone{names: s.peers[0], number: len(s.peers), host: newHost(), local: conn.LocalAddr().String()}
+	probe := phone{names: s.peers[0], number: len(s.peers),
+		wire: &wire{transport: "UDP", local: conn.LocalAddr().String(), host: newHost()}}
 	wait := patience + time.Duration(len(s.peers))*patiencePerPeer
 	for deadline := time.Now().Add(wait); time.Now().Before(deadline); {
-		_, _ = conn.Write(probe.begin(time.Now()))
+		probe.begin(time.Now(), time.Now())
+		_, _ = conn.Write(probe.request())
 		_ = conn.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
 		if _, err := conn.Read(buffer); err == nil {
 			s.ready = time.Since(s.began)

@@ -17,6 +17,8 @@ const phoneAddress = "127.10.20.30:50600"
 
 const importedName = "imported"
 
+func overNAT() link { return link{transport: "UDP", wires: ports, believed: phoneAddress} }
+
 // startRow is one start of the daemon, and what it takes in memory.
 type startRow struct {
 	name    string
@@ -116,7 +118,7 @@ func (sb *startBench) start(name string, bindings int, load func(*server) error)
 // queryNone asks for bindings that are not there, which is as much work for all
 // of the daemon but the store as refreshing them.
 func (sb *startBench) queryNone(s *server) error {
-	fl, err := newFleet(s, s.peers[:sb.refreshes], sb.host, phoneAddress)
+	fl, err := newFleet(s, s.peers[:sb.refreshes], sb.host, overNAT())
 	if err != nil {
 		return err
 	}
@@ -144,7 +146,7 @@ func (sb *startBench) refresh(s *server) error {
 }
 
 func (sb *startBench) importedFleet(s *server) (*fleet, error) {
-	fl, err := newFleet(s, s.peers[:sb.refreshes], sb.host, phoneAddress)
+	fl, err := newFleet(s, s.peers[:sb.refreshes], sb.host, overNAT())
 	if err == nil {
 		fl.imported()
 	}

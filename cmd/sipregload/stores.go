@@ -80,7 +80,7 @@ func (b *benchmark) session(r *storeRows, peers []names) error {
 }
 
 func (b *benchmark) measureStore(r *storeRows, s *server) error {
-	fl, err := newFleet(s, s.peers, newHost(), "")
+	fl, err := newFleet(s, s.peers, newHost(), overUDP())
 	if err != nil {
 		return err
 	}
