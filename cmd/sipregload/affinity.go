@@ -12,7 +12,10 @@ import (
 
 // cores are the server's and the generator's, so that neither takes from the
 // other.
-type cores struct{ server, generator int }
+type cores struct {
+	server, generator int
+	shared            bool // for now both have both
+}
 
 // separateCores picks the first and the last core that this process may use:
 // on many machines neighbours are threads of one core.
@@ -38,15 +41,31 @@ func separateCores() (cores, error) {
 	return c, nil
 }
 
-// startOn starts a process on a core, which all its threads inherit.
-func startOn(core int, command *exec.Cmd) error {
+// separate puts this process on its own core, and servers to come on theirs.
+func (c *cores) separate() error {
+	c.shared = false
+	return moveTo(c.generator)
+}
+
+// unite lets this process and servers to come use both cores.
+func (c *cores) unite() error {
+	c.shared = true
+	return moveTo(c.server, c.generator)
+}
+
+// start starts a server's process on its core, or on both, which all its
+// threads inherit.
+func (c *cores) start(command *exec.Cmd) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	var before, wanted unix.CPUSet
+	var before unix.CPUSet
 	if err := unix.SchedGetaffinity(0, &before); err != nil {
 		return err
 	}
-	wanted.Set(core)
+	wanted := setOf(c.server)
+	if c.shared {
+		wanted = setOf(c.server, c.generator)
+	}
 	if err := unix.SchedSetaffinity(0, &wanted); err != nil {
 		return err
 	}
@@ -54,10 +73,9 @@ func startOn(core int, command *exec.Cmd) error {
 	return errors.Join(err, unix.SchedSetaffinity(0, &before))
 }
 
-// moveTo puts all threads of this process on a core. Those to come inherit it.
-func moveTo(core int) error {
-	var wanted unix.CPUSet
-	wanted.Set(core)
+// moveTo puts all threads of this process on cores. Those to come inherit it.
+func moveTo(cores ...int) error {
+	wanted := setOf(cores...)
 	threads, err := os.ReadDir("/proc/self/task")
 	if err != nil {
 		return err
@@ -73,4 +91,11 @@ func moveTo(core int) error {
 	}
 	runtime.GOMAXPROCS(1)
 	return nil
+}
+
+func setOf(cores ...int) (set unix.CPUSet) {
+	for _, core := range cores {
+		set.Set(core)
+	}
+	return set
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -14,9 +15,12 @@ import (
 
 // row is a line of a table and what it is made from.
 type row struct {
-	name  string
-	start func(address netip.AddrPort, directory string) (*server, error)
-	runs  []measurement
+	name      string
+	start     func(address netip.AddrPort, directory string) (*server, error)
+	over      link
+	inFlight  int
+	bothCores bool // the server and the generator share them
+	runs      []measurement
 }
 
 // benchmark is what the rows are started and measured with.
@@ -33,12 +37,15 @@ const kamailio = "/usr/sbin/kamailio"
 const (
 	rowEcho     = "echo"
 	rowMemory   = "memory"
+	rowTCP      = "tcp"
+	rowTwoCores = "two-cores"
 	rowKamailio = "kamailio"
+	rowStateful = "stateful"
 	rowNew      = "new"
 	rowRefresh  = "refresh"
 	rowLatency  = "latency"
 	rowStart    = "start"
-	defaultRows = "echo,memory,kamailio,new,refresh,latency,start"
+	defaultRows = "echo,memory,tcp,two-cores,kamailio,stateful,new,refresh,latency,start"
 
 	// rowLatencyMemory tells what of a latency is not the disk's.
 	rowLatencyMemory = "latency-memory"
@@ -59,7 +66,7 @@ func bench(ctx context.Context, o *options) error {
 		measure func() error
 		rows    []string
 	}{
-		{b.benchServers, []string{rowEcho, rowMemory, rowKamailio}},
+		{b.benchServers, []string{rowEcho, rowMemory, rowTCP, rowTwoCores, rowKamailio, rowStateful}},
 		{b.benchStores, []string{rowNew, rowRefresh, rowLatency, rowLatencyMemory}},
 		{b.benchStart, []string{rowStart}},
 	} {
@@ -76,18 +83,7 @@ func bench(ctx context.Context, o *options) error {
 
 // benchServers measures servers that differ in turns.
 func (b *benchmark) benchServers() error {
-	var rows []*row
-	if b.wants(rowEcho) {
-		rows = append(rows, &row{name: floorName, start: b.startEcho})
-	}
-	if b.wants(rowMemory) {
-		rows = append(rows, &row{name: "sipregd, memory", start: b.startSipregdInMemory})
-	}
-	if _, err := os.Stat(kamailio); err != nil {
-		fmt.Println("Kamailio is not installed, so it is not measured (apt-get install kamailio).")
-	} else if b.wants(rowKamailio) {
-		rows = append(rows, &row{name: kamailioName, start: b.startKamailio})
-	}
+	rows := b.serverRows()
 	for range b.rounds {
 		for _, r := range rows {
 			if err := b.runOnce(r); err != nil {
@@ -99,11 +95,39 @@ func (b *benchmark) benchServers() error {
 	return nil
 }
 
+// serverRows are those that are asked for and possible.
+func (b *benchmark) serverRows() []*row {
+	streams := min(manyStreams, b.phones)
+	var rows []*row
+	add := func(name string, r *row) {
+		if b.wants(name) {
+			rows = append(rows, r)
+		}
+	}
+	add(rowEcho, &row{name: floorName, start: b.startEcho, over: overUDP(), inFlight: b.inFlight})
+	add(rowMemory, &row{name: memoryName, start: b.startSipregdInMemory, over: overUDP(), inFlight: b.inFlight})
+	add(rowTCP, &row{name: streamsName(1), start: b.startSipregdInMemory, over: overTCP(1), inFlight: b.inFlight})
+	add(rowTCP, &row{name: streamsName(streams), start: b.startSipregdInMemory, over: overTCP(streams), inFlight: b.inFlight})
+	if b.pinned {
+		// As many in flight for each core. The kernel deals ports out to the
+		// server's sockets: of many, each gets about half.
+		add(rowTwoCores, &row{name: bothCoresName, start: b.startSipregdInMemory, over: link{transport: "UDP", wires: 8 * ports},
+			inFlight: min(2*b.inFlight, b.phones), bothCores: true})
+	}
+	if _, err := os.Stat(kamailio); err != nil {
+		fmt.Println("Kamailio is not installed, so it is not measured (apt-get install kamailio).")
+		return rows
+	}
+	add(rowKamailio, &row{name: kamailioName, start: b.startKamailio, over: overUDP(), inFlight: b.inFlight})
+	add(rowStateful, &row{name: statefulName, start: b.startKamailioStateful, over: overUDP(), inFlight: b.inFlight})
+	return rows
+}
+
 // place gives the server and the generator a core each, and says how it went.
 func (b *benchmark) place() string {
 	var err error
 	if b.cores, err = separateCores(); err == nil {
-		err = moveTo(b.cores.generator)
+		err = b.cores.separate()
 	}
 	if err != nil {
 		fmt.Println("The server and the generator share their cores, so the figures are worth little:", err)
@@ -113,7 +137,13 @@ func (b *benchmark) place() string {
 	return fmt.Sprintf("server on core %d, generator on core %d", b.cores.server, b.cores.generator)
 }
 
-func (b *benchmark) runOnce(r *row) error {
+func (b *benchmark) runOnce(r *row) (err error) {
+	if r.bothCores {
+		if err := b.cores.unite(); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, b.cores.separate()) }()
+	}
 	directory, err := os.MkdirTemp("", "sipregload-")
 	if err != nil {
 		return err
@@ -127,7 +157,7 @@ func (b *benchmark) runOnce(r *row) error {
 	if err != nil {
 		return err
 	}
-	m, err := measure(b.ctx, b.options, s, overUDP(), b.inFlight)
+	m, err := measure(b.ctx, b.options, s, r.over, r.inFlight)
 	s.stop()
 	if err == nil {
 		err = r.add(m)
@@ -148,13 +178,24 @@ func (r *row) add(m measurement) error {
 	return nil
 }
 
+// freeAddress returns one that nobody listens on, over UDP or TCP.
 func freeAddress() (netip.AddrPort, error) {
-	conn, err := net.ListenPacket("udp4", "127.0.0.1:0")
-	if err != nil {
-		return netip.AddrPort{}, err
+	const tries = 100
+	var err error
+	for range tries {
+		var listener net.Listener
+		if listener, err = net.Listen("tcp4", "127.0.0.1:0"); err != nil {
+			return netip.AddrPort{}, err
+		}
+		address := listener.Addr().(*net.TCPAddr).AddrPort()
+		var conn net.PacketConn
+		conn, err = net.ListenPacket("udp4", address.String())
+		_ = listener.Close()
+		if err == nil {
+			return address, conn.Close()
+		}
 	}
-	defer conn.Close()
-	return conn.LocalAddr().(*net.UDPAddr).AddrPort(), nil
+	return netip.AddrPort{}, err
 }
 
 func (b *benchmark) startEcho(address netip.AddrPort, _ string) (*server, error) {
@@ -166,7 +207,7 @@ func (b *benchmark) startEcho(address netip.AddrPort, _ string) (*server, error)
 }
 
 func (b *benchmark) startSipregdInMemory(address netip.AddrPort, directory string) (*server, error) {
-	c := configuration{directory: directory, address: address, peers: peersOfSipregd(b.phones), store: "memory", level: "warn"}
+	c := configuration{directory: directory, address: address, peers: peersOfSipregd(b.phones), store: "memory", level: "warn", tcp: true}
 	if err := c.write(); err != nil {
 		return nil, err
 	}
@@ -175,6 +216,17 @@ func (b *benchmark) startSipregdInMemory(address netip.AddrPort, directory strin
 
 // startKamailio runs it with one worker and neither a database nor TCP.
 func (b *benchmark) startKamailio(address netip.AddrPort, directory string) (*server, error) {
-	return b.starter.start(address, peersOfKamailio(b.phones), kamailio, "-f", b.kamailio, "-l", "udp:"+address.String(),
-		"-DD", "-E", "-n", "1", "-m", "256", "-Y", directory, "-P", filepath.Join(directory, "pid"))
+	return b.runKamailio(address, directory, "-m", "256")
+}
+
+// startKamailioStateful gives it the memory for the transactions of a run: the
+// timers of each keep it for seconds after its end.
+func (b *benchmark) startKamailioStateful(address netip.AddrPort, directory string) (*server, error) {
+	return b.runKamailio(address, directory, "-m", "2048", "-A", "STATEFUL")
+}
+
+func (b *benchmark) runKamailio(address netip.AddrPort, directory string, more ...string) (*server, error) {
+	arguments := []string{"-f", b.kamailio, "-l", "udp:" + address.String(), "-DD", "-E", "-n", "1",
+		"-Y", directory, "-P", filepath.Join(directory, "pid")}
+	return b.starter.start(address, peersOfKamailio(b.phones), kamailio, append(arguments, more...)...)
 }

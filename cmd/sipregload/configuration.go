@@ -16,6 +16,7 @@ type configuration struct {
 	peers     []names
 	store     string // memory or file
 	level     string // of the log
+	tcp       bool   // streams are listened to
 }
 
 func (c *configuration) path() string { return filepath.Join(c.directory, "sipregd.conf") }
@@ -37,8 +38,12 @@ func (c *configuration) write() error {
 }
 
 func (c *configuration) text() string {
-	return fmt.Sprintf("[listen]\nudp = %v\ntcp =\n[peers]\nfile = peers.conf\n[location]\nstore = %s\npath = store\n"+
-		"[admin]\nsocket =\n[log]\nlevel = %s\nformat = json\n", c.address, c.store, c.level)
+	tcp := ""
+	if c.tcp {
+		tcp = " " + c.address.String()
+	}
+	return fmt.Sprintf("[listen]\nudp = %v\ntcp =%s\n[peers]\nfile = peers.conf\n[location]\nstore = %s\npath = store\n"+
+		"[admin]\nsocket =\n[log]\nlevel = %s\nformat = json\n", c.address, tcp, c.store, c.level)
 }
 
 func (b *benchmark) startSipregd(c *configuration) (*server, error) {

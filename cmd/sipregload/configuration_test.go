@@ -19,7 +19,7 @@ func TestConfigurationNamesTheStore(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"udp = 127.0.0.1:5070\n", "[location]\nstore = file\npath = store\n", "level = warn\nformat = json\n"} {
+	for _, want := range []string{"udp = 127.0.0.1:5070\ntcp =\n", "[location]\nstore = file\npath = store\n", "level = warn\nformat = json\n"} {
 		if !strings.Contains(string(conf), want) {
 			t.Errorf("%q lacks %q", conf, want)
 		}
@@ -30,6 +30,13 @@ func TestConfigurationNamesTheStore(t *testing.T) {
 	peers, err := os.ReadFile(filepath.Join(c.directory, "peers.conf"))
 	if err != nil || bytes.Count(peers, []byte("[label ")) != 2 {
 		t.Errorf("%q, %v, want two peers", peers, err)
+	}
+}
+
+func TestStreamsAreListenedToWhereAsked(t *testing.T) {
+	c := configuration{address: netip.MustParseAddrPort("127.0.0.1:5070"), tcp: true}
+	if text := c.text(); !strings.Contains(text, "\ntcp = 127.0.0.1:5070\n") {
+		t.Errorf("%q", text)
 	}
 }
 

@@ -36,6 +36,8 @@ type fleet struct {
 
 func overUDP() link { return link{transport: "UDP", wires: ports} }
 
+func overTCP(streams int) link { return link{transport: "TCP", wires: streams} }
+
 // newFleet opens the wires for the phones of peers, who take them in turns. The
 // host is that of their Call-IDs.
 func newFleet(s *server, peers []names, host string, over link) (*fleet, error) {

@@ -64,7 +64,7 @@ func (st *starter) start(address netip.AddrPort, peers []names, program string, 
 
 func (st *starter) launch(command *exec.Cmd) error {
 	if st.pinned {
-		return startOn(st.cores.server, command)
+		return st.cores.start(command)
 	}
 	return command.Start()
 }

@@ -14,9 +14,21 @@ import (
 )
 
 const (
-	floorName    = "UDP echo (the floor)"
-	kamailioName = "Kamailio, stateless"
+	floorName     = "UDP echo (the floor)"
+	memoryName    = "sipregd, memory"
+	bothCoresName = "sipregd, memory, both cores"
+	kamailioName  = "Kamailio, stateless"
+	statefulName  = "Kamailio, stateful"
+
+	manyStreams = 1000
 )
+
+func streamsName(count int) string {
+	if count == 1 {
+		return memoryName + ", TCP, 1 stream"
+	}
+	return fmt.Sprintf("%s, TCP, %d streams", memoryName, count)
+}
 
 const explanation = "Where core % is well below 100, something else held the server up\n" +
 	"(the generator, the disk, or other work on this machine), and the rate is not its limit."
@@ -27,12 +39,35 @@ func printServers(out io.Writer, rows []*row) {
 	if len(rows) == 0 {
 		return
 	}
-	t := newTable(out, "server", "registrations/s", "CPU µs each", "core %", "p99 ms", "MB", "CPU : floor", "CPU : Kamailio")
+	t := newTable(out, "server", "registrations/s", "CPU µs each", "core %", "generator %", "p99 ms", "MB", "CPU : floor", "CPU : Kamailio")
 	for _, r := range rows {
 		t.add(append(r.rate(), ratio(r.cpu(), costOf(rows, floorName)), ratio(r.cpu(), costOf(rows, kamailioName)))...)
 	}
 	t.flush()
 	fmt.Fprintf(out, "\nMedian and range of %d runs. %s\n", len(rows[0].runs), explanation)
+	printStreams(out, rows)
+	printBothCores(out, rows)
+}
+
+// printStreams says what a registration costs over streams.
+func printStreams(out io.Writer, rows []*row) {
+	udp := costOf(rows, memoryName)
+	for _, r := range rows {
+		if r.over.transport == "TCP" && udp.median > 0 {
+			fmt.Fprintf(out, "%q takes %s times the CPU of UDP.\n", r.name, ratio(r.cpu(), udp))
+		}
+	}
+}
+
+// printBothCores says what two cores would be worth without the generator.
+func printBothCores(out io.Writer, rows []*row) {
+	one, two := costOf(rows, memoryName), costOf(rows, bothCoresName)
+	if one.median == 0 || two.median == 0 {
+		return
+	}
+	fmt.Fprintf(out, "In the row %q the generator takes its part of the two, so that the rate is not the server's. A\n"+
+		"registration takes %.1f µs of CPU there and %.1f µs on one core: two cores of its own serve 2 * %.1f / %.1f = %.2f\n"+
+		"times as many as one.\n", bothCoresName, two.median, one.median, one.median, two.median, 2*one.median/two.median)
 }
 
 // rate is what every row of a top rate tells.
@@ -42,6 +77,7 @@ func (r *row) rate() []string {
 		r.perSecond().text("%.0f"),
 		r.cpu().text("%.1f"),
 		fmt.Sprintf("%.0f", r.busy().median),
+		fmt.Sprintf("%.0f", r.generator().median),
 		r.percentile(wholes, 99).text("%.2f"),
 		fmt.Sprintf("%.0f", r.spread(func(m measurement) float64 { return float64(m.resident) / 1e6 }).median),
 	}
@@ -68,7 +104,7 @@ func ratio(a, b spread) string {
 // printStores writes what each store does at its top rate, and what the file
 // store takes for each that the memory store takes.
 func (b *benchmark) printStores(out io.Writer, memory, file *storeRows) {
-	t := newTable(out, "sipregd", "registrations/s", "CPU µs each", "core %", "p99 ms", "MB", "time : memory", "CPU : memory")
+	t := newTable(out, "sipregd", "registrations/s", "CPU µs each", "core %", "generator %", "p99 ms", "MB", "time : memory", "CPU : memory")
 	add := func(base, r *row) {
 		t.add(append(r.rate(), ratio(base.perSecond(), r.perSecond()), ratio(r.cpu(), base.cpu()))...)
 	}
@@ -128,6 +164,11 @@ func (r *row) cpu() spread {
 // busy is in percent of a core.
 func (r *row) busy() spread {
 	return r.spread(func(m measurement) float64 { return 100 * m.busy })
+}
+
+// generator is in percent of a core, too.
+func (r *row) generator() spread {
+	return r.spread(func(m measurement) float64 { return 100 * m.generator })
 }
 
 func wholes(m measurement) []time.Duration { return m.latencies }

@@ -75,3 +75,29 @@ func TestOnlyWhatIsMeasuredHasARatio(t *testing.T) {
 		t.Errorf("%q, want no ratios", got)
 	}
 }
+
+func TestWhatIsComparedStandsBelowTheTable(t *testing.T) {
+	of := func(name string, over link, cpu time.Duration) *row {
+		return &row{name: name, over: over, runs: []measurement{{cpu: cpu}}}
+	}
+	udp := of(memoryName, overUDP(), 20*time.Microsecond)
+	for _, test := range []struct {
+		name string
+		rows []*row
+		want string // in the text; empty: there is no such line
+	}{
+		{"streams", []*row{udp, of(streamsName(2), overTCP(2), 27*time.Microsecond)}, `TCP, 2 streams" takes 1.35 times`},
+		{"both cores", []*row{udp, of(bothCoresName, overUDP(), 25*time.Microsecond)}, "2 * 20.0 / 25.0 = 1.60"},
+		{"streams alone", []*row{of(streamsName(2), overTCP(2), 27*time.Microsecond)}, ""},
+		{"both cores alone", []*row{of(bothCoresName, overUDP(), 25*time.Microsecond)}, ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var out bytes.Buffer
+			printServers(&out, test.rows)
+			_, below, _ := strings.Cut(out.String(), explanation+"\n")
+			if below != "" && test.want == "" || !strings.Contains(below, test.want) {
+				t.Errorf("%q, want %q", below, test.want)
+			}
+		})
+	}
+}
