@@ -111,7 +111,7 @@ func (b *benchmark) serverRows() []*row {
 	if b.pinned {
 		// As many in flight for each core. The kernel deals ports out to the
 		// server's sockets: of many, each gets about half.
-		add(rowTwoCores, &row{name: bothCoresName, start: b.startSipregdInMemory, over: link{transport: "UDP", wires: 8 * ports},
+		add(rowTwoCores, &row{name: bothCoresName, start: b.startSipregdInMemory, over: link{transport: "UDP", wires: 4 * ports, lanes: 4 * ports},
 			inFlight: min(2*b.inFlight, b.phones), bothCores: true})
 	}
 	if _, err := os.Stat(kamailio); err != nil {

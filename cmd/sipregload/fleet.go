@@ -22,9 +22,8 @@ type fleet struct {
 	wires  []*wire
 	unsent []*wire // that have something to flush
 	phones []phone
-	idle   ring[*phone] // that wait for their turn, the next one first
-	done   []*phone     // that have had their one turn
-	busy   int
+	lanes  lanes
+	done   []*phone // that have had their one turn
 	timers timers
 
 	phase
@@ -34,9 +33,9 @@ type fleet struct {
 	result   result
 }
 
-func overUDP() link { return link{transport: "UDP", wires: ports} }
+func overUDP() link { return link{transport: "UDP", wires: ports, lanes: ports} }
 
-func overTCP(streams int) link { return link{transport: "TCP", wires: streams} }
+func overTCP(streams int) link { return link{transport: "TCP", wires: streams, lanes: 1} }
 
 // newFleet opens the wires for the phones of peers, who take them in turns. The
 // host is that of their Call-IDs.
@@ -45,19 +44,20 @@ func newFleet(s *server, peers []names, host string, over link) (*fleet, error) 
 	if err != nil {
 		return nil, err
 	}
-	f := &fleet{host: host, poll: poll, timers: newTimers(schedule(over.transport))}
+	f := &fleet{host: host, poll: poll, lanes: newLanes(over.lanes), timers: newTimers(schedule(over.transport))}
 	for number := range over.wires {
 		w, err := over.dial(s.address, number, host, poll)
 		if err != nil {
 			f.close()
 			return nil, err
 		}
+		w.lane = f.lanes.all[number%over.lanes]
 		f.wires = append(f.wires, w)
 	}
 	f.phones = make([]phone, len(peers))
 	for n := range f.phones {
 		f.phones[n] = phone{names: peers[n], number: n, wire: f.wires[n%len(f.wires)]}
-		f.idle.push(&f.phones[n])
+		f.lanes.rest(&f.phones[n])
 	}
 	return f, nil
 }
@@ -78,9 +78,9 @@ func (f *fleet) close() {
 
 // again gives so many of those another turn that have had one.
 func (f *fleet) again(count int) {
-	f.idle = ring[*phone]{}
+	f.lanes.clear()
 	for _, p := range f.done[:min(count, len(f.done))] {
-		f.idle.push(p)
+		f.lanes.rest(p)
 	}
 	f.done = nil
 }
@@ -94,7 +94,7 @@ func (f *fleet) run(ctx context.Context, p phase) result {
 		f.meter.look(f.now)
 		more := ctx.Err() == nil && f.begin()
 		f.resend()
-		if f.busy == 0 && !more {
+		if f.lanes.busy == 0 && !more {
 			break
 		}
 		left, err := f.flush()
@@ -110,7 +110,8 @@ func (f *fleet) run(ctx context.Context, p phase) result {
 }
 
 func (f *fleet) prepare(p phase) {
-	f.phase, f.result, f.busy = p, result{}, 0
+	f.phase, f.result = p, result{}
+	f.lanes.limit(p.inFlight)
 	f.timers.clear()
 	if p.rate > 0 {
 		f.interval = time.Duration(float64(time.Second) / p.rate)
@@ -132,7 +133,7 @@ func (f *fleet) begin() (more bool) {
 
 // fill starts registrations up to what may be in flight.
 func (f *fleet) fill() {
-	for f.busy < f.inFlight && f.hasNext() {
+	for f.lanes.busy < f.inFlight && f.hasNext() {
 		f.start(f.now)
 	}
 }
@@ -163,18 +164,17 @@ func (f *fleet) arrive() (more bool) {
 // hasNext tells whether a phone is to have its turn. It takes down where one
 // should be and is not.
 func (f *fleet) hasNext() bool {
-	if f.turns > 0 && len(f.done)+f.busy >= f.turns {
+	if f.turns > 0 && len(f.done)+f.lanes.busy >= f.turns {
 		return false
 	}
-	if f.idle.count == 0 && (f.rate > 0 || f.once && !f.measured.until.IsZero()) {
+	if f.lanes.idle == 0 && (f.rate > 0 || f.once && !f.measured.until.IsZero()) {
 		f.result.dry = true
 	}
-	return f.idle.count > 0
+	return f.lanes.idle > 0
 }
 
 func (f *fleet) start(due time.Time) {
-	p := f.idle.pop()
-	f.busy++
+	p := f.lanes.next()
 	p.query = f.query
 	p.begin(due, f.now)
 	f.send(p, 0)
@@ -208,10 +208,10 @@ func (f *fleet) resend() {
 // another one.
 func (f *fleet) abandon(p *phone) {
 	err := p.giveUp()
-	f.busy--
+	f.lanes.end(p)
 	if f.crowded {
 		f.result.abandoned++
-		f.idle.push(p)
+		f.lanes.rest(p)
 		return
 	}
 	f.result.fail(err)
@@ -271,7 +271,7 @@ func (f *fleet) take(response []byte) {
 	step, err := p.receive(response, f.now)
 	switch {
 	case err != nil:
-		f.busy--
+		f.lanes.end(p)
 		f.result.fail(err)
 	case step == toProve:
 		f.recordChallenge(p, sent)
@@ -287,22 +287,22 @@ func (f *fleet) take(response []byte) {
 // putOff ends the turn of a phone that the server refuses since it has too much
 // to do. Only a crowd may be refused.
 func (f *fleet) putOff(p *phone, response []byte) {
-	f.busy--
+	f.lanes.end(p)
 	if !f.crowded {
 		f.result.fail(fmt.Errorf("%w to\n%s\n%s", errUnexpected, p.request(), response))
 		return
 	}
 	f.result.putOff++
-	f.idle.push(p)
+	f.lanes.rest(p)
 }
 
 // complete gives a phone that has registered its next turn, if it has one.
 func (f *fleet) complete(p *phone) {
-	f.busy--
+	f.lanes.end(p)
 	if f.once {
 		f.done = append(f.done, p)
 	} else {
-		f.idle.push(p)
+		f.lanes.rest(p)
 	}
 }
 

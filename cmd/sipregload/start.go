@@ -17,7 +17,9 @@ const phoneAddress = "127.10.20.30:50600"
 
 const importedName = "imported"
 
-func overNAT() link { return link{transport: "UDP", wires: ports, believed: phoneAddress} }
+func overNAT() link {
+	return link{transport: "UDP", wires: ports, lanes: ports, believed: phoneAddress}
+}
 
 // startRow is one start of the daemon, and what it takes in memory.
 type startRow struct {

@@ -17,6 +17,7 @@ const (
 type link struct {
 	transport string // UDP or TCP
 	wires     int    // ports or streams
+	lanes     int    // that share what is in flight evenly
 	sources   int    // addresses of this machine that they are spread over; 0: one
 	believed  string // host:port that phones think they have, as behind a NAT; empty: that of their wire
 }
@@ -28,7 +29,8 @@ type wire struct {
 	transport string
 	local     string // host:port that its phones think they have
 	host      string // of their Call-IDs
-	unsent    bool   // something was put and is not flushed
+	lane      *lane
+	unsent    bool // something was put and is not flushed
 }
 
 // carrier is what differs between datagrams and streams.
