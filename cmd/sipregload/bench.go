@@ -45,7 +45,10 @@ const (
 	rowRefresh  = "refresh"
 	rowLatency  = "latency"
 	rowStart    = "start"
-	defaultRows = "echo,memory,tcp,two-cores,kamailio,stateful,new,refresh,latency,start"
+	rowFlat     = "flat"
+	rowSteady   = "steady"
+	rowOverload = "overload"
+	defaultRows = "echo,memory,tcp,two-cores,kamailio,stateful,flat,steady,overload,new,refresh,latency,start"
 
 	// rowLatencyMemory tells what of a latency is not the disk's.
 	rowLatencyMemory = "latency-memory"
@@ -67,6 +70,9 @@ func bench(ctx context.Context, o *options) error {
 		rows    []string
 	}{
 		{b.benchServers, []string{rowEcho, rowMemory, rowTCP, rowTwoCores, rowKamailio, rowStateful}},
+		{b.benchFlat, []string{rowFlat}},
+		{b.benchSteady, []string{rowSteady}},
+		{b.benchOverload, []string{rowOverload}},
 		{b.benchStores, []string{rowNew, rowRefresh, rowLatency, rowLatencyMemory}},
 		{b.benchStart, []string{rowStart}},
 	} {

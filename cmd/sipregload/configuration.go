@@ -50,6 +50,22 @@ func (b *benchmark) startSipregd(c *configuration) (*server, error) {
 	return b.starter.start(c.address, c.peers, b.sipregd, "--config", c.path())
 }
 
+// withSipregd runs a sipregd in a directory of its own, somewhere below another
+// one, for as long as use takes.
+func (b *benchmark) withSipregd(c configuration, below string, use func(*server) error) (err error) {
+	if c.directory, err = os.MkdirTemp(below, "sipregload-"); err != nil {
+		return err
+	}
+	defer os.RemoveAll(c.directory)
+	if c.address, err = freeAddress(); err != nil {
+		return err
+	}
+	if err := c.write(); err != nil {
+		return err
+	}
+	return b.onSipregd(&c, use)
+}
+
 var errNotDurable = errors.New("bindings could not be saved for a time and the daemon answered without: what was measured then is worth little")
 
 // onSipregd runs a sipregd for as long as use takes. What the daemon has said

@@ -72,7 +72,7 @@ func (f *fleet) measure(ctx context.Context, o *options, s *server, p phase) (me
 	switch {
 	case ctx.Err() != nil:
 		return m, context.Cause(ctx)
-	case m.dry:
+	case m.dry && !p.crowded:
 		return m, errors.Join(errDry, m.failure())
 	case m.completed == 0:
 		return m, errors.Join(errors.New("no registration was completed"), m.failure())

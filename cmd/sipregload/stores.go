@@ -60,19 +60,8 @@ func (b *benchmark) session(r *storeRows, peers []names) error {
 	if !b.wantsHalf(r) && !b.wants(rowNew, rowRefresh) {
 		return nil
 	}
-	directory, err := os.MkdirTemp(b.disk, "sipregload-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(directory)
-	c := configuration{directory: directory, peers: peers, store: r.store, level: "warn"}
-	if c.address, err = freeAddress(); err != nil {
-		return err
-	}
-	if err := c.write(); err != nil {
-		return err
-	}
-	err = b.onSipregd(&c, func(s *server) error { return b.measureStore(r, s) })
+	c := configuration{peers: peers, store: r.store, level: "warn"}
+	err := b.withSipregd(c, b.disk, func(s *server) error { return b.measureStore(r, s) })
 	if err != nil {
 		return fmt.Errorf("sipregd, store = %s: %w", r.store, err)
 	}

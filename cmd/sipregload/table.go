@@ -79,7 +79,7 @@ func (r *row) rate() []string {
 		fmt.Sprintf("%.0f", r.busy().median),
 		fmt.Sprintf("%.0f", r.generator().median),
 		r.percentile(wholes, 99).text("%.2f"),
-		fmt.Sprintf("%.0f", r.spread(func(m measurement) float64 { return float64(m.resident) / 1e6 }).median),
+		fmt.Sprintf("%.0f", r.resident().median),
 	}
 }
 
@@ -171,12 +171,21 @@ func (r *row) generator() spread {
 	return r.spread(func(m measurement) float64 { return 100 * m.generator })
 }
 
+// resident is in megabytes.
+func (r *row) resident() spread {
+	return r.spread(func(m measurement) float64 { return float64(m.resident) / 1e6 })
+}
+
+// timesOf are times of one kind, in order.
+type timesOf func(measurement) []time.Duration
+
 func wholes(m measurement) []time.Duration { return m.latencies }
+func firsts(m measurement) []time.Duration { return m.challenges }
 func proofs(m measurement) []time.Duration { return m.proofs }
 func lates(m measurement) []time.Duration  { return m.late }
 
 // percentile is in milliseconds.
-func (r *row) percentile(of func(measurement) []time.Duration, percent int) spread {
+func (r *row) percentile(of timesOf, percent int) spread {
 	return r.spread(func(m measurement) float64 { return millis(percentile(of(m), percent)) })
 }
 

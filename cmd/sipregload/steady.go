@@ -1,0 +1,96 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+)
+
+// steadyPhones are enough that none is asked to register while it still does.
+const steadyPhones = 20_000
+
+// benchSteady measures how long phones wait at four fifths of the top rate.
+func (b *benchmark) benchSteady() error {
+	top, most := &row{name: "sipregd, memory, top rate"}, &row{name: "sipregd, memory"}
+	floor := &row{name: floorName + ", the same rate"}
+	for range b.rounds {
+		rate, err := b.steadyRound(top, most)
+		if err != nil {
+			return fmt.Errorf("%s: %w", most.name, err)
+		}
+		if err := b.steadyFloor(floor, rate); err != nil {
+			return fmt.Errorf("%s: %w", floor.name, err)
+		}
+	}
+	b.printSteady(os.Stdout, most, floor)
+	return nil
+}
+
+// steadyRound measures the top rate and then four fifths of it, which it
+// returns.
+func (b *benchmark) steadyRound(top, most *row) (rate float64, err error) {
+	c := configuration{peers: shared(scattered(steadyPhones), b.sharing), store: "memory", level: "warn"}
+	err = b.withSipregd(c, "", func(s *server) error {
+		f, err := b.bound(s, steadyPhones)
+		if err != nil {
+			return err
+		}
+		defer f.close()
+		m, err := f.measure(b.ctx, b.options, s, phase{inFlight: b.inFlight})
+		if err == nil {
+			err = top.add(m)
+		}
+		if err != nil {
+			return err
+		}
+		rate = m.perSecond * 4 / 5
+		return b.measureSteady(most, f, s, rate)
+	})
+	return rate, err
+}
+
+// steadyFloor tells what of the times is the machine's and the generator's.
+func (b *benchmark) steadyFloor(floor *row, rate float64) error {
+	address, err := freeAddress()
+	if err != nil {
+		return err
+	}
+	s, err := b.startEcho(address, "")
+	if err != nil {
+		return err
+	}
+	defer s.stop()
+	f, err := newFleet(s, peersOfSipregd(steadyPhones), newHost(), overUDP())
+	if err != nil {
+		return err
+	}
+	defer f.close()
+	return b.measureSteady(floor, f, s, rate)
+}
+
+func (b *benchmark) measureSteady(r *row, f *fleet, s *server, rate float64) error {
+	m, err := f.measure(b.ctx, b.options, s, phase{rate: rate})
+	if err != nil {
+		return err
+	}
+	return r.add(m)
+}
+
+func (b *benchmark) printSteady(out io.Writer, rows ...*row) {
+	t := newTable(out, "at 80 % of the top rate", "registrations/s", "core %", "generator %",
+		"REGISTER to 401: p50 ms", "p99 ms", "most ms", "REGISTER to 200: p50 ms", "p99 ms", "most ms",
+		"both, since due: p50 ms", "p99 ms", "most ms", "sent again", "begun late: p99 ms", "most ms")
+	for _, r := range rows {
+		cells := []string{r.name, r.perSecond().text("%.0f"), fmt.Sprintf("%.0f", r.busy().median), fmt.Sprintf("%.0f", r.generator().median)}
+		for _, times := range []timesOf{firsts, proofs, wholes} {
+			cells = append(cells, r.percentile(times, 50).text("%.2f"), r.percentile(times, 99).text("%.2f"), r.percentile(times, 100).text("%.1f"))
+		}
+		t.add(append(cells, r.spread(func(m measurement) float64 { return float64(m.resent) }).text("%.0f"),
+			r.percentile(lates, 99).text("%.2f"), r.percentile(lates, 100).text("%.1f"))...)
+	}
+	t.flush()
+	fmt.Fprintf(out, "\nMedian and range of %d runs with %d phones, each at a rate that is told from the run before it. An open loop:\n"+
+		"registrations begin at a fixed rate, whatever becomes of them. REGISTER to 401 and, with Authorization, to 200\n"+
+		"count from when it was sent; what was begun late is the generator's doing. The floor tells what of all times is\n"+
+		"the machine's: it computes nothing and stops for nothing.\n", b.rounds, steadyPhones)
+}
