@@ -49,7 +49,7 @@ func TestImportedBindingsAreOfRealisticSize(t *testing.T) {
 		want       int
 	}{
 		{"Contact", contactURI(p.aor, phoneAddress), 45},
-		{"Call-ID", callID(p.number, newHost()), 30},
+		{"Call-ID", callID(int(p.number), newHost()), 30},
 		{"User-Agent", userAgent, 25},
 		{"label", p.label, 12},
 	} {

@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	burst = 64                     // registrations begun between two looks at what has come
+	burst = batch * ports          // registrations begun between two looks at what has come
 	look  = 100 * time.Microsecond // the shortest wait
 	nap   = 20 * time.Millisecond  // the longest wait
 )
@@ -56,7 +56,7 @@ func newFleet(s *server, peers []names, host string, over link) (*fleet, error) 
 	}
 	f.phones = make([]phone, len(peers))
 	for n := range f.phones {
-		f.phones[n] = phone{names: peers[n], number: n, wire: f.wires[n%len(f.wires)]}
+		f.phones[n] = phone{names: peers[n], number: int32(n), wire: f.wires[n%len(f.wires)]}
 		f.lanes.rest(&f.phones[n])
 	}
 	return f, nil
@@ -207,14 +207,14 @@ func (f *fleet) resend() {
 // abandon ends the turn of a phone that got no answer. In a crowd it may have
 // another one.
 func (f *fleet) abandon(p *phone) {
-	err := p.giveUp()
+	p.waiting = false
 	f.lanes.end(p)
 	if f.crowded {
 		f.result.abandoned++
 		f.lanes.rest(p)
 		return
 	}
-	f.result.fail(err)
+	f.result.fail(fmt.Errorf("%w to\n%s", errNoAnswer, p.request()))
 }
 
 func (f *fleet) flush() (left bool, err error) {

@@ -11,18 +11,17 @@ import (
 // phone registers again and again. There may be a million of them, so that it
 // keeps what its request is made from and not the request.
 type phone struct {
-	names
-	number  int
+	number  int32
+	cseq    int32
 	wire    *wire
-	cseq    int
-	query   bool   // it asks for its binding and makes none
-	bound   bool   // its binding is there
-	waiting bool   // for the response to its request
-	proving bool   // its request carries credentials
-	realm   string // of the challenge
-	nonce   []byte
-	began   time.Time // in an open loop, when it was due
+	query   bool      // it asks for its binding and makes none
+	bound   bool      // its binding is there
+	waiting bool      // for the response to its request
+	proving bool      // its request carries credentials
 	sent    time.Time // at first
+	names
+	nonce []byte    // of the challenge; the realm is the same for all
+	began time.Time // in an open loop, when it was due
 }
 
 const (
@@ -68,7 +67,7 @@ func (p *phone) appendRequest(b []byte) []byte {
 	}
 	b = append(b, "User-Agent: "+userAgent+"\r\n"...)
 	if p.proving {
-		b = p.appendAuthorization(b, p.realm, p.nonce)
+		b = p.appendAuthorization(b, p.wire.realm, p.nonce)
 	}
 	return append(b, "Content-Length: 0\r\n\r\n"...)
 }
@@ -133,8 +132,8 @@ func (p *phone) answers(response []byte) bool {
 func (p *phone) take(challenge []byte) {
 	p.proving = true
 	p.nonce = append(p.nonce[:0], quoted(challenge, "nonce=")...)
-	if realm := quoted(challenge, "realm="); string(realm) != p.realm {
-		p.realm = string(realm)
+	if realm := quoted(challenge, "realm="); string(realm) != p.wire.realm {
+		p.wire.realm = string(realm)
 	}
 }
 
@@ -146,10 +145,4 @@ func (p *phone) check(response []byte) error {
 		return fmt.Errorf("%w: the Contact is listed: %v, want %v:\n%s", errUnexpected, listed, p.bound, response)
 	}
 	return nil
-}
-
-// giveUp returns why: Timer F has fired.
-func (p *phone) giveUp() error {
-	p.waiting = false
-	return fmt.Errorf("%w to\n%s", errNoAnswer, p.request())
 }

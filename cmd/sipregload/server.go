@@ -76,7 +76,7 @@ func (s *server) waitForAnswer(ctx context.Context) error {
 	}
 	defer conn.Close()
 	buffer := make([]byte, maxSize)
-	probe := phone{names: s.peers[0], number: len(s.peers),
+	probe := phone{names: s.peers[0], number: int32(len(s.peers)),
 		wire: &wire{transport: "UDP", local: conn.LocalAddr().String(), host: newHost()}}
 	wait := patience + time.Duration(len(s.peers))*patiencePerPeer
 	for deadline := time.Now().Add(wait); time.Now().Before(deadline); {

@@ -32,7 +32,7 @@ type timers struct {
 
 type timer struct {
 	phone *phone
-	cseq  int
+	cseq  int32
 	due   time.Time
 }
 

@@ -29,6 +29,7 @@ type wire struct {
 	transport string
 	local     string // host:port that its phones think they have
 	host      string // of their Call-IDs
+	realm     string // of the latest challenge
 	lane      *lane
 	unsent    bool // something was put and is not flushed
 }
