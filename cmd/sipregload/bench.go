@@ -48,7 +48,9 @@ const (
 	rowFlat     = "flat"
 	rowSteady   = "steady"
 	rowOverload = "overload"
-	defaultRows = "echo,memory,tcp,two-cores,kamailio,stateful,flat,steady,overload,new,refresh,latency,start"
+	rowStreams  = "streams"
+	rowPeers    = "peers"
+	defaultRows = "echo,memory,tcp,two-cores,kamailio,stateful,flat,steady,overload,streams,peers,new,refresh,latency,start"
 
 	// rowLatencyMemory tells what of a latency is not the disk's.
 	rowLatencyMemory = "latency-memory"
@@ -62,7 +64,7 @@ func (o *options) wants(rows ...string) bool {
 
 // bench measures what is asked for and prints a table for each part.
 func bench(ctx context.Context, o *options) error {
-	// Amid a measurement there is no collection unless this is reached.
+	// Amid load there is no collection unless this is reached.
 	debug.SetMemoryLimit(8 << 30)
 	b := &benchmark{options: o, starter: starter{ctx: ctx}}
 	fmt.Println(machine(b.place()))
@@ -74,6 +76,8 @@ func bench(ctx context.Context, o *options) error {
 		{b.benchFlat, []string{rowFlat}},
 		{b.benchSteady, []string{rowSteady}},
 		{b.benchOverload, []string{rowOverload}},
+		{b.benchStreams, []string{rowStreams}},
+		{b.benchPeers, []string{rowPeers}},
 		{b.benchStores, []string{rowNew, rowRefresh, rowLatency, rowLatencyMemory}},
 		{b.benchStart, []string{rowStart}},
 	} {

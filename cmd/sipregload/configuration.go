@@ -76,6 +76,7 @@ func (b *benchmark) onSipregd(c *configuration, use func(*server) error) error {
 	if err != nil {
 		return err
 	}
+	s.directory = c.directory
 	err = use(s)
 	s.stop()
 	if lines := notDurable(s.output.Bytes()); len(lines) > 0 {

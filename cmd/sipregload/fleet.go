@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"runtime/debug"
 	"strconv"
 	"time"
 )
@@ -88,6 +89,7 @@ func (f *fleet) again(count int) {
 // run ends with the phase and the last answer. A phone that failed has had its
 // turn, and Timer F bounds every wait.
 func (f *fleet) run(ctx context.Context, p phase) result {
+	defer debug.SetGCPercent(debug.SetGCPercent(-1))
 	f.prepare(p)
 	for {
 		f.now = time.Now()

@@ -1,5 +1,5 @@
 // Command sipregload measures a SIP registrar: authenticated registrations per
-// second over UDP, and what each costs the server's processor. An authenticated
+// second over UDP or TCP, and what each costs the server's processor. An authenticated
 // registration is REGISTER, 401, REGISTER with credentials, 200.
 //
 // It shares no code with sipregd, so that it can judge it.
@@ -45,7 +45,10 @@ type options struct {
 	bindings  int
 	sharing   int
 	refreshes int
+	streams   int
+	sections  int
 	rounds    int
+	settle    time.Duration
 	warmUp    time.Duration
 	span      time.Duration
 }
@@ -69,7 +72,10 @@ func run(ctx context.Context, arguments []string) error {
 	flags.IntVar(&o.bindings, "bindings", 1_000_000, "how many bindings, or phones, there are in the rows start, flat and overload")
 	flags.IntVar(&o.sharing, "sharing", 20, "how many of them belong to one peer")
 	flags.IntVar(&o.refreshes, "refreshes", 200_000, "how many of them are refreshed in the row start")
-	flags.IntVar(&o.rounds, "rounds", 3, "how often each server is measured, the row start aside")
+	flags.IntVar(&o.streams, "streams", 20_000, "how many streams are idle in the row streams")
+	flags.IntVar(&o.sections, "sections", 100_000, "how many peers there are in the row peers")
+	flags.DurationVar(&o.settle, "settle", 5*time.Second, "how long memory settles in the rows streams and peers")
+	flags.IntVar(&o.rounds, "rounds", 3, "how often each row is measured, the row start aside")
 	flags.DurationVar(&o.warmUp, "warmup", time.Second, "load before the measurement")
 	flags.DurationVar(&o.span, "span", 5*time.Second, "length of a measurement")
 	_ = flags.Parse(arguments) // it exits on an error
@@ -92,7 +98,7 @@ func run(ctx context.Context, arguments []string) error {
 
 // check bounds the load in count and time.
 func (o *options) check() error {
-	const most, mostBindings, longest = 100_000, 5_000_000, 10 * time.Minute
+	const most, mostStreams, mostBindings, longest = 100_000, 45_000, 5_000_000, 10 * time.Minute
 	for name := range strings.SplitSeq(o.rows, ",") {
 		if !slices.Contains(strings.Split(allRows, ","), name) {
 			return fmt.Errorf("-rows: %q is none of %s", name, allRows)
@@ -104,6 +110,12 @@ func (o *options) check() error {
 	case o.pending < ports || o.aors < 4*o.pending || o.refreshes < o.pending || o.bindings < o.refreshes || max(o.aors, o.bindings) > mostBindings:
 		return fmt.Errorf("-pending has to be at least %d, -aors four times that, -refreshes as many, -bindings as many as those, and all at most %d",
 			ports, mostBindings)
+	case o.streams < o.inFlight || o.streams > mostStreams:
+		return fmt.Errorf("-streams has to be -inflight to %d", mostStreams)
+	case o.sections < o.inFlight || o.sections > mostBindings:
+		return fmt.Errorf("-sections has to be -inflight to %d", mostBindings)
+	case o.settle < 0 || o.settle > longest:
+		return fmt.Errorf("-settle may be up to %v", longest)
 	case o.sharing < 1 || o.sharing > 100:
 		return fmt.Errorf("-sharing has to be 1 to 100")
 	case o.rounds < 1 || o.rounds > 100:

@@ -45,6 +45,11 @@ func TestCommandLineIsRefused(t *testing.T) {
 		{"-bench -sharing 0", "-sharing has to be"},
 		{"-bench -refreshes 255", "-refreshes as many"},
 		{"-bench -bindings 5000001", "all at most"},
+		{"-bench -streams 63", "-streams has to be"},
+		{"-bench -streams 45001", "-streams has to be"},
+		{"-bench -sections 63", "-sections has to be"},
+		{"-bench -sections 5000001", "-sections has to be"},
+		{"-bench -settle 11m", "-settle may be"},
 		{"-target 127.0.0.1:9 -peers /nonexistent", "no such file"},
 	} {
 		t.Run(test.arguments, func(t *testing.T) {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
-	"runtime/debug"
 	"time"
 )
 
@@ -64,7 +63,6 @@ func (f *fleet) measure(ctx context.Context, o *options, s *server, p phase) (me
 		processes = familyOf(s.pid)
 	}
 	runtime.GC() // now rather than amid the measurement
-	defer debug.SetGCPercent(debug.SetGCPercent(-1))
 	from := time.Now().Add(o.warmUp)
 	p.measured = span{from, from.Add(o.span)}
 	p.meter = newMeter(processes, p.measured)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -21,14 +20,15 @@ const (
 
 // server is what is measured.
 type server struct {
-	address netip.AddrPort
-	pid     int // 0: not known, so neither its processor time nor its memory is
-	peers   []names
-	began   time.Time     // when it was started
-	ready   time.Duration // from then to its first answer
-	command *exec.Cmd
-	output  bytes.Buffer  // to be read when it has ended
-	ended   chan struct{} // closed then
+	address   netip.AddrPort
+	pid       int // 0: not known, so neither its processor time nor its memory is
+	peers     []names
+	began     time.Time     // when it was started
+	ready     time.Duration // from then to its first answer
+	command   *exec.Cmd
+	directory string // of its configuration, if it was given one
+	output    transcript
+	ended     chan struct{} // closed then
 }
 
 // starter starts programs as servers.
@@ -78,7 +78,7 @@ func (s *server) waitForAnswer(ctx context.Context) error {
 	buffer := make([]byte, maxSize)
 	probe := phone{names: s.peers[0], number: int32(len(s.peers)),
 		wire: &wire{transport: "UDP", local: conn.LocalAddr().String(), host: newHost()}}
-	wait := patience + time.Duration(len(s.peers))*patiencePerPeer
+	wait := s.longestWait()
 	for deadline := time.Now().Add(wait); time.Now().Before(deadline); {
 		probe.begin(time.Now(), time.Now())
 		_, _ = conn.Write(probe.request())
@@ -96,6 +96,11 @@ func (s *server) waitForAnswer(ctx context.Context) error {
 		}
 	}
 	return fmt.Errorf("no answer in %v", wait)
+}
+
+// longestWait is how long a server may take to read its peers.
+func (s *server) longestWait() time.Duration {
+	return patience + time.Duration(len(s.peers))*patiencePerPeer
 }
 
 // stop ends what start has started, and waits for it.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -158,7 +159,7 @@ func (sb *startBench) importedFleet(s *server) (*fleet, error) {
 // readLog takes from the log of a daemon that has ended when it was started,
 // how long it read bindings, and what its garbage collections left.
 func (r *startRow) readLog(s *server) {
-	lines := bufio.NewScanner(&s.output)
+	lines := bufio.NewScanner(bytes.NewReader(s.output.Bytes()))
 	for lines.Scan() {
 		if live, ok := afterCollection(lines.Text()); ok {
 			r.live = live

@@ -12,10 +12,10 @@ func TestStartIsReadFromTheLog(t *testing.T) {
 	const reading = `{"level":"info","event":"reading","bindings":500000,"time":"2026-11-23T12:00:01.000Z","message":"reading bindings"}` + "\n" +
 		`{"level":"info","event":"loaded","bindings":1000000,"took_ms":1500.25,"time":"2026-11-23T12:00:02.000Z","message":"bindings read"}`
 	s := &server{began: began}
-	s.output.WriteString("no JSON\n" +
+	_, _ = s.output.Write([]byte("no JSON\n" +
 		"gc 1 @0.5s 2%: 0.018+1.2+0.03 ms clock, 0.018+0.3/0/0+0.03 ms cpu, 4->5->3 MB, 4 MB goal, 0 MB stacks, 0 MB globals, 1 P\n" +
 		"gc 2 @0.9s 2%: 0.018+1.2+0.03 ms clock, 0.018+0.3/0/0+0.03 ms cpu, 40->50->30 MB, 40 MB goal, 0 MB stacks, 0 MB globals, 1 P (forced)\n" + reading + "\n" +
-		`{"level":"info","time":"2026-11-23T12:00:03.250Z","peers":5,"message":"started"}` + "\n")
+		`{"level":"info","time":"2026-11-23T12:00:03.250Z","peers":5,"message":"started"}` + "\n"))
 	var r startRow
 	r.readLog(s)
 	if r.started != 3250*time.Millisecond || r.read != 1_000_000 || r.reading != 1500250*time.Microsecond || r.live != 30<<20 {

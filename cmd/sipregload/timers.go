@@ -2,6 +2,8 @@ package main
 
 import "time"
 
+const ms = time.Millisecond
+
 // Timers of a request (RFC 3261 §17.1.2.2).
 const (
 	t1     = 500 * time.Millisecond

@@ -6,8 +6,6 @@ import (
 	"time"
 )
 
-const ms = time.Millisecond
-
 func TestTimerEAndF(t *testing.T) {
 	for _, test := range []struct {
 		transport string
