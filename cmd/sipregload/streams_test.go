@@ -130,6 +130,8 @@ func TestPhonesRegisterOverStreams(t *testing.T) {
 			if r.err != nil || len(f.done) != len(s.peers) || r.resent != 0 {
 				t.Errorf("%d have registered, %d sent again, %v", len(f.done), r.resent, r.err)
 			}
+			mu.Lock()
+			defer mu.Unlock()
 			used := map[string]bool{}
 			for _, stream := range streams {
 				used[stream] = true
