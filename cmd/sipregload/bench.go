@@ -8,7 +8,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"slices"
 	"strings"
 )
@@ -64,8 +63,6 @@ func (o *options) wants(rows ...string) bool {
 
 // bench measures what is asked for and prints a table for each part.
 func bench(ctx context.Context, o *options) error {
-	// Amid load there is no collection unless this is reached.
-	debug.SetMemoryLimit(8 << 30)
 	b := &benchmark{options: o, starter: starter{ctx: ctx}}
 	fmt.Println(machine(b.place()))
 	for _, part := range []struct {

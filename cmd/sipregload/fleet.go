@@ -89,6 +89,7 @@ func (f *fleet) again(count int) {
 // run ends with the phase and the last answer. A phone that failed has had its
 // turn, and Timer F bounds every wait.
 func (f *fleet) run(ctx context.Context, p phase) result {
+	// A collection would take the core amid the load. Next to nothing gathers.
 	defer debug.SetGCPercent(debug.SetGCPercent(-1))
 	f.prepare(p)
 	for {

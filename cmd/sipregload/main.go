@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"syscall"
@@ -26,6 +27,9 @@ func main() {
 		os.Exit(1)
 	}
 }
+
+// mostMemory bounds what gathers while there is no collection of garbage.
+const mostMemory = 4 << 30 // bytes
 
 // options are what the command line says.
 type options struct {
@@ -74,14 +78,15 @@ func run(ctx context.Context, arguments []string) error {
 	flags.IntVar(&o.refreshes, "refreshes", 200_000, "how many of them are refreshed in the row start")
 	flags.IntVar(&o.streams, "streams", 20_000, "how many streams are idle in the row streams")
 	flags.IntVar(&o.sections, "sections", 100_000, "how many peers there are in the row peers")
-	flags.DurationVar(&o.settle, "settle", 5*time.Second, "how long memory settles in the rows streams and peers")
+	flags.DurationVar(&o.settle, "settle", 4*time.Second, "how long memory settles in the rows streams and peers")
 	flags.IntVar(&o.rounds, "rounds", 3, "how often each row is measured, the row start aside")
 	flags.DurationVar(&o.warmUp, "warmup", time.Second, "load before the measurement")
-	flags.DurationVar(&o.span, "span", 5*time.Second, "length of a measurement")
+	flags.DurationVar(&o.span, "span", 3*time.Second, "length of a measurement")
 	_ = flags.Parse(arguments) // it exits on an error
 	if err := o.check(); err != nil {
 		return err
 	}
+	debug.SetMemoryLimit(mostMemory)
 	switch {
 	case o.echo != "":
 		return serveEcho(ctx, o.echo)
