@@ -110,7 +110,7 @@ func (d *datagrams) serve(handler Handler, store Durability, trouble func(error)
 		}
 		mark := store.Begin()
 		now := time.Now()
-		d.overload.see(n, batchSize, now)
+		d.overload.see(n == batchSize && isHalfFull(d.raw), batchSize, now)
 		d.handle(n, handler, now)
 		d.tellDropped(now, trouble)
 		d.send(d.ready, trouble)

@@ -198,3 +198,16 @@ func askDestination(raw syscall.RawConn, network string) error {
 	}
 	return failed
 }
+
+// isHalfFull tells whether half of what the kernel keeps for a socket to read is
+// taken. A kernel that does not say so (before 4.12) is never half full.
+func isHalfFull(raw syscall.RawConn) (is bool) {
+	_ = raw.Control(func(fd uintptr) {
+		var memory [unix.SK_MEMINFO_VARS]uint32
+		size := uint32(unsafe.Sizeof(memory))
+		_, _, errno := unix.RawSyscall6(unix.SYS_GETSOCKOPT, fd, unix.SOL_SOCKET, unix.SO_MEMINFO,
+			uintptr(unsafe.Pointer(&memory)), uintptr(unsafe.Pointer(&size)), 0)
+		is = errno == 0 && memory[unix.SK_MEMINFO_RMEM_ALLOC] > memory[unix.SK_MEMINFO_RCVBUF]/2
+	})
+	return is
+}

@@ -6,8 +6,8 @@ import (
 )
 
 const (
-	// overloadAfter is how long more has to come than is handled before anything
-	// is dropped: a burst that the kernel's queue holds is over by then.
+	// overloadAfter is how long the kernel's queue has to stay half full before
+	// anything is dropped: a burst is over by then.
 	overloadAfter = 100 * time.Millisecond
 
 	leastAdmitted = 16 // datagrams of a batch that are handled in any case
@@ -18,16 +18,16 @@ const (
 // as there is time for. The rest is dropped unread, since phones ask again, and
 // later each time (RFC 3261 §17.1.2.2).
 type overload struct {
-	since    time.Time // when batches began to come full; zero: the last was not
+	since    time.Time // when too much began to wait; zero: it does not
 	admitted int       // how many without credentials are handled of a batch; 0: all
 	picked   []int
 }
 
-// see takes down that a batch has come, full or not. Each full one lets in fewer
-// strangers, each other one some more.
-func (o *overload) see(n, size int, now time.Time) {
+// see takes down whether too much waits behind a batch of that size. Then fewer
+// strangers are let in, else some more.
+func (o *overload) see(tooMuch bool, size int, now time.Time) {
 	switch {
-	case n < size:
+	case !tooMuch:
 		o.since = time.Time{}
 		if o.admitted > 0 {
 			o.admitted += leastAdmitted / 2

@@ -11,7 +11,7 @@ func TestOverloadPicks(t *testing.T) {
 	start := time.Now()
 	full := func(o *overload, batches int, pause time.Duration) {
 		for i := range batches {
-			o.see(size, size, start.Add(time.Duration(i)*pause))
+			o.see(true, size, start.Add(time.Duration(i)*pause))
 		}
 	}
 	half := make([][]byte, size) // of them with credentials
@@ -28,13 +28,13 @@ func TestOverloadPicks(t *testing.T) {
 	}{
 		{"no overload", func(*overload) {}, 32},
 		{"a burst", func(o *overload) { full(o, 50, time.Millisecond) }, 32},
-		{"full batches for too long", func(o *overload) { full(o, 101, time.Millisecond) }, 32},
+		{"a full queue for too long", func(o *overload) { full(o, 101, time.Millisecond) }, 32},
 		{"and longer", func(o *overload) { full(o, 104, time.Millisecond) }, 16},
 		{"never none", func(o *overload) { full(o, 1000, time.Millisecond) }, 16},
 		{"over at last", func(o *overload) {
 			full(o, 1000, time.Millisecond)
 			for range 10 {
-				o.see(1, size, start)
+				o.see(false, size, start)
 			}
 		}, 32},
 	}
@@ -61,4 +61,25 @@ func TestOverloadPicks(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestIsHalfFull(t *testing.T) {
+	s := listen(t, []string{"127.0.0.1:0"}, nil) // nothing is read
+	reader := s.readers[0]
+	conn := dial(t, "udp", reader.local.String())
+	for range 100_000 {
+		write(t, conn, "REGISTER sip:r SIP/2.0\r\n")
+		for _, reader = range s.readers { // the kernel keeps a source with one of them
+			if isHalfFull(reader.raw) {
+				for n := batchSize; n == batchSize; {
+					n, _ = reader.receive()
+				}
+				if isHalfFull(reader.raw) {
+					t.Error("still half full when all are read")
+				}
+				return
+			}
+		}
+	}
+	t.Error("never half full")
 }
