@@ -11,19 +11,16 @@ import (
 // a million small ones the garbage collector would follow each again and again.
 func (d *Directory) compact() {
 	d.compactTexts()
-	peers := make([]Peer, len(d.peers))
 	var aors []sipuri.AOR
 	var proofs []proof
 	settings := sharedSettings{}
-	for i, p := range d.peers {
-		peers[i] = *p
-		peers[i].Settings = settings.share(p.Settings)
+	for p := range d.All() {
+		p.Settings = settings.share(p.Settings)
 		aors, proofs = append(aors, p.AORs...), append(proofs, p.proofs...)
 	}
 	aors, proofs = append([]sipuri.AOR(nil), aors...), append([]proof(nil), proofs...) // without room to grow
-	indexed := newDirectory(d.domains, len(peers), len(d.named))
-	for i := range peers {
-		p := &peers[i]
+	indexed := newDirectory(d.domains, len(d.peers), len(aors))
+	for p := range d.All() {
 		p.AORs, aors = aors[:len(p.AORs):len(p.AORs)], aors[len(p.AORs):]
 		p.proofs, proofs = proofs[:len(p.proofs):len(p.proofs)], proofs[len(p.proofs):]
 		indexed.add(p)
@@ -55,7 +52,7 @@ func (d *Directory) compactTexts() {
 
 // eachText shows the texts that are a peer's own.
 func (d *Directory) eachText(show func(text *string)) {
-	for _, p := range d.peers {
+	for p := range d.All() {
 		show(&p.Label)
 		show(&p.Authname)
 		for i := range p.AORs {

@@ -11,10 +11,10 @@ import (
 // many goroutines may read it.
 type Directory struct {
 	domains    Domains
-	peers      []*Peer // as they stand in the files
-	byAuthname map[identity]*Peer
-	named      map[sipuri.AOR]struct{} // by some peer, "*" aside
-	namesHosts bool                    // some peer names an AOR with a host where one domain stands for all
+	peers      []Peer // as they stand in the files
+	byAuthname index[identity]
+	named      index[sipuri.AOR] // by some peer, "*" aside
+	namesHosts bool              // some peer names an AOR with a host where one domain stands for all
 }
 
 // identity is what a peer is known by: authnames are unique within a domain.
@@ -26,9 +26,9 @@ type identity struct {
 func newDirectory(domains Domains, peers, aors int) *Directory {
 	return &Directory{
 		domains:    domains,
-		peers:      make([]*Peer, 0, peers),
-		byAuthname: make(map[identity]*Peer, peers),
-		named:      make(map[sipuri.AOR]struct{}, aors),
+		peers:      make([]Peer, 0, peers),
+		byAuthname: newIndex[identity](peers),
+		named:      newIndex[sipuri.AOR](aors),
 	}
 }
 
@@ -36,12 +36,31 @@ func newDirectory(domains Domains, peers, aors int) *Directory {
 func (d *Directory) Len() int { return len(d.peers) }
 
 // All yields the peers as they stand in the files.
-func (d *Directory) All() iter.Seq[*Peer] { return slices.Values(d.peers) }
+func (d *Directory) All() iter.Seq[*Peer] {
+	return func(yield func(*Peer) bool) {
+		for i := range d.peers {
+			if !yield(&d.peers[i]) {
+				return
+			}
+		}
+	}
+}
 
 // ByAuthname returns the peer of that authname in a domain that Domains.Match
 // returned, or nil. It may be a disabled one.
 func (d *Directory) ByAuthname(domain, authname string) *Peer {
-	return d.byAuthname[identity{domain, authname}]
+	at, found := d.byAuthname.find(identity{domain, authname}, func(at uint32) bool {
+		return d.peers[at].Authname == authname && d.peers[at].belongsTo(domain, d.domains)
+	})
+	if !found {
+		return nil
+	}
+	return &d.peers[at]
+}
+
+func (d *Directory) isNamed(aor sipuri.AOR) bool {
+	_, is := d.named.find(aor, func(at uint32) bool { return slices.Contains(d.peers[at].AORs, aor) })
+	return is
 }
 
 // AOR returns the address-of-record that the URI of To names, and whether its
@@ -53,7 +72,7 @@ func (d *Directory) AOR(uri sipuri.URI) (aor sipuri.AOR, served bool) {
 	}
 	aor = sipuri.Canonical(uri)
 	domain, served := d.domains.Match(uri.Host)
-	if _, named := d.named[aor]; named && served {
+	if served && d.isNamed(aor) {
 		return aor, true
 	}
 	aor.Domain = domain
@@ -65,8 +84,7 @@ func (d *Directory) MayBind(p *Peer, aor sipuri.AOR) bool {
 	if slices.Contains(p.AORs, aor) {
 		return true
 	}
-	_, named := d.named[aor]
-	return p.AnyAOR && aor.Domain == p.Domain && aor.User != "" && !named
+	return p.AnyAOR && aor.Domain == p.Domain && aor.User != "" && !d.isNamed(aor)
 }
 
 // StillBinds tells whether a binding that a peer of the old directory made may
@@ -85,12 +103,15 @@ func (d *Directory) StillBinds(old *Directory, domain, authname string, aor sipu
 
 // add takes in a peer whose authname nobody else has in its domains.
 func (d *Directory) add(p *Peer) {
-	d.peers = append(d.peers, p)
+	at := uint32(len(d.peers))
+	d.peers = append(d.peers, *p)
 	for _, domain := range p.domains(d.domains) {
-		d.byAuthname[identity{domain, p.Authname}] = p
+		d.byAuthname.add(identity{domain, p.Authname}, at)
 	}
 	for _, aor := range p.AORs {
-		d.named[aor] = struct{}{}
+		if !d.isNamed(aor) {
+			d.named.add(aor, at)
+		}
 		d.namesHosts = d.namesHosts || aor.Domain != ""
 	}
 }

@@ -59,7 +59,7 @@ func mustParse(t testing.TB, text string, o Options) *Directory {
 func onePeer(t testing.TB, text string, o Options) *Peer {
 	t.Helper()
 	d := mustParse(t, text, o)
-	return d.peers[d.Len()-1]
+	return &d.peers[d.Len()-1]
 }
 
 const kitchen = "[Kitchen, 1st floor]\nauthname = 7f3a9c\nsecret = any;text#at all\naorname = 2001\n"

@@ -78,6 +78,12 @@ func (p *Peer) Permits(source netip.Addr) bool {
 	return slices.ContainsFunc(p.Permit, func(network netip.Prefix) bool { return network.Contains(source) })
 }
 
+// belongsTo tells whether domains holds a domain.
+func (p *Peer) belongsTo(domain string, served Domains) bool {
+	return p.Domain == domain || served.Primary() != "" &&
+		slices.ContainsFunc(p.AORs, func(aor sipuri.AOR) bool { return aor.Domain == domain })
+}
+
 // domains returns the domains that the peer belongs to: its own and each that
 // its aornames name. Where one stands for all hosts it is that one.
 func (p *Peer) domains(served Domains) []string {

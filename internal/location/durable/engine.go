@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -121,6 +122,25 @@ func (g gated) ReuseForWrite(last, next string, category vfs.DiskWriteCategory) 
 		return nil, err
 	}
 	return g.Create(next, category)
+}
+
+// Create makes a file that Pebble writes. What it writes in the background makes
+// way for phones.
+func (g gated) Create(name string, category vfs.DiskWriteCategory) (vfs.File, error) {
+	file, err := g.FS.Create(name, category)
+	if err != nil || !strings.HasSuffix(name, tableSuffix) {
+		return file, err
+	}
+	return yielding{file}, nil
+}
+
+// yielding is a table that is being written. To sort and compress one keeps a
+// processor busy for tens of milliseconds, before the scheduler would step in.
+type yielding struct{ vfs.File }
+
+func (y yielding) Write(block []byte) (int, error) {
+	runtime.Gosched()
+	return y.File.Write(block)
 }
 
 // unlocked is a file system in which nothing needs to be locked to be read.

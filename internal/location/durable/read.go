@@ -140,7 +140,7 @@ func (c *contents) checkTables(files vfs.FS, directory string, db *pebble.DB) {
 	}
 	for _, level := range levels {
 		for i := range level {
-			known[fmt.Sprintf("%06d.sst", uint64(level[i].BackingSSTNum))] = true
+			known[fmt.Sprintf("%06d%s", uint64(level[i].BackingSSTNum), tableSuffix)] = true
 		}
 	}
 	for _, name := range tableNames(files, directory) {
@@ -150,7 +150,11 @@ func (c *contents) checkTables(files vfs.FS, directory string, db *pebble.DB) {
 	}
 }
 
-func tableNames(files vfs.FS, directory string) []string { return namesWith(files, directory, ".sst") }
+const tableSuffix = ".sst"
+
+func tableNames(files vfs.FS, directory string) []string {
+	return namesWith(files, directory, tableSuffix)
+}
 
 func namesWith(files vfs.FS, directory, suffix string) []string {
 	var names []string
