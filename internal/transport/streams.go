@@ -4,9 +4,13 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"sync"
+	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"sipregd/internal/message"
 	"sipregd/internal/transaction"
@@ -109,6 +113,7 @@ func (s *Server) accept(listener *net.TCPListener) {
 // stream is one TCP connection. It holds little while it is silent.
 type stream struct {
 	conn    *net.TCPConn
+	raw     syscall.RawConn
 	handler Handler
 	store   Durability
 	idle    time.Duration
@@ -137,41 +142,63 @@ func newStream(conn *net.TCPConn, s *Server) *stream {
 }
 
 // serve reads the stream until it ends, falls silent or cannot be framed any
-// more.
+// more. What has come is read once and the stream waited for then, without another
+// try that finds nothing: the poller remembers what comes meanwhile.
 func (s *stream) serve() {
-	deadline := time.Now().Add(startTime)
-	for {
-		if deadline.Sub(s.reading).Abs() >= deadlineSlack {
-			if s.conn.SetReadDeadline(deadline) != nil {
-				return
-			}
-			s.reading = deadline
-		}
-		if err := s.splitter.read(s.conn); err != nil {
-			return
-		}
-		began := s.partial
-		s.handled = false
-		room := s.rooms.Get().(*[]byte)
-		answers, err := s.splitter.take((*room)[:0], s.answer)
-		written := len(answers) == 0 || s.write(answers)
-		if len(answers) > 0 && cap(answers) <= maxRoom {
-			*room = answers
-		}
-		s.rooms.Put(room)
-		if !written {
-			return
-		}
-		switch {
-		case err != nil:
-			s.refuse(err)
-			return
-		case !s.partial && s.proved:
-			deadline = time.Now().Add(s.idle)
-		case s.handled, s.proved && !began:
-			deadline = time.Now().Add(startTime)
-		}
+	raw, err := s.conn.SyscallConn()
+	if err != nil || !s.setDeadline(time.Now().Add(startTime)) {
+		return
 	}
+	s.raw = raw
+	var wrong error
+	_ = raw.Read(func(fd uintptr) (over bool) {
+		for {
+			full, err := s.splitter.receive(fd)
+			if err != nil {
+				return err != syscall.EAGAIN && err != syscall.EINTR
+			}
+			if over, wrong = s.handle(); over || !full {
+				return over
+			}
+		}
+	})
+	if wrong != nil {
+		s.refuse(wrong)
+	}
+}
+
+// handle answers the messages that are all there. It returns that the stream is to
+// be closed, and what is wrong with it.
+func (s *stream) handle() (over bool, wrong error) {
+	began := s.partial
+	s.handled = false
+	room := s.rooms.Get().(*[]byte)
+	answers, wrong := s.splitter.take((*room)[:0], s.answer)
+	written := len(answers) == 0 || s.write(answers)
+	if len(answers) > 0 && cap(answers) <= maxRoom {
+		*room = answers
+	}
+	s.rooms.Put(room)
+	switch {
+	case !written:
+		return true, nil
+	case wrong != nil:
+		return true, wrong
+	case !s.partial && s.proved:
+		return !s.setDeadline(time.Now().Add(s.idle)), nil
+	case s.handled, s.proved && !began:
+		return !s.setDeadline(time.Now().Add(startTime)), nil
+	}
+	return false, nil
+}
+
+// setDeadline says by when the next bytes have to come.
+func (s *stream) setDeadline(deadline time.Time) bool {
+	if deadline.Sub(s.reading).Abs() < deadlineSlack {
+		return true
+	}
+	s.reading = deadline
+	return s.conn.SetReadDeadline(deadline) == nil
 }
 
 // answer handles messages that came together. What they have changed is
@@ -230,8 +257,12 @@ func (s *stream) write(data []byte) bool {
 		}
 		s.writing = deadline
 	}
-	_, err := s.conn.Write(data)
-	return err == nil
+	err := s.raw.Write(func(fd uintptr) bool {
+		n, err := unix.Write(int(fd), data)
+		data = data[max(n, 0):]
+		return len(data) == 0 || err != nil && err != unix.EAGAIN && err != unix.EINTR
+	})
+	return err == nil && len(data) == 0
 }
 
 // splitter cuts a stream into messages (RFC 3261 §18.3).
@@ -240,17 +271,27 @@ type splitter struct {
 	partial bool   // a message has begun and is not all there
 }
 
-// read takes what there is to read, up to the size of the largest message.
-func (p *splitter) read(conn interface{ Read([]byte) (int, error) }) error {
+// receive takes what a socket has to read, without waiting, and tells whether
+// there may be more.
+func (p *splitter) receive(fd uintptr) (full bool, err error) {
+	room := p.room()
+	n, err := unix.Read(int(fd), room)
+	switch {
+	case err != nil:
+		return false, err
+	case n == 0:
+		return false, io.EOF
+	}
+	p.buffer = p.buffer[:len(p.buffer)+n]
+	return n == len(room), nil
+}
+
+// room returns where to put what comes next.
+func (p *splitter) room() []byte {
 	if cap(p.buffer)-len(p.buffer) < readSize/2 {
 		p.buffer = append(make([]byte, 0, max(readSize, 2*cap(p.buffer))), p.buffer...)
 	}
-	n, err := conn.Read(p.buffer[len(p.buffer):cap(p.buffer)])
-	p.buffer = p.buffer[:len(p.buffer)+n]
-	if n > 0 {
-		return nil
-	}
-	return err
+	return p.buffer[len(p.buffer):cap(p.buffer)]
 }
 
 var (

@@ -283,3 +283,13 @@ func openFiles(t *testing.T) int {
 	}
 	return len(files)
 }
+
+// read takes what there is to read of something else than a socket.
+func (p *splitter) read(r io.Reader) error {
+	n, err := r.Read(p.room())
+	p.buffer = p.buffer[:len(p.buffer)+n]
+	if n > 0 {
+		return nil
+	}
+	return err
+}
