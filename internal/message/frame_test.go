@@ -113,3 +113,9 @@ func TestFrameEndsTheStream(t *testing.T) {
 		t.Errorf("the test's own header section has %d bytes", n)
 	}
 }
+
+func TestFrameALineWithoutAName(t *testing.T) {
+	if length, err := Frame([]byte("REGISTER sip:r SIP/2.0\r\n: x\r\nl: 0\r\n\r\n")); err != nil || length == 0 {
+		t.Errorf("%d, %v", length, err)
+	}
+}

@@ -91,7 +91,7 @@ func (o *outline) findContentLength(line []byte) error {
 		return nil
 	}
 	name, value, found := bytes.Cut(line, []byte{':'})
-	if !found || !isContentLength(bytes.TrimRight(name, " \t")) {
+	if !found || len(name) == 0 || name[0]|0x20 != 'c' && name[0]|0x20 != 'l' || !isContentLength(bytes.TrimRight(name, " \t")) {
 		return nil
 	}
 	if o.hasLength {
@@ -122,6 +122,9 @@ func isFolded(line []byte) bool { return line[0] == ' ' || line[0] == '\t' }
 // hasControl looks for control characters. Only in a quoted-pair they are part
 // of the grammar, and a line end not even there (§25.1).
 func hasControl(line []byte) bool {
+	if isPrinting(line) { // as a rule
+		return false
+	}
 	quoted := false
 	for i := 0; i < len(line); i++ {
 		switch c := line[i]; {
@@ -174,7 +177,7 @@ func mayBeSIP(stream []byte) bool {
 	if hasControl(bytes.TrimSuffix(line, []byte{'\r'})) {
 		return false
 	}
-	return !complete || bytes.Contains(bytes.ToUpper(line), []byte("SIP/"))
+	return !complete || bytes.Contains(line, []byte("SIP/")) || bytes.Contains(bytes.ToUpper(line), []byte("SIP/"))
 }
 
 // forSipgo returns the header section as sipgo takes it: with a start-line that

@@ -206,11 +206,11 @@ func plainField(name string) int {
 }
 
 // isPlainText tells whether a line is there, begins without a blank, and holds no
-// control character, not even a tab: eight bytes at a time.
-func isPlainText(line string) bool {
-	if line == "" || line[0] == ' ' {
-		return false
-	}
+// control character, not even a tab.
+func isPlainText(line string) bool { return line != "" && line[0] != ' ' && isPrinting(line) }
+
+// isPrinting tells whether text holds no control character, eight bytes at a time.
+func isPrinting[T string | []byte](line T) bool {
 	const (
 		ones  = 0x0101010101010101
 		highs = 0x8080808080808080
