@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"reflect"
+	"runtime/debug"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -77,6 +78,7 @@ func serve(path string, out io.Writer) error {
 		return err
 	}
 	d.directory.Store(directory)
+	debug.FreeOSMemory() // what reading them took
 	d.heap.tune()
 	// What comes while bindings are read waits in the kernel.
 	longest := time.Duration(c.Registrar.MaximumExpiration) * time.Second

@@ -55,13 +55,11 @@ type Request struct {
 
 // reset makes room for another request where one was.
 func (r *Request) reset(flow Flow) {
-	*r = Request{
-		Flow: flow,
-		Vias: r.Vias[:0], Contacts: Contacts{Values: r.Contacts.Values[:0]},
-		Digests: r.Digests[:0], Require: r.Require[:0],
-		response: Response{own: r.response.own[:0]},
-		lastLine: r.lastLine, lastStart: r.lastStart,
-	}
+	vias, contacts, digests, require := r.Vias[:0], r.Contacts.Values[:0], r.Digests[:0], r.Require[:0]
+	own, lastLine, lastStart := r.response.own[:0], r.lastLine, r.lastStart
+	*r = Request{}
+	r.Flow, r.Vias, r.Contacts.Values, r.Digests, r.Require = flow, vias, contacts, digests, require
+	r.response.own, r.lastLine, r.lastStart = own, lastLine, lastStart
 }
 
 // Parser reads requests. It may be used by many goroutines at once.
@@ -94,8 +92,7 @@ func (p *Parser) Release(request *Request) {
 // forged, what shows no way back is ErrNotSIP: an answer has more bytes than it.
 func (p *Parser) Parse(data []byte, flow Flow) (*Request, error) {
 	request := p.requests.Get().(*Request)
-	request.reset(flow)
-	if request.parsePlain(data) {
+	if request.reset(flow); request.parsePlain(data) {
 		return request, nil
 	}
 	request.reset(flow)

@@ -33,11 +33,10 @@ type registration struct {
 
 // reset makes a registration of another request where one was.
 func (g *registration) reset(request *message.Request, now time.Time) {
+	g.request, g.now, g.snapshot = request, now, g.directory.Load()
+	g.domain, g.authname, g.peer, g.aor, g.served = "", "", nil, sipuri.AOR{}, false
+	g.asked, g.next, g.bindings = g.asked[:0], g.next[:0], g.bindings[:0]
 	g.changes.reset()
-	*g = registration{
-		Registrar: g.Registrar, request: request, now: now, snapshot: g.directory.Load(),
-		asked: g.asked[:0], changes: g.changes, next: g.next[:0], bindings: g.bindings[:0],
-	}
 }
 
 // register carries out RFC 3261 §10.3. Each step returns nil to go on, or the

@@ -28,7 +28,7 @@ func (u *URI) equalParams(other *URI) bool {
 	if u.Params == other.Params {
 		return true
 	}
-	var room, otherRoom [MaxParams]pair
+	var room, otherRoom [usualPairs]pair
 	ours, theirs := u.params(room[:0]), other.params(otherRoom[:0])
 	return paramsAgree(ours, theirs) && paramsAgree(theirs, ours)
 }
@@ -62,7 +62,7 @@ func equalHeaders(a, b string) bool {
 	if a == b {
 		return true
 	}
-	var roomA, roomB [MaxHeaders]pair
+	var roomA, roomB [usualPairs]pair
 	ours, theirs := appendPairs(roomA[:0], a, "&"), appendPairs(roomB[:0], b, "&")
 	return len(ours) == len(theirs) && headersIn(ours, theirs) && headersIn(theirs, ours)
 }

@@ -8,6 +8,10 @@ type pair struct {
 	hash        uint32 // of the name: names that are equal have the same
 }
 
+// usualPairs is how many parameters of a URI take no memory of their own to read.
+// More would make the stack of each stream's goroutine larger.
+const usualPairs = 8
+
 // params appends the parameters to room.
 func (u *URI) params(room []pair) []pair {
 	if u.Params == "" {

@@ -154,7 +154,7 @@ func (u *URI) checkParams() error {
 	if u.Params == "" { // as a rule
 		return nil
 	}
-	var room [MaxParams]pair
+	var room [usualPairs]pair
 	params := u.params(room[:0])
 	for i := range params {
 		p := &params[i]
