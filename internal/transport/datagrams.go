@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"runtime"
 	"syscall"
 	"time"
@@ -124,12 +125,19 @@ func (d *datagrams) serve(handler Handler, store Durability, trouble func(error)
 	}
 }
 
-// receive waits for datagrams and takes a batch of them.
+// receive waits for datagrams and takes a batch of them. While the kernel drops
+// some it does not wait long, so that it is told when that is over.
 func (d *datagrams) receive() (n int, err error) {
+	if d.thinning.share > 0 {
+		_ = d.conn.SetReadDeadline(time.Now().Add(thinningStep))
+	}
 	failed := d.raw.Read(func(fd uintptr) bool {
 		n, err = d.in.receive(fd)
 		return err != syscall.EAGAIN && err != syscall.EINTR
 	})
+	if errors.Is(failed, os.ErrDeadlineExceeded) {
+		return 0, nil
+	}
 	return n, errors.Join(failed, err)
 }
 
@@ -139,6 +147,10 @@ func (d *datagrams) handle(n int, handler Handler, now time.Time) {
 	d.resting.clear()
 	picked := d.overload.pick(n, d.in.data)
 	d.dropped += n - len(picked)
+	if d.thinning.count(n, n-len(picked), now) {
+		_ = d.conn.SetReadDeadline(time.Time{})
+		d.thinning.apply(d.raw)
+	}
 	for _, i := range picked {
 		flow := d.flow(i)
 		reply := handler.Receive(d.rooms[i][:0], d.in.data(i), flow, now)

@@ -21,6 +21,8 @@ type overload struct {
 	since    time.Time // when too much began to wait; zero: it does not
 	admitted int       // how many without credentials are handled of a batch; 0: all
 	picked   []int
+	others   []int
+	thinning
 }
 
 // see takes down whether too much waits behind a batch of that size. Then fewer
@@ -53,18 +55,17 @@ func (o *overload) pick(n int, data func(i int) []byte) []int {
 		}
 		return o.picked
 	}
+	o.others = o.others[:0]
 	for i := range n {
-		if hasCredentials(data(i)) {
+		credentials := hasCredentials(data(i))
+		o.thinning.learn(len(data(i)), credentials)
+		if credentials {
 			o.picked = append(o.picked, i)
+		} else {
+			o.others = append(o.others, i)
 		}
 	}
-	others := 0
-	for i := 0; i < n && others < o.admitted; i++ {
-		if !hasCredentials(data(i)) {
-			o.picked = append(o.picked, i)
-			others++
-		}
-	}
+	o.picked = append(o.picked, o.others[:min(len(o.others), o.admitted)]...)
 	return o.picked
 }
 
