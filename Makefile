@@ -6,6 +6,7 @@ SHELL := /bin/bash
 
 prefix  := /usr
 etc     := /etc/sipregd
+state   := /var/lib/sipregd
 GO       = $(eval GO := $$(shell .ci/go))$(GO)
 # Counted, not timed: a fuzzer whose time runs out amid its work fails.
 fuzztime := 50000x
@@ -57,11 +58,12 @@ install:
 	install -D -m 644 configs/sipregd.service $(DESTDIR)/lib/systemd/system/sipregd.service
 	test -n "$(DESTDIR)" || getent passwd sipregd >/dev/null || \
 		useradd --system --user-group --home-dir /nonexistent --shell /usr/sbin/nologin sipregd
-	install -d -m 750 $(DESTDIR)$(etc)
+	install -d -m 750 $(DESTDIR)$(etc) $(DESTDIR)$(state)
 	for file in sipregd.conf peers.conf; do \
 		test -e $(DESTDIR)$(etc)/$$file || install -m 640 configs/$$file $(DESTDIR)$(etc)/$$file; \
 	done
 	test -n "$(DESTDIR)" || chgrp -R sipregd $(etc)
+	test -n "$(DESTDIR)" || chown sipregd:sipregd $(state)
 	test -n "$(DESTDIR)" || ! test -d /run/systemd/system || systemctl daemon-reload
 
 uninstall:

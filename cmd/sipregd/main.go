@@ -30,6 +30,9 @@ func run(arguments []string, in io.Reader, out, errs io.Writer) int {
 		return 0
 	case err != nil:
 		return 2
+	case count(*check, *export, *importing, *version) > 1:
+		fmt.Fprintln(errs, "sipregd: say one of --check, --export, --import and --version")
+		return 2
 	case flags.NArg() > 0:
 		fmt.Fprintf(errs, "sipregd: unexpected argument %q; see sipregd --help\n", flags.Arg(0))
 		return 2
@@ -53,6 +56,15 @@ func run(arguments []string, in io.Reader, out, errs io.Writer) int {
 		return 1
 	}
 	return 0
+}
+
+func count(flags ...bool) (set int) {
+	for _, flag := range flags {
+		if flag {
+			set++
+		}
+	}
+	return set
 }
 
 func withConfig(path string, do func(*config.Config) error) error {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -45,7 +46,7 @@ func storeWarnings(c *config.Config) []string {
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist): // it is made at the start
-		return nil
+		return parentWarnings(path)
 	case err != nil:
 		return []string{fmt.Sprintf("[location] path: %v", err)}
 	case !info.IsDir():
@@ -54,6 +55,19 @@ func storeWarnings(c *config.Config) []string {
 		return []string{fmt.Sprintf("[location] path: this account may not write in %s: bindings would be kept in memory only", path)}
 	}
 	return nil
+}
+
+// parentWarnings says where a directory that is not there cannot be made.
+func parentWarnings(path string) []string {
+	for parent := filepath.Dir(path); ; parent = filepath.Dir(parent) {
+		if _, err := os.Stat(parent); errors.Is(err, fs.ErrNotExist) && parent != filepath.Dir(parent) {
+			continue
+		}
+		if unix.Access(parent, unix.W_OK|unix.X_OK) != nil {
+			return []string{fmt.Sprintf("[location] path: %s is not there, and this account may not make it in %s", path, parent)}
+		}
+		return nil
+	}
 }
 
 // endLeftover tells whether a binding of an earlier life is of no use any more,
@@ -89,12 +103,17 @@ func (d *sipregd) Loaded(bindings int, took time.Duration) {
 // Damaged tells what is wrong with a store.
 func (d *sipregd) Damaged(damage durable.Damage) {
 	event := d.log.Error().Str("event", "store_damaged").Str("set_aside", damage.Aside).
-		Int("served", damage.Served).Int("lost", damage.Lost).Str("detail", strings.Join(damage.Details, "; "))
+		Int("read", damage.Served).Str("detail", strings.Join(damage.Details, "; "))
+	if damage.Lost > 0 {
+		event.Int("lost", damage.Lost)
+	}
 	if damage.Torn {
-		event.Msg("the last log of the store ends amid a commit, as after a power cut; a copy is kept")
+		event.Msg("the last log of the store ends amid a commit, by a power cut or by damage: " +
+			"what follows is not known, and phones bring it again; a copy is kept")
 		return
 	}
-	event.Msg("the store was damaged: what could be read is served, and the damaged files are kept")
+	event.Msg("the store was damaged: what could be read is served, how much is lost beyond \"lost\" is not known, " +
+		"and the damaged files are kept")
 }
 
 // NotDurable tells that bindings cannot be saved.
@@ -102,6 +121,9 @@ func (d *sipregd) NotDurable(cause error, aors int) {
 	message := "not durable: bindings are served and changed in memory, and saved once the disk is back"
 	if d.config.Location.RequireDurable {
 		message = "not durable: changes are refused until the disk is back"
+	}
+	if errors.Is(cause, fs.ErrPermission) {
+		message += "; let the account that sipregd runs under write in all of " + d.config.Location.Path
 	}
 	d.log.Error().Str("event", "not_durable").Err(cause).Int("unsaved", aors).Msg(message)
 }

@@ -115,11 +115,16 @@ func importBindings(c *config.Config, in io.Reader, out io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("nothing is imported: %w", err)
 	}
-	added, expired := addAll(store, entries, time.Now())
-	if err := errors.Join(store.Close(), failure.cause); err != nil {
-		return err
+	counts := addAll(store, entries, time.Now())
+	err = store.Close()
+	if err == nil {
+		err = failure.cause
 	}
-	fmt.Fprintf(out, "%d bindings imported, %d left out since they have expired\n", added, expired)
+	if err != nil {
+		return fmt.Errorf("not all is imported, do it again once that is mended: %w", err)
+	}
+	fmt.Fprintf(out, "%d bindings imported, %d left out since they have expired, %d since the store has newer ones\n",
+		counts.added, counts.expired, counts.older)
 	return nil
 }
 
@@ -170,31 +175,46 @@ func readExport(in io.Reader) ([]location.Entry, error) {
 	return entries, lines.Err()
 }
 
-// addAll adds bindings. One to the same Contact gives way.
-func addAll(store location.Store, entries []location.Entry, now time.Time) (added, expired int) {
+// imported counts what has become of the lines of an export.
+type imported struct{ added, expired, older int }
+
+// errOlder says that a binding was changed since it was exported.
+var errOlder = errors.New("the store has a newer one")
+
+// addAll adds bindings. Of two to the same Contact the one that was changed last
+// stays.
+func addAll(store location.Store, entries []location.Entry, now time.Time) (counts imported) {
 	for _, entry := range entries {
 		if !entry.Binding.Expires.After(now) {
-			expired++
+			counts.expired++
 			continue
 		}
-		_ = store.Update(entry.AOR, now, func(current []location.Binding) ([]location.Binding, error) {
-			return append(without(current, entry.Binding.Contact), entry.Binding), nil
+		err := store.Update(entry.AOR, now, func(current []location.Binding) ([]location.Binding, error) {
+			others, err := without(current, &entry.Binding)
+			return append(others, entry.Binding), err
 		})
-		added++
-	}
-	return added, expired
-}
-
-// without returns a list of its own of the bindings to other Contacts.
-func without(bindings []location.Binding, contact string) []location.Binding {
-	uri, _ := sipuri.Parse(contact) // it was checked
-	var others []location.Binding
-	for _, b := range bindings {
-		if other, err := sipuri.Parse(b.Contact); err != nil || !other.Equal(uri) {
-			others = append(others, b)
+		if errors.Is(err, errOlder) {
+			counts.older++
+		} else {
+			counts.added++
 		}
 	}
-	return others
+	return counts
+}
+
+// without returns a list of its own of the bindings to other Contacts. It fails
+// where one to the same was changed later.
+func without(bindings []location.Binding, next *location.Binding) (others []location.Binding, err error) {
+	uri, _ := sipuri.Parse(next.Contact) // it was checked
+	for _, b := range bindings {
+		switch other, err := sipuri.Parse(b.Contact); {
+		case err != nil || !other.Equal(uri):
+			others = append(others, b)
+		case b.Changed.After(next.Changed):
+			return nil, errOlder
+		}
+	}
+	return others, nil
 }
 
 // importing is the observer of a store that is only imported into.
@@ -207,5 +227,5 @@ func (i *importing) Reading(int)                   {}
 func (i *importing) Loaded(int, time.Duration)     {}
 
 func (i *importing) Damaged(damage durable.Damage) {
-	i.cause = fmt.Errorf("the store was damaged and is set aside as %s: import again into the new one", damage.Aside)
+	i.cause = fmt.Errorf("the store was damaged, what could be read of it is kept and the rest is set aside as %s", damage.Aside)
 }

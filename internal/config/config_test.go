@@ -212,7 +212,7 @@ func TestFaults(t *testing.T) {
 		{"http", "[admin]\nhttp = 127.0.0.1:8060", "2: [admin] http is not built yet; leave it empty"},
 		{"http without port", "[admin]\nhttp = 127.0.0.1", `2: [admin] http holds "127.0.0.1", which is no address to listen on; write host:port with a port from 1 to 65535, such as 127.0.0.1:5060`},
 		{"redis store", "[location]\nstore = redis", "2: [location] store = redis is not built yet; write memory or file"},
-		{"unknown store", "[location]\nstore = disk", `2: [location] store is "disk"; write memory, file or redis`},
+		{"unknown store", "[location]\nstore = disk", `2: [location] store is "disk"; write memory or file`},
 		{"no path", "[location]\npath =", "2: [location] path is empty; write a path, or leave the line out"},
 		{"redis URL keeps its password", "[location]\nredis = http://:hunter2@h", "2: [location] redis is no URL of a Redis server; write one such as redis://127.0.0.1:6379/0"},
 		{"expiration with a unit", "[registrar]\ndefault_expiration = 1h", `2: [registrar] default_expiration is "1h"; write a whole number from 1 to 4294967295`},

@@ -197,15 +197,12 @@ func algorithms(target *[]digest.Algorithm) func(string) *inifile.Fault {
 }
 
 func store(target *string) func(string) *inifile.Fault {
-	read := word(target, "memory", "file", "redis")
+	read := word(target, "memory", "file")
 	return func(value string) *inifile.Fault {
-		if fault := read(value); fault != nil {
-			return fault
-		}
-		if *target == "redis" {
+		if strings.EqualFold(value, "redis") {
 			return &inifile.Fault{Cause: "= redis is not built yet", Advice: "write memory or file"}
 		}
-		return nil
+		return read(value)
 	}
 }
 

@@ -40,7 +40,7 @@ type disk struct {
 
 	lock      *pebble.Lock
 	removed   *removed
-	loaded    bool // what it holds is in memory
+	loaded    *atomic.Bool // what it holds is in memory
 	engine    atomic.Pointer[engine]
 	round     *atomic.Uint64 // of the last commit
 	damage    *Damage        // what was found when it was read
@@ -50,7 +50,7 @@ type disk struct {
 func newDisk(o Options) *disk {
 	return &disk{
 		files: o.Files, path: o.Path, observer: o.Observer, unwanted: o.Unwanted,
-		broken: make(chan error, 1), round: &atomic.Uint64{},
+		broken: make(chan error, 1), round: &atomic.Uint64{}, loaded: &atomic.Bool{},
 		removed: &removed{files: o.Files, path: o.Files.PathJoin(o.Path, removedName)},
 	}
 }
@@ -83,7 +83,7 @@ func (d *disk) makeDirectory() error {
 		return nil
 	}
 	if err := d.files.MkdirAll(d.path, 0o750); err != nil {
-		return err
+		return fmt.Errorf("%s: %w: make it and let the account that sipregd runs under write there", d.path, err)
 	}
 	for at := d.path; at != d.files.PathDir(at); {
 		at = d.files.PathDir(at)
@@ -105,7 +105,7 @@ func syncDirectory(files vfs.FS, path string) error {
 // load reads the bindings on disk into memory, once. What can be read of a
 // damaged store is served, and still to be written to a new one.
 func (d *disk) load(memory *location.Memory) error {
-	if d.loaded {
+	if d.loaded.Load() {
 		return nil
 	}
 	began := time.Now()
@@ -144,7 +144,7 @@ func (d *disk) load(memory *location.Memory) error {
 			memory.MarkAll()
 		}
 	}
-	d.loaded = true
+	d.loaded.Store(true)
 	d.observer.Loaded(read, time.Since(began))
 	return nil
 }

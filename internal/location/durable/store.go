@@ -88,7 +88,8 @@ type Store struct {
 	wake     chan struct{} // there is something to write
 	stopping chan struct{}
 	ended    chan struct{}
-	busy     atomic.Bool // a commit is under way
+	busy     atomic.Bool  // a commit is under way
+	loaded   *atomic.Bool // what is on disk is in memory
 
 	mu      sync.Mutex
 	failure error     // why bindings cannot be saved; nil: they are
@@ -135,6 +136,7 @@ func Open(options Options) (*Store, error) {
 		disk:     newDisk(options),
 		unsure:   map[sipuri.AOR][]uint64{},
 	}
+	s.loaded = s.disk.loaded
 	s.Track()
 	if err := s.start(); err != nil {
 		return nil, err
@@ -147,10 +149,14 @@ func Open(options Options) (*Store, error) {
 func newRound() *round { return &round{done: make(chan struct{})} }
 
 // Update is Memory.Update. Where changes have to be saved and cannot be, it
-// fails with location.ErrNotDurable if there is a change.
+// fails with location.ErrNotDurable if there is a change, or if it is not known
+// whether there is one, since what is on disk could not be read yet.
 func (s *Store) Update(aor sipuri.AOR, now time.Time, change func([]location.Binding) ([]location.Binding, error)) error {
 	if !s.require {
 		return s.Memory.Update(aor, now, change)
+	}
+	if !s.loaded.Load() {
+		return location.ErrNotDurable
 	}
 	return s.Memory.Update(aor, now, func(current []location.Binding) ([]location.Binding, error) {
 		next, err := change(current)

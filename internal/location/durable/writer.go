@@ -2,6 +2,7 @@ package durable
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"syscall"
@@ -23,6 +24,9 @@ func (s *Store) start() error {
 		return errors.Join(err, s.disk.load(s.Memory))
 	})
 	if err != nil && fatal(err) {
+		if errors.Is(err, syscall.ENOTDIR) {
+			err = fmt.Errorf("%w: let [location] path name a directory", err)
+		}
 		return errors.Join(err, s.disk.close(false))
 	}
 	if err != nil {
