@@ -189,3 +189,29 @@ func TestADiskThatComesLate(t *testing.T) {
 		t.Errorf("after a restart %v", got)
 	}
 }
+
+// Nobody knows what to remove before the disk has been read: who has to have
+// removals last is told to come again.
+func TestNothingIsRemovedThatCouldNotBeRead(t *testing.T) {
+	path := t.TempDir()
+	s, _ := open(t, Options{Path: path})
+	_ = register(s, "stored", "sip:a@192.0.2.1", 1, time.Now().Add(time.Hour))
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	disk := &faulty{fault: fault{"away", func(errorfs.Op) bool { return true }, syscall.EACCES, 0}}
+	disk.on.Store(true)
+	late, w := open(t, Options{Path: path, Require: true, Files: errorfs.Wrap(vfs.Default, disk)})
+	defer late.Close()
+	if err := remove(late, "stored"); !errors.Is(err, location.ErrNotDurable) {
+		t.Errorf("removed what was not read yet: %v", err)
+	}
+	disk.on.Store(false)
+	await(t, "durable", func() bool { _, _, durable := w.seen(); return durable > 0 })
+	if err := remove(late, "stored"); err != nil {
+		t.Error(err)
+	}
+	if got := bindings(late); len(got) > 0 {
+		t.Errorf("still there: %v", got)
+	}
+}
