@@ -53,6 +53,9 @@ func cutLine(head string) (line, rest string) {
 // takePlainStartLine reads a start-line. That which the request had before, as
 // all phones of a domain write the same, is not parsed again.
 func (r *Request) takePlainStartLine(line string) bool {
+	if line == "" {
+		return false
+	}
 	if line != r.lastLine {
 		request, err := parseRequestLine(line)
 		if err != nil || !isPlainText(line) {

@@ -90,7 +90,7 @@ func newLab(t testing.TB, settings ...setting) *lab {
 		s.journal = l
 	}
 	l.registrar = registrar.New(domains, l.load(s.peers), authenticator, interrupted{l.store, l}, s.journal)
-	l.layer = transaction.NewLayer(l.registrar, transaction.DefaultBytes)
+	l.layer = transaction.NewLayer(l.registrar, 64<<20)
 	return l
 }
 

@@ -133,5 +133,5 @@ func IsHost(text string) bool {
 		}
 		before = c
 	}
-	return before != '-' && text != "."
+	return before != '-'
 }

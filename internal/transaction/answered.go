@@ -11,6 +11,7 @@ import (
 // value, with maxBytes, is an empty one.
 type answered struct {
 	maxBytes int
+	epoch    time.Time         // from which time is counted, without regard to the wall clock
 	places   map[uint64]uint32 // key → where its record begins in log
 	log      []byte
 	used     int // bytes of log that were ever used: no more is in real memory
@@ -38,7 +39,7 @@ const (
 func (a *answered) add(key uint64, transaction, response []byte, now time.Time) {
 	if a.log == nil {
 		a.log = make([]byte, a.maxBytes/(usualRecord+placeBytes)*usualRecord)
-		a.places = map[uint64]uint32{}
+		a.places, a.epoch = map[uint64]uint32{}, now
 	}
 	size := recordHead + len(transaction) + len(response)
 	if size > len(a.log)/2 {
@@ -51,7 +52,7 @@ func (a *answered) add(key uint64, transaction, response []byte, now time.Time) 
 	at := a.makeRoom(size)
 	record := a.log[at:]
 	binary.LittleEndian.PutUint64(record, key)
-	binary.LittleEndian.PutUint64(record[8:], uint64(now.UnixNano()))
+	binary.LittleEndian.PutUint64(record[8:], uint64(now.Sub(a.epoch)))
 	binary.LittleEndian.PutUint32(record[16:], uint32(len(transaction)))
 	binary.LittleEndian.PutUint32(record[20:], uint32(len(response)))
 	copy(record[recordHead:], transaction)
@@ -108,8 +109,8 @@ func (a *answered) expire(now time.Time) {
 func (a *answered) empty() bool { return a.first == a.next && a.end == 0 }
 
 func (a *answered) isLive(at int, now time.Time) bool {
-	added := int64(binary.LittleEndian.Uint64(a.log[at+8:]))
-	return now.UnixNano()-added < int64(timerJ)
+	added := time.Duration(binary.LittleEndian.Uint64(a.log[at+8:]))
+	return now.Sub(a.epoch)-added < timerJ
 }
 
 func (a *answered) dropFirst() {

@@ -56,7 +56,7 @@ func TestAnsweredAgainstAModel(t *testing.T) {
 
 // A daemon with few phones does not come to use all the memory that it might.
 func TestMemoryIsUsedAgainBeforeMoreIs(t *testing.T) {
-	a, now := answered{maxBytes: DefaultBytes}, start
+	a, now := answered{maxBytes: 64 << 20}, start
 	for i := range 100_000 {
 		now = now.Add(time.Second)
 		a.add(uint64(i), make([]byte, 100), make([]byte, 150+i%10), now)

@@ -33,7 +33,7 @@ func toOf(t *testing.T, reply Reply) string {
 }
 
 func TestWhatIsNeverAnswered(t *testing.T) {
-	l := NewLayer(&core{}, DefaultBytes)
+	l := NewLayer(&core{}, 64<<20)
 	unframed := &message.Error{Status: 400, Reason: "Missing Content-Length"}
 	for name, data := range map[string][]byte{
 		"ACK":                       unauthenticated("ACK"),
@@ -72,7 +72,7 @@ func TestRefuseSaysWhatWasWrong(t *testing.T) {
 			if _, err := message.Frame(data); err == nil || err.Error() != test.wrong.Reason {
 				t.Fatalf("Frame says %v", err)
 			}
-			reply := NewLayer(&core{}, DefaultBytes).Refuse(data, tcp, test.wrong)
+			reply := NewLayer(&core{}, 64<<20).Refuse(data, tcp, test.wrong)
 			if want := fmt.Sprint(test.wrong.Status, " ", test.wrong.Reason); status(reply) != want {
 				t.Errorf("got %s, want %s", status(reply), want)
 			}
@@ -86,7 +86,7 @@ func TestRefuseSaysWhatWasWrong(t *testing.T) {
 // §8.2.7: a stateless UAS computes the To tag, so that a retransmission gets
 // the same; nobody else does.
 func Test8_2_6_2_TheToTagOfStatelessAnswers(t *testing.T) {
-	l := NewLayer(&core{}, DefaultBytes)
+	l := NewLayer(&core{}, 64<<20)
 	for name, request := range map[string][]byte{
 		"a first request": unauthenticated("REGISTER"),
 		"a malformed one": unauthenticated("REGISTER", "Contact: <"),
@@ -100,7 +100,7 @@ func Test8_2_6_2_TheToTagOfStatelessAnswers(t *testing.T) {
 			t.Errorf("%s: another branch gets the same tag", name)
 		}
 	}
-	elsewhere := NewLayer(&core{}, DefaultBytes)
+	elsewhere := NewLayer(&core{}, 64<<20)
 	if toOf(t, elsewhere.Receive(nil, unauthenticated("REGISTER"), udp, start)) == toOf(t, l.Receive(nil, unauthenticated("REGISTER"), udp, start)) {
 		t.Error("the tag can be computed by anybody")
 	}
@@ -128,7 +128,7 @@ func Test9_2_Cancel(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			l := NewLayer(&core{}, DefaultBytes)
+			l := NewLayer(&core{}, 64<<20)
 			if test.request != nil {
 				l.Receive(nil, test.request, test.flow, start)
 			}
@@ -142,7 +142,7 @@ func Test9_2_Cancel(t *testing.T) {
 // "the To tag of the response to the CANCEL and the To tag in the response to
 // the original request SHOULD be the same"
 func Test9_2_TheAnswerToCancelHasTheToTagOfTheRequest(t *testing.T) {
-	l := NewLayer(&core{}, DefaultBytes)
+	l := NewLayer(&core{}, 64<<20)
 	request := register("z9hG4bK1", "c")
 	first, cancelled := l.Receive(nil, request, udp, start), l.Receive(nil, cancelOf(request), udp, start)
 	if toOf(t, first) != toOf(t, cancelled) {
@@ -153,7 +153,7 @@ func Test9_2_TheAnswerToCancelHasTheToTagOfTheRequest(t *testing.T) {
 // A request under way is a transaction, too, that a CANCEL matches.
 func Test9_2_CancelOfARequestUnderWay(t *testing.T) {
 	c := &core{hold: make(chan struct{}), entered: make(chan struct{})}
-	l := NewLayer(c, DefaultBytes)
+	l := NewLayer(c, 64<<20)
 	request := register("z9hG4bK1", "c")
 	answer := make(chan Reply)
 	go func() { answer <- l.Receive(nil, request, udp, start) }()
@@ -172,7 +172,7 @@ func Test17_2_2_TimerJWhileOthersCome(t *testing.T) {
 	const there, gone = 31_999 * time.Millisecond, 32 * time.Second
 	for pause := time.Second; pause < 20*time.Second; pause += 700 * time.Millisecond {
 		for _, until := range []time.Duration{there, gone} {
-			l := NewLayer(&core{}, DefaultBytes)
+			l := NewLayer(&core{}, 64<<20)
 			request := register("z9hG4bK1", "c")
 			others := func(from, to time.Duration) {
 				for at := from; at < to; at += pause {
@@ -192,7 +192,7 @@ func Test17_2_2_TimerJWhileOthersCome(t *testing.T) {
 
 // What the core does not want kept is judged anew.
 func TestOnlyWhatIsToBeKeptIsKept(t *testing.T) {
-	l := NewLayer(fickle{&core{}}, DefaultBytes)
+	l := NewLayer(fickle{&core{}}, 64<<20)
 	request := register("z9hG4bK1", "c")
 	for i := range 3 {
 		if got, want := status(l.Receive(nil, request, udp, start)), fmt.Sprint("200 Answer ", i+1); got != want {

@@ -70,7 +70,7 @@ func status(reply Reply) string {
 
 func Test17_2_2_ARetransmissionGetsTheVeryBytesUntilTimerJ(t *testing.T) {
 	c := &core{}
-	l := NewLayer(c, DefaultBytes)
+	l := NewLayer(c, 64<<20)
 	request := register("z9hG4bK1", "c")
 	first := l.Receive(nil, request, udp, start)
 	for _, later := range []time.Duration{0, time.Second, 16 * time.Second, 32*time.Second - 1} {
@@ -85,7 +85,7 @@ func Test17_2_2_ARetransmissionGetsTheVeryBytesUntilTimerJ(t *testing.T) {
 
 func Test17_2_2_TimerJIsZeroOverStreams(t *testing.T) {
 	c := &core{}
-	l := NewLayer(c, DefaultBytes)
+	l := NewLayer(c, 64<<20)
 	request := register("z9hG4bK1", "c")
 	l.Receive(nil, request, tcp, start)
 	if again := l.Receive(nil, request, tcp, start); status(again) != "200 Answer 2" {
@@ -95,7 +95,7 @@ func Test17_2_2_TimerJIsZeroOverStreams(t *testing.T) {
 
 func Test17_2_2_ARetransmissionBeforeTheAnswerIsDropped(t *testing.T) {
 	c := &core{hold: make(chan struct{}), entered: make(chan struct{})}
-	l := NewLayer(c, DefaultBytes)
+	l := NewLayer(c, 64<<20)
 	request := register("z9hG4bK1", "c")
 	answer := make(chan Reply)
 	go func() { answer <- l.Receive(nil, request, udp, start) }()
@@ -114,7 +114,7 @@ func Test17_2_2_ARetransmissionBeforeTheAnswerIsDropped(t *testing.T) {
 
 func Test8_2_2_2_OnlyAnOngoingTransactionMerges(t *testing.T) {
 	c := &core{}
-	l := NewLayer(c, DefaultBytes)
+	l := NewLayer(c, 64<<20)
 	l.Receive(nil, register("z9hG4bK1", "c"), udp, start)
 	for _, test := range []struct {
 		name    string
@@ -148,7 +148,7 @@ func Test17_2_3_Matching(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			l := NewLayer(&core{}, DefaultBytes)
+			l := NewLayer(&core{}, 64<<20)
 			request := string(register("z9hG4bKa", "c"))
 			first := l.Receive(nil, []byte(request), udp, start)
 			if test.change != nil {
@@ -165,7 +165,7 @@ func Test17_2_3_Matching(t *testing.T) {
 }
 
 func Test17_2_3_WithoutTheCookieRFC2543Matches(t *testing.T) {
-	l := NewLayer(&core{}, DefaultBytes)
+	l := NewLayer(&core{}, 64<<20)
 	first := l.Receive(nil, register("1", "c"), udp, start)
 	if again := l.Receive(nil, register("1", "c"), udp, start); !bytes.Equal(again.Data, first.Data) {
 		t.Errorf("got %s", status(again))
@@ -187,7 +187,7 @@ func Test18_2_2_WhereTheAnswerGoes(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			request := strings.Replace(string(register("z9hG4bK1", "c")), "192.0.2.7:5060;branch=z9hG4bK1", test.via, 1)
 			flow := message.Flow{Transport: "UDP", Source: netip.MustParseAddrPort("192.0.2.7:33333")}
-			if got := NewLayer(&core{}, DefaultBytes).Receive(nil, []byte(request), flow, start).To; got.String() != test.want {
+			if got := NewLayer(&core{}, 64<<20).Receive(nil, []byte(request), flow, start).To; got.String() != test.want {
 				t.Errorf("to %v, want %s", got, test.want)
 			}
 		})
@@ -195,7 +195,7 @@ func Test18_2_2_WhereTheAnswerGoes(t *testing.T) {
 }
 
 func TestStatelessAnswersTakeNoMemory(t *testing.T) {
-	l := NewLayer(&core{}, DefaultBytes)
+	l := NewLayer(&core{}, 64<<20)
 	request, _, _ := strings.Cut(string(register("z9hG4bK1", "c")), "Authorization")
 	for range 100 {
 		l.Receive(nil, []byte(request+"\r\n"), udp, start)
@@ -225,7 +225,7 @@ func TestTheTableStaysWithinItsBound(t *testing.T) {
 // Two transactions whose hashes are the same must not get at each other's
 // response.
 func TestAHashThatTwoShareGivesNobodyAnothersResponse(t *testing.T) {
-	table := newTable(DefaultBytes)
+	table := newTable(64 << 20)
 	mine, yours := identity{key: 7, text: []byte("mine")}, identity{key: 7, text: []byte("yours")}
 	table.begin(mine, start)
 	table.end(mine, []byte("my response"), true, start)
@@ -247,7 +247,7 @@ func (t *table) bytes() (sum int) {
 
 func TestManyAtOnce(t *testing.T) {
 	c := &core{}
-	l := NewLayer(c, DefaultBytes)
+	l := NewLayer(c, 64<<20)
 	var wait sync.WaitGroup
 	for range 8 {
 		wait.Go(func() {

@@ -9,11 +9,6 @@ import (
 const (
 	timerJ = 32 * time.Second // 64·T1 (RFC 3261 §17.2.2)
 
-	// DefaultBytes is what the memory for transactions is bounded by where
-	// nothing else is said. Beyond it the oldest are dropped before Timer J
-	// fires: at some 300 bytes each, that is 220,000 registrations.
-	DefaultBytes = 64 << 20
-
 	shards = 16 // which keep processors out of each other's way
 )
 

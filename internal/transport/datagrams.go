@@ -68,6 +68,7 @@ type datagrams struct {
 
 	in *incoming
 	overload
+	crowded bool      // too much waited when the last batch was taken
 	dropped int       // unread, since that was last told
 	told    time.Time // when that was
 	rooms   [][]byte  // for the answer to each of them
@@ -111,7 +112,7 @@ func (d *datagrams) serve(handler Handler, store Durability, trouble func(error)
 		}
 		mark := store.Begin()
 		now := time.Now()
-		d.overload.see(n == batchSize && isHalfFull(d.raw), batchSize, now)
+		d.overload.see(d.crowded, batchSize, now)
 		d.handle(n, handler, now)
 		d.tellDropped(now, trouble)
 		d.send(d.ready, trouble)
@@ -132,6 +133,7 @@ func (d *datagrams) receive() (n int, err error) {
 		_ = d.conn.SetReadDeadline(time.Now().Add(thinningStep))
 	}
 	failed := d.raw.Read(func(fd uintptr) bool {
+		d.crowded = isHalfFull(fd)
 		n, err = d.in.receive(fd)
 		return err != syscall.EAGAIN && err != syscall.EINTR
 	})

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"encoding/binary"
+	"net"
 	"net/netip"
 	"strconv"
 	"syscall"
@@ -15,7 +16,6 @@ import (
 type mmsghdr struct {
 	unix.Msghdr
 	length uint32
-	_      [4]byte
 }
 
 const (
@@ -32,6 +32,7 @@ type incoming struct {
 	buffers  []byte
 	names    [][maxName]byte
 	controls [][maxControl]byte
+	zones    map[uint32]string // names of the links that datagrams came by
 }
 
 func newIncoming(size int) *incoming {
@@ -39,6 +40,7 @@ func newIncoming(size int) *incoming {
 		headers: make([]mmsghdr, size), iovecs: make([]unix.Iovec, size),
 		buffers: make([]byte, size*maxDatagram),
 		names:   make([][maxName]byte, size), controls: make([][maxControl]byte, size),
+		zones: map[uint32]string{},
 	}
 	for i := range in.headers {
 		in.iovecs[i].Base = &in.buffers[i*maxDatagram]
@@ -74,9 +76,23 @@ func (in *incoming) source(i int) netip.AddrPort {
 	}
 	address := netip.AddrFrom16([16]byte(name[8:])).Unmap()
 	if scope := binary.NativeEndian.Uint32(name[24:]); scope != 0 && address.IsLinkLocalUnicast() {
-		address = address.WithZone(strconv.FormatUint(uint64(scope), 10))
+		address = address.WithZone(in.zone(scope))
 	}
 	return netip.AddrPortFrom(address, port)
+}
+
+// zone returns the name of a link, its number where it has none.
+func (in *incoming) zone(scope uint32) string {
+	name, known := in.zones[scope]
+	if known {
+		return name
+	}
+	name = strconv.FormatUint(uint64(scope), 10)
+	if link, err := net.InterfaceByIndex(int(scope)); err == nil {
+		name = link.Name
+	}
+	in.zones[scope] = name
+	return name
 }
 
 // destination is the address that the i-th datagram came to, where the kernel
@@ -120,7 +136,7 @@ func (in *incoming) receive(fd uintptr) (int, error) {
 type outgoing struct {
 	headers []mmsghdr
 	iovecs  []unix.Iovec
-	names   [][maxName]byte // of those that do not go back to the source
+	names   [][maxName]byte // of those that go to another port than they came from
 	answers []int           // which of the batch each answers
 }
 
@@ -144,9 +160,9 @@ func (out *outgoing) add(in *incoming, i int, data []byte, to netip.AddrPort, lo
 	h.Iov = &out.iovecs[at]
 	h.SetIovlen(1)
 	h.Name, h.Namelen = asked.Name, asked.Namelen
-	if source := in.source(i); to != source {
+	if binary.BigEndian.Uint16(in.names[i][2:]) != to.Port() { // the address is the source's in any case
 		out.names[at] = in.names[i]
-		setName(&out.names[at], to, source)
+		binary.BigEndian.PutUint16(out.names[at][2:], to.Port())
 		h.Name = &out.names[at][0]
 	}
 	if local {
@@ -157,20 +173,6 @@ func (out *outgoing) add(in *incoming, i int, data []byte, to netip.AddrPort, lo
 func (out *outgoing) setData(at int, data []byte) {
 	out.iovecs[at].Base = unsafe.SliceData(data)
 	out.iovecs[at].SetLen(len(data))
-}
-
-// setName makes the address of source one of to. Both are of one family.
-func setName(name *[maxName]byte, to, source netip.AddrPort) {
-	binary.BigEndian.PutUint16(name[2:], to.Port())
-	switch {
-	case to.Addr() == source.Addr():
-	case binary.NativeEndian.Uint16(name[:]) == unix.AF_INET:
-		address := to.Addr().As4()
-		copy(name[4:], address[:])
-	default:
-		address := to.Addr().As16()
-		copy(name[8:], address[:])
-	}
 }
 
 // send sends what is left from the first on, as far as it can without waiting.
@@ -201,13 +203,10 @@ func askDestination(raw syscall.RawConn, network string) error {
 
 // isHalfFull tells whether half of what the kernel keeps for a socket to read is
 // taken. A kernel that does not say so (before 4.12) is never half full.
-func isHalfFull(raw syscall.RawConn) (is bool) {
-	_ = raw.Control(func(fd uintptr) {
-		var memory [unix.SK_MEMINFO_VARS]uint32
-		size := uint32(unsafe.Sizeof(memory))
-		_, _, errno := unix.RawSyscall6(unix.SYS_GETSOCKOPT, fd, unix.SOL_SOCKET, unix.SO_MEMINFO,
-			uintptr(unsafe.Pointer(&memory)), uintptr(unsafe.Pointer(&size)), 0)
-		is = errno == 0 && memory[unix.SK_MEMINFO_RMEM_ALLOC] > memory[unix.SK_MEMINFO_RCVBUF]/2
-	})
-	return is
+func isHalfFull(fd uintptr) bool {
+	var memory [unix.SK_MEMINFO_VARS]uint32
+	size := uint32(unsafe.Sizeof(memory))
+	_, _, errno := unix.RawSyscall6(unix.SYS_GETSOCKOPT, fd, unix.SOL_SOCKET, unix.SO_MEMINFO,
+		uintptr(unsafe.Pointer(&memory)), uintptr(unsafe.Pointer(&size)), 0)
+	return errno == 0 && memory[unix.SK_MEMINFO_RMEM_ALLOC] > memory[unix.SK_MEMINFO_RCVBUF]/2
 }

@@ -25,8 +25,8 @@ type overload struct {
 	thinning
 }
 
-// see takes down whether too much waits behind a batch of that size. Then fewer
-// strangers are let in, else some more.
+// see takes down whether too much waited when a batch, of that size at most, was
+// taken. Then fewer strangers are let in, else some more.
 func (o *overload) see(tooMuch bool, size int, now time.Time) {
 	switch {
 	case !tooMuch:

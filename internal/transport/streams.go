@@ -2,6 +2,7 @@ package transport
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -142,22 +143,23 @@ func newStream(conn *net.TCPConn, s *Server) *stream {
 }
 
 // serve reads the stream until it ends, falls silent or cannot be framed any
-// more. What has come is read once and the stream waited for then, without another
-// try that finds nothing: the poller remembers what comes meanwhile.
+// more. Where the kernel says that nothing is left to read, not the end either, it
+// is not tried: the poller remembers what comes from then on.
 func (s *stream) serve() {
 	raw, err := s.conn.SyscallConn()
 	if err != nil || !s.setDeadline(time.Now().Add(startTime)) {
 		return
 	}
 	s.raw = raw
+	askWhatIsLeft(raw)
 	var wrong error
 	_ = raw.Read(func(fd uintptr) (over bool) {
 		for {
-			full, err := s.splitter.receive(fd)
+			more, err := s.splitter.receive(fd)
 			if err != nil {
 				return err != syscall.EAGAIN && err != syscall.EINTR
 			}
-			if over, wrong = s.handle(); over || !full {
+			if over, wrong = s.handle(); over || !more {
 				return over
 			}
 		}
@@ -273,9 +275,9 @@ type splitter struct {
 
 // receive takes what a socket has to read, without waiting, and tells whether
 // there may be more.
-func (p *splitter) receive(fd uintptr) (full bool, err error) {
-	room := p.room()
-	n, err := unix.Read(int(fd), room)
+func (p *splitter) receive(fd uintptr) (more bool, err error) {
+	var left [64]byte
+	n, size, _, _, err := unix.Recvmsg(int(fd), p.room(), left[:], 0)
 	switch {
 	case err != nil:
 		return false, err
@@ -283,7 +285,21 @@ func (p *splitter) receive(fd uintptr) (full bool, err error) {
 		return false, io.EOF
 	}
 	p.buffer = p.buffer[:len(p.buffer)+n]
-	return n == len(room), nil
+	return !isNothingLeft(left[:size]), nil
+}
+
+// askWhatIsLeft has the kernel say with all that it gives how many bytes are left.
+// One that cannot (before 4.18) is asked until it has no more.
+func askWhatIsLeft(raw syscall.RawConn) {
+	_ = raw.Control(func(fd uintptr) { _ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_INQ, 1) })
+}
+
+// isNothingLeft reads that from a control message. The end of the stream counts as
+// a byte.
+func isNothingLeft(control []byte) bool {
+	header, content, _, err := unix.ParseOneSocketControlMessage(control)
+	return err == nil && header.Level == unix.IPPROTO_TCP && header.Type == unix.TCP_CM_INQ &&
+		len(content) >= 4 && binary.NativeEndian.Uint32(content) == 0
 }
 
 // room returns where to put what comes next.

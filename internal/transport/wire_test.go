@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"sipregd/internal/message"
 	"sipregd/internal/transaction"
 )
@@ -177,7 +179,7 @@ func TestStreamsThatCannotBeFramed(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	s.Serve(transaction.NewLayer(accepting{}, transaction.DefaultBytes), nothing)
+	s.Serve(transaction.NewLayer(accepting{}, 64<<20), nothing)
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			conn := dial(t, "tcp", s.listeners[0].Addr().String())
@@ -196,6 +198,31 @@ func TestStreamsThatCannotBeFramed(t *testing.T) {
 				t.Errorf("got %q, want %q", got, test.want)
 			}
 		})
+	}
+}
+
+// A phone that sends its last message and the end of the stream in one segment is
+// answered, and the stream ends.
+func TestTheEndThatComesWithAMessage(t *testing.T) {
+	s, _ := serve(t, nil, []string{"127.0.0.1:0"})
+	for range 20 {
+		conn := dial(t, "tcp", s.listeners[0].Addr().String()).(*net.TCPConn)
+		raw, err := conn.SyscallConn()
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = raw.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_CORK, 1) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(t, conn, sound)
+		if err := conn.CloseWrite(); err != nil {
+			t.Fatal(err)
+		}
+		answers, err := io.ReadAll(conn)
+		if err != nil || strings.Count(string(answers), "\n") != 1 {
+			t.Fatalf("%q, %v", answers, err)
+		}
 	}
 }
 
