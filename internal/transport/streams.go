@@ -2,7 +2,6 @@ package transport
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -276,8 +275,7 @@ type splitter struct {
 // receive takes what a socket has to read, without waiting, and tells whether
 // there may be more.
 func (p *splitter) receive(fd uintptr) (more bool, err error) {
-	var left [64]byte
-	n, size, _, _, err := unix.Recvmsg(int(fd), p.room(), left[:], 0)
+	n, more, err := receiveStream(fd, p.room())
 	switch {
 	case err != nil:
 		return false, err
@@ -285,21 +283,7 @@ func (p *splitter) receive(fd uintptr) (more bool, err error) {
 		return false, io.EOF
 	}
 	p.buffer = p.buffer[:len(p.buffer)+n]
-	return !isNothingLeft(left[:size]), nil
-}
-
-// askWhatIsLeft has the kernel say with all that it gives how many bytes are left.
-// One that cannot (before 4.18) is asked until it has no more.
-func askWhatIsLeft(raw syscall.RawConn) {
-	_ = raw.Control(func(fd uintptr) { _ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_INQ, 1) })
-}
-
-// isNothingLeft reads that from a control message. The end of the stream counts as
-// a byte.
-func isNothingLeft(control []byte) bool {
-	header, content, _, err := unix.ParseOneSocketControlMessage(control)
-	return err == nil && header.Level == unix.IPPROTO_TCP && header.Type == unix.TCP_CM_INQ &&
-		len(content) >= 4 && binary.NativeEndian.Uint32(content) == 0
+	return more, nil
 }
 
 // room returns where to put what comes next.
