@@ -123,6 +123,9 @@ func (d *datagrams) serve(handler Handler, store Durability, trouble func(error)
 			d.send(d.resting, trouble)
 		}
 		d.in.clear(n)
+		// Where batches follow each other this goroutine never rests, and on one
+		// processor whoever saves bindings would wait 10 ms for each of its steps.
+		runtime.Gosched()
 	}
 }
 

@@ -12,8 +12,12 @@ import (
 	"sipregd/internal/sipuri"
 )
 
-// start reads what is on disk, as far as that can be. The writer gets ready to
-// write: on a disk that fails, phones do not wait for that.
+// openTries is how many times as long as for a commit a start waits until the
+// store can be written.
+const openTries = 20
+
+// start reads what is on disk, as far as that can be, and gets ready to write. On
+// a disk that fails phones do not wait for that.
 func (s *Store) start() error {
 	err := protect(func() error {
 		err := s.disk.takeLock()
@@ -29,10 +33,31 @@ func (s *Store) start() error {
 		}
 		return errors.Join(err, s.disk.close(false))
 	}
+	if err == nil {
+		err = s.openFirst()
+	}
 	if err != nil {
 		s.fail(err)
 	}
 	return nil
+}
+
+// openFirst opens the store for writing. What has to be written again since the
+// last commits takes longer than a commit, and is no failure.
+func (s *Store) openFirst() error {
+	outcome := protected(func() error { return s.disk.ready(s.Memory) })
+	timer := time.NewTimer(openTries * s.patience)
+	defer timer.Stop()
+	select {
+	case err := <-outcome:
+		return err
+	case err := <-s.disk.broken:
+		s.abandon()
+		return err
+	case <-timer.C:
+		s.stuck = outcome
+		return errSlow
+	}
 }
 
 // fatal tells whether there is no use in waiting for an error to pass.
