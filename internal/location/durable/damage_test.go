@@ -263,3 +263,36 @@ func TestReadLeavesTheStoreAlone(t *testing.T) {
 		t.Errorf("of nothing: %v", err)
 	}
 }
+
+// A last log that is lost, in whole or to its first byte, is told of: nothing in
+// Pebble's other files knows of it.
+func TestALostLogIsToldOf(t *testing.T) {
+	for name, lose := range map[string]func(path string) error{
+		"truncated to nothing": func(path string) error { return os.Truncate(path, 0) },
+		"deleted":              os.Remove,
+	} {
+		t.Run(name, func(t *testing.T) {
+			sound, path := t.TempDir(), t.TempDir()
+			s, _ := open(t, Options{Path: sound})
+			for i := range 20 {
+				_ = register(s, fmt.Sprint("u", i), "sip:a@192.0.2.1", 1, time.Now().Add(time.Hour))
+			}
+			if err := copyTree(sound, path); err != nil { // as after kill -9
+				t.Fatal(err)
+			}
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			logs, err := filepath.Glob(filepath.Join(path, bindingsName, "*.log"))
+			if err != nil || len(logs) == 0 {
+				t.Fatal("no log: ", err)
+			}
+			if err := lose(logs[len(logs)-1]); err != nil {
+				t.Fatal(err)
+			}
+			again, w := open(t, Options{Path: path})
+			defer again.Close()
+			await(t, "damage", func() bool { damages, _, _ := w.seen(); return len(damages) > 0 })
+		})
+	}
+}

@@ -40,6 +40,7 @@ type disk struct {
 
 	lock      *pebble.Lock
 	removed   *removed
+	beacon    *beacon
 	loaded    *atomic.Bool // what it holds is in memory
 	engine    atomic.Pointer[engine]
 	round     *atomic.Uint64 // of the last commit
@@ -52,6 +53,7 @@ func newDisk(o Options) *disk {
 		files: o.Files, path: o.Path, observer: o.Observer, unwanted: o.Unwanted,
 		broken: make(chan error, 1), round: &atomic.Uint64{}, loaded: &atomic.Bool{},
 		removed: &removed{files: o.Files, path: o.Files.PathJoin(o.Path, removedName)},
+		beacon:  &beacon{files: o.Files, path: o.Files.PathJoin(o.Path, beaconName)},
 	}
 }
 
@@ -131,12 +133,19 @@ func (d *disk) load(memory *location.Memory) error {
 			d.observer.Reading(read)
 		}
 	}
+	last, err := d.beacon.read()
+	if err != nil && !isDamage(err) {
+		return err
+	}
 	switch _, err := d.files.Stat(d.directory()); {
-	case errors.Is(err, fs.ErrNotExist): // a new store
+	case errors.Is(err, fs.ErrNotExist) && last == 0: // a new store
+	case errors.Is(err, fs.ErrNotExist):
+		d.round.Store(last)
+		d.observer.Damaged(Damage{Details: []string{d.directory() + " is gone, and bindings were saved there"}})
 	case err != nil:
 		return err
 	default:
-		damaged, err := d.read(add)
+		damaged, err := d.read(last, add)
 		if err != nil {
 			return err
 		}
@@ -149,14 +158,18 @@ func (d *disk) load(memory *location.Memory) error {
 	return nil
 }
 
-// read reads a sound store as it is, and salvages a damaged one.
-func (d *disk) read(add func(location.Entry)) (damaged bool, err error) {
+// read reads a sound store as it is, and salvages a damaged one. last is the
+// number of a commit that it has to have.
+func (d *disk) read(last uint64, add func(location.Entry)) (damaged bool, err error) {
 	found, err := readSound(d.files, d.directory(), add)
+	if err == nil && found.round < last && found.torn == "" {
+		found.damaged("the last %d commits are gone, as when a log is lost", last-found.round)
+	}
 	switch {
 	case err != nil && !isDamage(err):
 		return false, d.explain(err)
 	case err == nil && len(found.damage) == 0:
-		d.round.Store(found.round)
+		d.round.Store(max(found.round, last))
 		return false, d.keepTornLog(&found)
 	case err != nil:
 		found.damaged("%v", err)
@@ -165,7 +178,7 @@ func (d *disk) read(add func(location.Entry)) (damaged bool, err error) {
 	if found, err = salvage(d.files, d.directory(), add); err != nil {
 		return false, d.explain(err)
 	}
-	d.round.Store(found.round)
+	d.round.Store(max(found.round, last))
 	d.damage = &Damage{Details: append(cause, found.damage...), Served: found.bindings, Lost: found.lost}
 	return true, d.setAside()
 }
@@ -276,6 +289,9 @@ func (d *disk) write(changes []location.Change, unsure map[sipuri.AOR][]uint64) 
 	if err := engine.apply(batch); err != nil {
 		return err
 	}
+	if err := d.beacon.write(e.round); err != nil {
+		d.observer.Trouble(fmt.Errorf("%s: %w", d.beacon.path, err)) // it is but a check
+	}
 	if err := d.removed.add(changes, unsure, time.Now()); err != nil {
 		d.observer.Trouble(fmt.Errorf("%s: %w", d.removed.path, err)) // it is but the second record
 	}
@@ -298,7 +314,7 @@ func (d *disk) close(flush bool) error {
 	if engine := d.engine.Load(); engine != nil {
 		err = engine.close(flush)
 	}
-	err = errors.Join(err, d.removed.close())
+	err = errors.Join(err, d.removed.close(), d.beacon.close())
 	if d.lock != nil {
 		err = errors.Join(err, d.lock.Close())
 	}
