@@ -2,6 +2,9 @@ package location
 
 import "sipregd/internal/sipuri"
 
+// fewChanges is how many AORs of a shard one map of changes is used again for.
+const fewChanges = 128
+
 // Change is what has become of an AOR's bindings since changes were last taken.
 type Change struct {
 	AOR           sipuri.AOR
@@ -12,7 +15,13 @@ type Change struct {
 // base is what an AOR was bound to when changes were last taken, and what of
 // that UndoChanges brings back: not what has expired or was taken from a peer
 // meanwhile.
-type base struct{ stored, restored Packed }
+type base struct {
+	stored, restored Packed
+	// after is what it is bound to now, where known says so: after one change,
+	// as a rule, and then TakeChanges need not look it up.
+	after Packed
+	known bool
+}
 
 // Track makes the store take down from now on what changes.
 func (m *Memory) Track() {
@@ -46,15 +55,30 @@ func (m *Memory) TakeChanges(limit int) (changes []Change, more bool) {
 func (m *Memory) takeFrom(s *shard, changes []Change, limit int) []Change {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	all := len(changes)+len(s.before) <= limit
+	s.crowded = s.crowded || len(s.before) > fewChanges
 	for aor, before := range s.before {
 		if len(changes) >= limit {
 			return changes
 		}
-		changes = append(changes, Change{aor, before.stored, s.bindings(aor), before.restored})
-		delete(s.before, aor)
+		changes = append(changes, Change{aor, before.stored, s.after(aor, before), before.restored})
+		if !all {
+			delete(s.before, aor)
+		}
 	}
+	if s.crowded { // to clear it would take long from now on
+		s.before, s.crowded = map[sipuri.AOR]base{}, false
+	}
+	clear(s.before)
 	m.unsaved.And(^s.bit)
 	return changes
+}
+
+func (s *shard) after(aor sipuri.AOR, b base) Packed {
+	if b.known {
+		return b.after
+	}
+	return s.bindings(aor)
 }
 
 // ReturnChanges undoes TakeChanges: what was taken is yet to be taken again,
@@ -63,7 +87,7 @@ func (m *Memory) ReturnChanges(changes []Change) {
 	for i := range changes {
 		s := m.shard(changes[i].AOR)
 		s.mu.Lock()
-		s.before[changes[i].AOR] = base{changes[i].Before, changes[i].restored}
+		s.before[changes[i].AOR] = base{stored: changes[i].Before, restored: changes[i].restored}
 		m.unsaved.Or(s.bit)
 		s.mu.Unlock()
 	}
@@ -77,6 +101,8 @@ func (m *Memory) UndoChanges() {
 		s.mu.Lock()
 		for aor, before := range s.before {
 			s.store(aor, before.restored)
+			before.after, before.known = "", false
+			s.before[aor] = before
 		}
 		s.mu.Unlock()
 	}

@@ -31,8 +31,9 @@ type shard struct {
 	room  []Binding // for the bindings of one AOR at a time
 	// before holds, for each AOR that has changed since changes were last
 	// taken, what it was bound to then. It is nil where nobody takes them.
-	before map[sipuri.AOR]base
-	bit    uint64 // of the shard in unsaved
+	before  map[sipuri.AOR]base
+	crowded bool   // before has held many
+	bit     uint64 // of the shard in unsaved
 }
 
 // NewMemory returns an empty store. IDs begin with the time, so that none is
@@ -116,7 +117,7 @@ func (m *Memory) LoadRemoved(entry Entry) {
 	now := s.bindings(entry.AOR)
 	before, changed := s.before[entry.AOR]
 	if !changed {
-		before = base{now, now}
+		before = base{stored: now, restored: now}
 	}
 	before.stored = pack(append(before.stored.unpack(), entry.Binding))
 	s.before[entry.AOR] = before
@@ -217,9 +218,12 @@ func (m *Memory) put(s *shard, hash uint64, aor sipuri.AOR, before list, binding
 	if s.before == nil {
 		return
 	}
-	if _, changed := s.before[aor]; !changed {
-		s.before[aor] = base{before.bindings, before.bindings}
+	switch b, changed := s.before[aor]; {
+	case !changed:
+		s.before[aor] = base{before.bindings, before.bindings, Packed(packed), true}
 		m.unsaved.Or(s.bit)
+	case b.known:
+		s.before[aor] = base{stored: b.stored, restored: b.restored}
 	}
 }
 
