@@ -44,8 +44,9 @@ type disk struct {
 	loaded    *atomic.Bool // what it holds is in memory
 	engine    atomic.Pointer[engine]
 	round     *atomic.Uint64 // of the last commit
-	damage    *Damage        // what was found when it was read
-	abandoned atomic.Bool    // nothing of it gets through to the files any more
+	encoder   encoder
+	damage    *Damage     // what was found when it was read
+	abandoned atomic.Bool // nothing of it gets through to the files any more
 }
 
 func newDisk(o Options) *disk {
@@ -282,8 +283,7 @@ func (d *disk) checkSpace() error {
 func (d *disk) write(changes []location.Change, unsure map[sipuri.AOR][]uint64) error {
 	engine := d.engine.Load()
 	batch := engine.db.NewBatch()
-	e := encoder{batch: batch, round: d.round.Add(1)}
-	if err := e.encode(changes, unsure); err != nil {
+	if err := d.encoder.encode(batch, d.round.Add(1), changes, unsure); err != nil {
 		return err
 	}
 	if err := engine.apply(batch); err != nil {

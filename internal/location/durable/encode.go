@@ -1,7 +1,9 @@
 package durable
 
 import (
+	"cmp"
 	"encoding/binary"
+	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -9,28 +11,67 @@ import (
 	"sipregd/internal/sipuri"
 )
 
-// encoder turns changes into what is written for them.
+// encoder turns changes into what is written for them. It is used again for the
+// next commit.
 type encoder struct {
-	batch  *pebble.Batch
-	round  uint64
-	key    []byte
-	record []byte
-	err    error
+	batch   *pebble.Batch
+	round   uint64
+	key     []byte
+	record  []byte
+	order   []place
+	varying []variation
+	err     error
+}
+
+// place is where a change goes on disk: by the ID of its first binding.
+type place struct {
+	id     uint64
+	change int
+}
+
+// variation is a varying record that is to be written or removed.
+type variation struct {
+	id      uint64
+	removed bool
+	varying
 }
 
 // encode writes one commit. unsure holds, for an AOR of which it is not known
 // what stands on disk, the IDs that may: it is written out in full.
-func (c *encoder) encode(changes []location.Change, unsure map[sipuri.AOR][]uint64) error {
-	for i := range changes {
-		if ids, found := unsure[changes[i].AOR]; found {
-			c.rewrite(&changes[i], ids)
+//
+// Pebble finds the place of a key fast where it comes soon after the last one:
+// so each kind is written by itself, in the order of the IDs.
+func (c *encoder) encode(batch *pebble.Batch, round uint64, changes []location.Change, unsure map[sipuri.AOR][]uint64) error {
+	c.batch, c.round, c.order, c.varying, c.err = batch, round, c.order[:0], c.varying[:0], nil
+	c.sort(changes)
+	for _, place := range c.order {
+		change := &changes[place.change]
+		if ids, found := unsure[change.AOR]; found {
+			c.rewrite(change, ids)
 		} else {
-			c.difference(&changes[i])
+			c.difference(change)
 		}
 	}
+	c.writeVarying()
 	c.record = appendRound(c.record[:0], c.round)
 	c.set(roundKey)
 	return c.err
+}
+
+func (c *encoder) sort(changes []location.Change) {
+	for i := range changes {
+		c.order = append(c.order, place{firstID(&changes[i]), i})
+	}
+	slices.SortFunc(c.order, func(a, b place) int { return cmp.Compare(a.id, b.id) })
+}
+
+func firstID(change *location.Change) uint64 {
+	for _, bindings := range [...]location.Packed{change.After, change.Before} {
+		for r := range bindings.Records() {
+			return r.ID
+		}
+	}
+	return 0
 }
 
 // difference writes what has changed.
@@ -39,10 +80,9 @@ func (c *encoder) difference(change *location.Change) {
 		before, found := find(change.Before, after.ID)
 		switch {
 		case !found || before.Fixed != after.Fixed:
-			c.writeFixed(change.AOR, &after)
-			c.writeVarying(&after, binary.LittleEndian.Uint32(c.record))
+			c.vary(&after, c.writeFixed(change.AOR, &after))
 		case before != after:
-			c.writeVarying(&after, c.fixedChecksum(change.AOR, &after))
+			c.vary(&after, c.fixedChecksum(change.AOR, &after))
 		}
 	}
 	for before := range change.Before.Records() {
@@ -63,8 +103,7 @@ func (c *encoder) rewrite(change *location.Change, ids []uint64) {
 		}
 	}
 	for after := range change.After.Records() {
-		c.writeFixed(change.AOR, &after)
-		c.writeVarying(&after, binary.LittleEndian.Uint32(c.record))
+		c.vary(&after, c.writeFixed(change.AOR, &after))
 	}
 }
 
@@ -77,11 +116,11 @@ func find(bindings location.Packed, id uint64) (location.Record, bool) {
 	return location.Record{}, false
 }
 
-// writeFixed leaves what it has written in c.record.
-func (c *encoder) writeFixed(aor sipuri.AOR, r *location.Record) {
-	c.key = appendKey(c.key[:0], fixedKind, r.ID)
-	c.record = appendFixed(c.record[:0], c.key, aor, r.Fixed)
+// writeFixed returns the checksum of what it has written.
+func (c *encoder) writeFixed(aor sipuri.AOR, r *location.Record) uint32 {
+	sum := c.fixedChecksum(aor, r)
 	c.set(c.key)
+	return sum
 }
 
 // fixedChecksum returns the checksum of the fixed record that was written before.
@@ -91,11 +130,28 @@ func (c *encoder) fixedChecksum(aor sipuri.AOR, r *location.Record) uint32 {
 	return binary.LittleEndian.Uint32(c.record)
 }
 
-func (c *encoder) writeVarying(r *location.Record, fixed uint32) {
-	c.key = appendKey(c.key[:0], varyingKind, r.ID)
+func (c *encoder) vary(r *location.Record, fixed uint32) {
 	v := varying{round: c.round, expires: r.Expires, changed: r.Changed, cseq: r.CSeq, fixed: fixed}
-	c.record = appendVarying(c.record[:0], c.key, v)
-	c.set(c.key)
+	c.varying = append(c.varying, variation{id: r.ID, varying: v})
+}
+
+func (c *encoder) remove(id uint64) {
+	c.key = appendKey(c.key[:0], fixedKind, id)
+	c.delete(c.key)
+	c.varying = append(c.varying, variation{id: id, removed: true})
+}
+
+func (c *encoder) writeVarying() {
+	for i := range c.varying {
+		v := &c.varying[i]
+		c.key = appendKey(c.key[:0], varyingKind, v.id)
+		if v.removed {
+			c.delete(c.key)
+			continue
+		}
+		c.record = appendVarying(c.record[:0], c.key, v.varying)
+		c.set(c.key)
+	}
 }
 
 func (c *encoder) set(key []byte) {
@@ -104,11 +160,8 @@ func (c *encoder) set(key []byte) {
 	}
 }
 
-func (c *encoder) remove(id uint64) {
-	for _, kind := range [...]byte{fixedKind, varyingKind} {
-		c.key = appendKey(c.key[:0], kind, id)
-		if err := c.batch.Delete(c.key, nil); err != nil {
-			c.err = err
-		}
+func (c *encoder) delete(key []byte) {
+	if err := c.batch.Delete(key, nil); err != nil {
+		c.err = err
 	}
 }
