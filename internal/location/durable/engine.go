@@ -14,10 +14,17 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 )
 
+// Refreshes come in no order. The fewer records a memtable holds, the faster
+// each finds its place there; and the more tables are compacted at once, the
+// fewer records are written again, since nobody has to look through all of them
+// but the next start.
 const (
-	memTableSize = 8 << 20 // bytes; the log on disk is about as long
-	cacheSize    = 1 << 20 // bytes; nothing is read after the start but by compactions
-	maxOpenFiles = 100
+	memTableSize   = 2 << 20 // bytes; the log on disk is about as long
+	memTables      = 8       // at most; then writers wait until one is flushed
+	tablesAtOnce   = 32      // that lie one above the other when they are compacted
+	maxTablesAhead = 3 * tablesAtOnce
+	cacheSize      = 1 << 20 // bytes; nothing is read after the start but by compactions
+	maxOpenFiles   = 100
 
 	// flushPause is how long Pebble is held up after a flush or compaction has
 	// failed: by itself it tries again at once, and a line of log each time.
@@ -71,13 +78,25 @@ func openForReading(files vfs.FS, directory string) (*pebble.DB, error) {
 }
 
 func pebbleOptions(files vfs.FS) *pebble.Options {
-	return &pebble.Options{
-		FS:                 files,
-		FormatMajorVersion: pebble.FormatNewest,
-		MemTableSize:       memTableSize,
-		CacheSize:          cacheSize,
-		MaxOpenFiles:       maxOpenFiles,
+	o := &pebble.Options{
+		FS:                          files,
+		FormatMajorVersion:          pebble.FormatNewest,
+		MemTableSize:                memTableSize,
+		MemTableStopWritesThreshold: memTables,
+		L0CompactionThreshold:       tablesAtOnce,
+		L0StopWritesThreshold:       maxTablesAhead,
+		CacheSize:                   cacheSize,
+		MaxOpenFiles:                maxOpenFiles,
 	}
+	o.Experimental.SpanPolicyFunc = oneKind
+	return o
+}
+
+// oneKind keeps records of different kinds apart: since IDs ascend, a table of
+// new bindings alone has nothing in common with the one before, and need not be
+// merged with it.
+func oneKind(first []byte) (policy pebble.SpanPolicy, end []byte, err error) {
+	return pebble.SpanPolicy{}, []byte{first[0] + 1}, nil
 }
 
 // apply commits a batch with fsync. Pebble may end the goroutine that calls it.
