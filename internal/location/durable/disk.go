@@ -289,7 +289,7 @@ func (d *disk) write(changes []location.Change, unsure map[sipuri.AOR][]uint64) 
 	if err := engine.apply(batch); err != nil {
 		return err
 	}
-	if err := d.beacon.write(e.round); err != nil {
+	if err := d.beacon.write(d.encoder.round); err != nil {
 		d.observer.Trouble(fmt.Errorf("%s: %w", d.beacon.path, err)) // it is but a check
 	}
 	if err := d.removed.add(changes, unsure, time.Now()); err != nil {

@@ -96,6 +96,9 @@ func pebbleOptions(files vfs.FS) *pebble.Options {
 // new bindings alone has nothing in common with the one before, and need not be
 // merged with it.
 func oneKind(first []byte) (policy pebble.SpanPolicy, end []byte, err error) {
+	if len(first) == 0 || first[0] > varyingKind {
+		return pebble.SpanPolicy{}, nil, nil
+	}
 	return pebble.SpanPolicy{}, []byte{first[0] + 1}, nil
 }
 
