@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"runtime"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -51,6 +52,7 @@ func (s *Server) openReaders(network string, local netip.AddrPort) error {
 			conn.Close()
 			return err
 		}
+		reader.closing = &s.closing
 		s.readers = append(s.readers, reader)
 	}
 	return nil
@@ -65,6 +67,7 @@ type datagrams struct {
 	// several says that the socket has all addresses of the machine: each answers
 	// for itself (RFC 3581 §4).
 	several bool
+	closing *atomic.Bool // this batch is the last one
 
 	in *incoming
 	overload
@@ -97,11 +100,12 @@ func newDatagrams(conn *net.UDPConn, network string, local netip.AddrPort) (*dat
 	return d, nil
 }
 
-// serve reads until the socket is closed: a batch is handled, what it has
-// changed is committed at once, and the answers go out.
+// serve reads until the server closes: a batch is handled, what it has changed is
+// committed at once, and the answers go out.
 func (d *datagrams) serve(handler Handler, store Durability, trouble func(error)) {
-	for {
-		n, err := d.receive()
+	for last := false; !last; {
+		last = d.closing.Load()
+		n, err := d.receive(last)
 		if errors.Is(err, net.ErrClosed) {
 			return
 		}
@@ -129,17 +133,26 @@ func (d *datagrams) serve(handler Handler, store Durability, trouble func(error)
 	}
 }
 
-// receive waits for datagrams and takes a batch of them. While the kernel drops
-// some it does not wait long, so that it is told when that is over.
-func (d *datagrams) receive() (n int, err error) {
-	if d.thinning.share > 0 {
-		_ = d.conn.SetReadDeadline(time.Now().Add(thinningStep))
-	}
-	failed := d.raw.Read(func(fd uintptr) bool {
+// receive waits for datagrams, unless it is the last time, and takes a batch of
+// them. While the kernel drops some it does not wait long, so that it is told when
+// that is over.
+func (d *datagrams) receive(last bool) (n int, err error) {
+	take := func(fd uintptr) bool {
 		d.crowded = isHalfFull(fd)
 		n, err = d.in.receive(fd)
 		return err != syscall.EAGAIN && err != syscall.EINTR
-	})
+	}
+	if last {
+		failed := d.raw.Control(func(fd uintptr) { take(fd) })
+		if err == syscall.EAGAIN {
+			err = nil
+		}
+		return n, errors.Join(failed, err)
+	}
+	if d.thinning.share > 0 {
+		_ = d.conn.SetReadDeadline(time.Now().Add(thinningStep))
+	}
+	failed := d.raw.Read(take)
 	if errors.Is(failed, os.ErrDeadlineExceeded) {
 		return 0, nil
 	}

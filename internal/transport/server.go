@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"sipregd/internal/location"
@@ -48,7 +49,11 @@ type Server struct {
 	streams   streams
 	rooms     sync.Pool // of *[]byte, for the answers on streams
 	running   sync.WaitGroup
+	closing   atomic.Bool
 }
+
+// closeTime is how long a close waits for answers on their way.
+const closeTime = 2 * time.Second
 
 // Listen opens sockets on the addresses, each host:port; an empty host is
 // every address of the machine. Nothing is read before Serve: it waits in the
@@ -115,16 +120,33 @@ func (s *Server) Serve(handler Handler, store Durability) {
 	}
 }
 
-// Close closes all sockets and waits until nothing runs any more.
+// Close has what has come by now answered, for a phone on a stream does not ask
+// again; then it closes all sockets and waits until nothing runs any more.
 func (s *Server) Close() {
-	for _, d := range s.readers {
-		d.conn.Close()
-	}
+	s.closing.Store(true)
 	for _, l := range s.listeners {
 		l.Close()
 	}
+	for _, d := range s.readers {
+		_ = d.conn.SetReadDeadline(time.Now())
+	}
+	s.streams.wakeAll()
+	s.waitFor(closeTime)
+	for _, d := range s.readers {
+		d.conn.Close()
+	}
 	s.streams.closeAll()
 	s.running.Wait()
+}
+
+// waitFor waits until nothing runs any more, but not longer than that.
+func (s *Server) waitFor(limit time.Duration) {
+	done := make(chan struct{})
+	go func() { s.running.Wait(); close(done) }()
+	select {
+	case <-done:
+	case <-time.After(limit):
+	}
 }
 
 // networks returns the networks to open an address on, "udp" or "tcp" with 4

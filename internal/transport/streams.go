@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -55,10 +56,19 @@ func (s *streams) remove(conn *net.TCPConn) {
 	delete(s.open, conn)
 }
 
-func (s *streams) closeAll() {
+// wakeAll ends the waiting of all streams for their phones.
+func (s *streams) wakeAll() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closed = true
+	for conn := range s.open {
+		_ = conn.SetReadDeadline(time.Now())
+	}
+}
+
+func (s *streams) closeAll() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for conn := range s.open {
 		conn.Close()
 	}
@@ -118,6 +128,7 @@ type stream struct {
 	store   Durability
 	idle    time.Duration
 	rooms   *sync.Pool // of *[]byte, for answers
+	closing *atomic.Bool
 	flow    message.Flow
 	handled bool      // a whole message has come just now
 	proved  bool      // a peer has proved itself on it
@@ -134,7 +145,7 @@ func newStream(conn *net.TCPConn, s *Server) *stream {
 	// Both settings are helps, not needs.
 	_ = conn.SetKeepAlive(true)
 	_ = conn.SetKeepAlivePeriod(keepaliveGap)
-	return &stream{conn: conn, handler: s.handler, store: s.store, idle: s.idle, rooms: &s.rooms, flow: message.Flow{
+	return &stream{conn: conn, handler: s.handler, store: s.store, idle: s.idle, rooms: &s.rooms, closing: &s.closing, flow: message.Flow{
 		Transport: "TCP",
 		Source:    unmap(conn.RemoteAddr().(*net.TCPAddr).AddrPort()),
 		Local:     unmap(conn.LocalAddr().(*net.TCPAddr).AddrPort()),
@@ -152,7 +163,7 @@ func (s *stream) serve() {
 	s.raw = raw
 	askWhatIsLeft(raw)
 	var wrong error
-	_ = raw.Read(func(fd uintptr) (over bool) {
+	read := func(fd uintptr) (over bool) {
 		for {
 			more, err := s.splitter.receive(fd)
 			if err != nil {
@@ -162,7 +173,11 @@ func (s *stream) serve() {
 				return over
 			}
 		}
-	})
+	}
+	_ = raw.Read(read)
+	if s.closing.Load() && wrong == nil {
+		_ = raw.Control(func(fd uintptr) { read(fd) }) // what has come since
+	}
 	if wrong != nil {
 		s.refuse(wrong)
 	}
@@ -193,13 +208,17 @@ func (s *stream) handle() (over bool, wrong error) {
 	return false, nil
 }
 
-// setDeadline says by when the next bytes have to come.
+// setDeadline says by when the next bytes have to come. It is false where none are
+// waited for any more.
 func (s *stream) setDeadline(deadline time.Time) bool {
+	if s.closing.Load() {
+		return false
+	}
 	if deadline.Sub(s.reading).Abs() < deadlineSlack {
 		return true
 	}
 	s.reading = deadline
-	return s.conn.SetReadDeadline(deadline) == nil
+	return s.conn.SetReadDeadline(deadline) == nil && !s.closing.Load()
 }
 
 // answer handles messages that came together. What they have changed is

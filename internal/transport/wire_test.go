@@ -226,60 +226,6 @@ func TestTheEndThatComesWithAMessage(t *testing.T) {
 	}
 }
 
-// slow is a handler that waits before it returns.
-type slow struct {
-	entered, release chan struct{}
-	left             chan struct{}
-}
-
-func (s *slow) Receive(_, _ []byte, _ message.Flow, _ time.Time) transaction.Reply {
-	s.entered <- struct{}{}
-	<-s.release
-	close(s.left)
-	return transaction.Reply{}
-}
-
-func (s *slow) Refuse([]byte, message.Flow, *message.Error) transaction.Reply {
-	return transaction.Reply{}
-}
-
-func (s *slow) NotStored([]byte, message.Flow, time.Time) transaction.Reply {
-	return transaction.Reply{}
-}
-
-func TestCloseWaitsForWhatIsHandled(t *testing.T) {
-	for _, network := range []string{"udp", "tcp"} {
-		t.Run(network, func(t *testing.T) {
-			h := &slow{make(chan struct{}), make(chan struct{}), make(chan struct{})}
-			s, err := Listen([]string{"127.0.0.1:0"}, []string{"127.0.0.1:0"}, time.Hour, func(error) {})
-			if err != nil {
-				t.Fatal(err)
-			}
-			s.Serve(h, nothing)
-			for _, address := range s.Addresses() {
-				if kind, address, _ := strings.Cut(address, " "); kind == network {
-					write(t, dial(t, network, address), sound)
-				}
-			}
-			receive(t, h.entered, "nothing is handled")
-			closed := make(chan struct{})
-			go func() { s.Close(); close(closed) }()
-			select {
-			case <-closed:
-				t.Error("closed while a message is handled")
-			case <-time.After(20 * time.Millisecond): // long enough for a Close that does not wait
-			}
-			close(h.release)
-			receive(t, closed, "Close does not return")
-			select {
-			case <-h.left:
-			default:
-				t.Error("the handler still runs")
-			}
-		})
-	}
-}
-
 func receive(t *testing.T, c <-chan struct{}, otherwise string) {
 	t.Helper()
 	select {
