@@ -3,6 +3,7 @@ package journal
 
 import (
 	"net/netip"
+	"strings"
 
 	"sipregd/internal/sipuri"
 )
@@ -75,7 +76,18 @@ type Event struct {
 	Detail    string // what exactly, for people
 }
 
-// Journal takes events down. It must not block for long.
+// Clone returns an event whose texts are its own.
+func (e Event) Clone() Event {
+	for _, text := range [...]*string{
+		&e.Transport, &e.Authname, &e.Label, &e.AOR.User, &e.AOR.Domain, &e.Contact, &e.UserAgent, &e.CallID, &e.Detail,
+	} {
+		*text = strings.Clone(*text)
+	}
+	return e
+}
+
+// Journal takes events down. It must not block for long, and keep no text of an
+// event: those of a request go with it.
 type Journal interface {
 	Record(Event)
 }

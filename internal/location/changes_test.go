@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 	"time"
+	"unsafe"
 
 	"sipregd/internal/sipuri"
 )
@@ -96,5 +97,22 @@ func TestTakeChangesInParts(t *testing.T) {
 		if most := slices.Max(slices.Collect(maps.Values(taken))); len(taken) != all || most != 1 {
 			t.Errorf("%d taken, up to %d times", len(taken), most)
 		}
+	}
+}
+
+// The text of an AOR is a part of a datagram, and the next one comes in its place.
+func TestChangesKeepNoTextOfTheirCaller(t *testing.T) {
+	m := NewMemory(start)
+	m.Track()
+	user := []byte("a")
+	for i := range 3 {
+		aor := sipuri.AOR{User: unsafe.String(&user[0], 1)}
+		if err := m.Update(aor, start, bind(fmt.Sprint(i), start.Add(time.Minute))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	user[0] = '#'
+	if changes, _ := m.TakeChanges(10); len(changes) != 1 || changes[0].AOR.User != "a" {
+		t.Errorf("changes %+v", changes)
 	}
 }

@@ -59,7 +59,8 @@ func (m *Memory) shardOf(hash uint64) *shard { return &m.shards[hash%shards] }
 // expired at now, and stores what it returns. Nothing else touches the AOR
 // meanwhile. After an error of change, which Update returns, all is as before.
 // change must not alter the slice that it is given, nor keep it, and return one
-// of its own. Texts may be kept.
+// of its own. Texts that it is given may be kept; those it returns, and the AOR's,
+// are copied.
 func (m *Memory) Update(aor sipuri.AOR, now time.Time, change func(current []Binding) ([]Binding, error)) error {
 	hash := m.hash(aor)
 	s := m.shardOf(hash)
@@ -220,10 +221,10 @@ func (m *Memory) put(s *shard, hash uint64, aor sipuri.AOR, before list, binding
 	}
 	switch b, changed := s.before[aor]; {
 	case !changed:
-		s.before[aor] = base{before.bindings, before.bindings, Packed(packed), true}
+		s.before[aor.Clone()] = base{before.bindings, before.bindings, Packed(packed), true}
 		m.unsaved.Or(s.bit)
 	case b.known:
-		s.before[aor] = base{stored: b.stored, restored: b.restored}
+		s.before[aor.Clone()] = base{stored: b.stored, restored: b.restored} // a map takes the new key for an equal one
 	}
 }
 

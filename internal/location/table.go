@@ -70,7 +70,7 @@ func (t *table) set(hash uint64, aor sipuri.AOR, bindings []byte, wake int64) {
 	case len(bindings) == 0:
 		return
 	case taken && !own, !t.blocks.fits(size), len(aor.User) > 1<<16-1, len(aor.Domain) > 1<<16-1:
-		t.others[hash] = append(t.others[hash], other{aor, list{Packed(bindings), wake}})
+		t.others[hash] = append(t.others[hash], other{aor.Clone(), list{Packed(bindings), wake}})
 	default:
 		at = t.blocks.take(unitsFor(size))
 		writeList(t.blocks.block(at), aor, bindings, wake)

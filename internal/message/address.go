@@ -47,38 +47,46 @@ func parseExpires(text string) Expires {
 	return Expires{Present: true, Seconds: uint32(seconds), Valid: err == nil}
 }
 
-// parseAddress reads the value of From or To; name is for the reason phrase. Both
-// mostly hold the same URI: that of the other is not parsed again.
-func parseAddress(name, text string, other *Address) (Address, error) {
+// parseAddress reads the value of From or To; name is for the reason phrase.
+func parseAddress(name, text string) (Address, error) {
+	var a, none Address
+	if err := a.parse(name, text, &none); err != nil {
+		return Address{}, err
+	}
+	return a, nil
+}
+
+// parse is parseAddress. From and To mostly hold the same URI: that of the other
+// is not parsed again. a has to be the zero value, and is of no use after an error.
+func (a *Address) parse(name, text string, other *Address) error {
 	c := cursor{text: text}
 	uriText, err := c.nameAddr()
 	if err != nil {
-		return Address{}, inField(name, err)
+		return inField(name, err)
 	}
-	a := Address{text: text, uriText: uriText, URI: other.URI}
-	if uriText != other.uriText || uriText == "" {
-		a.URI, err = sipuri.Parse(uriText)
+	if uriText == other.uriText && uriText != "" {
+		a.URI = other.URI
+	} else if a.URI.Set(uriText) != nil {
+		return malformed("Malformed URI In " + name)
 	}
-	if err != nil {
-		return Address{}, malformed("Malformed URI In " + name)
-	}
-	tagged := false
-	err = c.params(func(p param) error {
-		if p.is("tag") {
-			if tagged || p.value == "" || !isMark(p.value) {
-				return malformed("Malformed Tag")
-			}
-			tagged, a.Tag = true, p.value
+	a.text, a.uriText = text, uriText
+	p, tagged := params{}, false
+	for p.next(&c) {
+		if !p.is("tag") {
+			continue
 		}
-		return nil
-	})
-	if err != nil {
-		return Address{}, inField(name, err)
+		if tagged || p.value == "" || !isMark(p.value) {
+			return inField(name, malformed("Malformed Tag"))
+		}
+		tagged, a.Tag = true, p.value
+	}
+	if p.err != nil {
+		return inField(name, p.err)
 	}
 	if c.blank(); !c.done() {
-		return Address{}, malformed("Malformed " + name)
+		return malformed("Malformed " + name)
 	}
-	return a, nil
+	return nil
 }
 
 // inField says in the reason phrase which header field was wrong.
@@ -100,11 +108,10 @@ func parseContacts(room []Contact, text string) (Contacts, error) {
 	}
 	contacts := Contacts{Values: room[:0]}
 	for {
-		contact, err := c.contact()
-		if err != nil {
+		contacts.Values = append(contacts.Values, Contact{})
+		if err := c.contact(&contacts.Values[len(contacts.Values)-1]); err != nil {
 			return Contacts{}, inField("Contact", err)
 		}
-		contacts.Values = append(contacts.Values, contact)
 		if c.blank(); c.done() {
 			return contacts, nil
 		}
@@ -130,33 +137,30 @@ func (c *cursor) star() bool {
 // starEnd takes what stands behind "*": an expiry of 0 is forgiven, as it says the
 // same as the Expires that has to stand beside (§10.2.2).
 func (c *cursor) starEnd() error {
-	count := 0
-	err := c.params(func(p param) error {
-		count++
-		if zero := (Expires{true, 0, true}); count > 1 || !p.is("expires") || parseExpires(p.value) != zero {
-			return malformed("Malformed")
+	p, zero := params{}, Expires{true, 0, true}
+	for p.next(c) {
+		if p.count > 1 || !p.is("expires") || parseExpires(p.value) != zero {
+			return malformed("Malformed Contact")
 		}
-		return nil
-	})
-	if c.blank(); err != nil || !c.done() {
+	}
+	if c.blank(); p.err != nil || !c.done() {
 		return malformed("Malformed Contact")
 	}
 	return nil
 }
 
 // contact takes contact-param = (name-addr / addr-spec) *(SEMI contact-params).
-func (c *cursor) contact() (Contact, error) {
+func (c *cursor) contact(contact *Contact) error {
 	text, err := c.nameAddr()
 	if err != nil {
-		return Contact{}, err
+		return err
 	}
-	contact := Contact{Text: text}
-	if contact.URI, err = sipuri.Parse(text); err != nil {
-		return Contact{}, malformed("Malformed URI")
+	if contact.Text = text; contact.URI.Set(text) != nil {
+		return malformed("Malformed URI")
 	}
 	var others strings.Builder
-	hasQ := false
-	err = c.params(func(p param) error {
+	p, hasQ := params{}, false
+	for p.next(c) {
 		switch {
 		case p.is("expires"):
 			if contact.Expires.Present {
@@ -175,10 +179,9 @@ func (c *cursor) contact() (Contact, error) {
 			others.WriteByte(';')
 			others.WriteString(p.text)
 		}
-		return nil
-	})
+	}
 	contact.Params = others.String()
-	return contact, err
+	return p.err
 }
 
 // isQValue tells whether text is a number from 0 to 1 with at most three

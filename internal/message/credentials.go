@@ -22,23 +22,28 @@ type Credentials struct {
 }
 
 // IsDigest tells whether the scheme is Digest.
-func (c *Credentials) IsDigest() bool { return strings.EqualFold(c.Scheme, "Digest") }
+func (c *Credentials) IsDigest() bool {
+	return c.Scheme == "Digest" || strings.EqualFold(c.Scheme, "Digest")
+}
 
-func parseCredentials(text string) (Credentials, error) {
-	c := cursor{text: text}
-	credentials := Credentials{Scheme: c.token()}
-	if credentials.Scheme == "" {
-		return Credentials{}, malformed("Malformed Authorization")
-	}
-	if !credentials.IsDigest() {
-		return credentials, nil
-	}
-	if !c.blank() {
-		return Credentials{}, malformed("Malformed Authorization")
-	}
-	var seen [directiveCount]bool
-	err := c.directives(func(p param) error { return credentials.set(p, &seen) })
+func parseCredentials(text string) (credentials Credentials, err error) {
+	err = credentials.parse(text)
 	return credentials, err
+}
+
+// parse is parseCredentials; credentials have to be the zero value.
+func (c *Credentials) parse(text string) error {
+	value := cursor{text: text}
+	if c.Scheme = value.token(); c.Scheme == "" {
+		return malformed("Malformed Authorization")
+	}
+	if !c.IsDigest() {
+		return nil
+	}
+	if !value.blank() {
+		return malformed("Malformed Authorization")
+	}
+	return c.parseDirectives(&value)
 }
 
 // answersChallenge tells credentials from those that a phone without a challenge
@@ -47,20 +52,21 @@ func (c *Credentials) answersChallenge() bool {
 	return c.IsDigest() && c.Nonce != "" && c.Response != ""
 }
 
-// directives takes the comma-separated auth-params; empty ones are forgiven.
-func (c *cursor) directives(set func(param) error) error {
-	for count := 0; !c.done(); {
-		if c.eat(',') {
+// parseDirectives takes the comma-separated auth-params; empty ones are forgiven.
+func (c *Credentials) parseDirectives(value *cursor) error {
+	var seen [directiveCount]bool
+	for count := 0; !value.done(); {
+		if value.eat(',') {
 			continue
 		}
-		p, ok := c.param()
+		p, ok := value.param()
 		if count++; !ok || count > MaxParams {
 			return malformed("Malformed Authorization")
 		}
-		if err := set(p); err != nil {
+		if err := c.set(p, &seen); err != nil {
 			return err
 		}
-		if c.blank(); !c.done() && !c.startsWith(',') {
+		if value.blank(); !value.done() && !value.startsWith(',') {
 			return malformed("Malformed Authorization")
 		}
 	}
@@ -72,8 +78,8 @@ const directiveCount = 9
 
 // directive returns where a directive is kept, and its number; nil for unknown
 // ones, which are ignored (RFC 7616 §3.4).
-func (c *Credentials) directive(p param) (value *string, number int) {
-	switch strings.ToLower(p.name) { // which copies nothing as a rule
+func (c *Credentials) directive(name string) (value *string, number int) {
+	switch name {
 	case "username":
 		return &c.Username, 0
 	case "realm":
@@ -93,12 +99,15 @@ func (c *Credentials) directive(p param) (value *string, number int) {
 	case "nc":
 		return &c.NC, 8
 	}
+	if lower := strings.ToLower(name); lower != name {
+		return c.directive(lower)
+	}
 	return nil, 0
 }
 
 // set stores one directive and refuses a second one of the same name.
 func (c *Credentials) set(p param, seen *[directiveCount]bool) error {
-	value, number := c.directive(p)
+	value, number := c.directive(p.name)
 	if value == nil {
 		return nil
 	}

@@ -84,25 +84,30 @@ type param struct {
 
 // is compares the name, a token, without regard to case.
 func (p param) is(name string) bool {
-	return len(p.name) == len(name) && strings.EqualFold(p.name, name)
+	return p.name == name || len(p.name) == len(name) && strings.EqualFold(p.name, name)
 }
 
-// params takes all parameters ahead (";" generic-param) and shows each to
-// visit. Its error and visit's end the walk.
-func (c *cursor) params(visit func(param) error) error {
-	for count := 1; c.eat(';'); count++ {
-		if count > MaxParams {
-			return malformed("More Than 64 Parameters")
-		}
-		p, ok := c.param()
-		if !ok {
-			return malformed("Malformed Parameter")
-		}
-		if err := visit(p); err != nil {
-			return err
-		}
+// params walks through the parameters ahead (";" generic-param).
+type params struct {
+	param       // that which next has taken
+	count int   // of them
+	err   error // what is wrong with the next one
+}
+
+// next takes a parameter, unless there is none or it is wrong.
+func (p *params) next(c *cursor) bool {
+	if !c.eat(';') {
+		return false
 	}
-	return nil
+	if p.count++; p.count > MaxParams {
+		p.err = malformed("More Than 64 Parameters")
+		return false
+	}
+	var ok bool
+	if p.param, ok = c.param(); !ok {
+		p.err = malformed("Malformed Parameter")
+	}
+	return ok
 }
 
 // param takes name [ "=" ( value / quoted-string ) ].

@@ -40,11 +40,11 @@ type (
 func headerReaders() sip.HeadersParser {
 	via := reader("Via", func(text string) ([]Via, error) { return parseVias(nil, text) })
 	from := reader("From", func(text string) (fromValue, error) {
-		a, err := parseAddress("From", text, &Address{})
+		a, err := parseAddress("From", text)
 		return fromValue(a), err
 	})
 	to := reader("To", func(text string) (toValue, error) {
-		a, err := parseAddress("To", text, &Address{})
+		a, err := parseAddress("To", text)
 		return toValue(a), err
 	})
 	contact := reader("Contact", func(text string) (Contacts, error) { return parseContacts(nil, text) })

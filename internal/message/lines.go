@@ -140,7 +140,14 @@ func hasControl(line []byte) bool {
 }
 
 // isPadding tells what some phones and NATs leave behind a datagram from a body.
-func isPadding(rest []byte) bool { return len(bytes.Trim(rest, "\r\n\x00")) == 0 }
+func isPadding[T string | []byte](rest T) bool {
+	for i := range len(rest) {
+		if c := rest[i]; c != '\r' && c != '\n' && c != 0 {
+			return false
+		}
+	}
+	return true
+}
 
 // Frame returns the length in bytes of the first message in what a stream has
 // brought so far, and 0 while it is not all there (RFC 3261 §18.3). After an

@@ -1,62 +1,55 @@
 package message
 
 import (
-	"bytes"
 	"strconv"
 	"strings"
+	"unsafe"
 )
 
 // parsePlain reads a REGISTER whose every line has the usual form, as nearly all
 // have, in one pass and without sipgo. The grammar of the header fields is the
-// same. It judges nothing: of whatever is not plain, or not right, it returns
+// same. Texts are parts of data, not copies. It judges nothing: of whatever is not plain, or not right, it returns
 // false, and the request is to be reset and read by parseAny.
 func (r *Request) parsePlain(data []byte) bool {
 	if len(data) < len(plainStart) || string(data[:len(plainStart)]) != plainStart {
 		return false
 	}
-	end := bytes.Index(data, headerEnd)
-	bodyAt := end + len(headerEnd)
-	if end < 0 || bodyAt > MaxHeaderSection {
-		return false
-	}
-	line, head := cutLine(string(data[:end+2])) // the one copy of all the texts that are kept
-	if !r.takePlainStartLine(line) {
+	line, rest, complete := cutLine(unsafe.String(unsafe.SliceData(data), len(data)))
+	if !complete || !r.takePlainStartLine(line) {
 		return false
 	}
 	contentLength := -1
-	for lines := 0; head != ""; lines++ {
-		line, head = cutLine(head)
+	for lines := 0; ; lines++ {
+		if line, rest, complete = cutLine(rest); line == "" {
+			break
+		}
 		if lines == MaxHeaderLines || !r.takePlainLine(line, &contentLength) {
 			return false
 		}
 	}
-	if contentLength > len(data)-bodyAt {
+	if !complete || contentLength > len(rest) || len(data)-len(rest) > MaxHeaderSection {
 		return false
 	}
-	r.HasBody = contentLength > 0 || contentLength < 0 && !isPadding(data[bodyAt:])
+	r.HasBody = contentLength > 0 || contentLength < 0 && !isPadding(rest)
 	return r.checkMandatory() == nil
 }
 
 const plainStart = "REGISTER sip"
 
-var headerEnd = []byte("\r\n\r\n")
-
-// cutLine takes the first line off. It is empty where it does not end in CR LF.
-func cutLine(head string) (line, rest string) {
-	end := strings.IndexByte(head, '\n')
-	if end < 1 || head[end-1] != '\r' {
-		return "", head[end+1:]
+// cutLine takes the first line off, if it is complete and ends in CR LF.
+func cutLine(text string) (line, rest string, complete bool) {
+	end := strings.IndexByte(text, '\n')
+	if end < 1 || text[end-1] != '\r' {
+		return "", "", false
 	}
-	return head[:end-1], head[end+1:]
+	return text[:end-1], text[end+1:], true
 }
 
 // takePlainStartLine reads a start-line. That which the request had before, as
 // all phones of a domain write the same, is not parsed again.
 func (r *Request) takePlainStartLine(line string) bool {
-	if line == "" {
-		return false
-	}
 	if line != r.lastLine {
+		line = strings.Clone(line) // it outlives the request
 		request, err := parseRequestLine(line)
 		if err != nil || !isPlainText(line) {
 			return false
@@ -102,12 +95,12 @@ func (r *Request) takePlainField(field int, name, value string) bool {
 		if r.From.text != "" {
 			return false
 		}
-		r.From, err = parseAddress("From", value, &r.To)
+		err = r.From.parse("From", value, &r.To)
 	case fieldTo:
 		if r.To.text != "" {
 			return false
 		}
-		r.To, err = parseAddress("To", value, &r.From)
+		err = r.To.parse("To", value, &r.From)
 	case fieldCallID:
 		if r.CallID != "" {
 			return false
@@ -124,10 +117,7 @@ func (r *Request) takePlainField(field int, name, value string) bool {
 			err = r.takeContacts(contacts)
 		}
 	case fieldAuthorization:
-		var credentials Credentials
-		if credentials, err = parseCredentials(value); err == nil {
-			err = r.takeCredentials(credentials)
-		}
+		err = r.parseCredentials(value)
 	case fieldExpires:
 		err = once(&r.Expires, parseExpires(value), r.Expires.Present, "Expires")
 	case fieldRequire:
@@ -136,7 +126,8 @@ func (r *Request) takePlainField(field int, name, value string) bool {
 			err = appendBounded(&r.Require, tags, "Option Tags")
 		}
 	case fieldOptions:
-		_, err = parseOptionTags(r.Require[len(r.Require):], value)
+		var space [8]string
+		_, err = parseOptionTags(space[:0], value)
 	case fieldUserAgent:
 		r.UserAgent = value
 	case fieldOther:

@@ -77,7 +77,7 @@ func NewParser() *Parser {
 }
 
 // Release gives a request back, nil too. Neither it nor its response may be used
-// any more. Their texts may be kept.
+// any more.
 func (p *Parser) Release(request *Request) {
 	if request != nil {
 		p.requests.Put(request)
@@ -85,7 +85,8 @@ func (p *Parser) Release(request *Request) {
 }
 
 // Parse reads one message from a datagram, or one that Frame has cut from a
-// stream. Bytes behind Content-Length are ignored (RFC 3261 §18.3).
+// stream. Bytes behind Content-Length are ignored (RFC 3261 §18.3). The texts of
+// the request are parts of data as a rule: they are good until data changes.
 //
 // ErrNotSIP and ErrResponse have no answer. An *Error has one: the request
 // beside it then holds what could be read. Over UDP, where the source may be
@@ -201,6 +202,15 @@ func (r *Request) takeContacts(more Contacts) error {
 	}
 	r.Contacts.Star = more.Star
 	return appendBounded(&r.Contacts.Values, more.Values, "Contacts")
+}
+
+// parseCredentials reads an Authorization header field and takes its credentials.
+func (r *Request) parseCredentials(text string) error {
+	c, err := parseCredentials(text)
+	if err != nil {
+		return err
+	}
+	return r.takeCredentials(c)
 }
 
 func (r *Request) takeCredentials(c Credentials) error {

@@ -105,7 +105,7 @@ func appendTo(text []byte, to, tag string, toTag []byte) []byte {
 func (r *Request) appendSalvaged(text, toTag []byte) []byte {
 	for _, header := range r.copied {
 		if header.name == "To" {
-			if to, err := parseAddress("To", header.value, &Address{}); err == nil {
+			if to, err := parseAddress("To", header.value); err == nil {
 				text = appendTo(text, header.value, to.Tag, toTag)
 				continue
 			}

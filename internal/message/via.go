@@ -35,12 +35,11 @@ func (v *Via) Text() string { return v.text }
 func (v *Via) appendReceived(text []byte, source netip.AddrPort) []byte {
 	text = append(text, v.text[:len(v.text)-len(v.params)]...)
 	c := cursor{text: v.params}
-	_ = c.params(func(p param) error { // it was read before
+	for p := (params{}); p.next(&c); { // they were read before
 		if !p.is("rport") && !p.is("received") {
 			text = append(append(text, ';'), p.text...)
 		}
-		return nil
-	})
+	}
 	if v.RPort {
 		text = strconv.AppendUint(append(text, ";rport="...), uint64(source.Port()), 10)
 	}
@@ -76,11 +75,10 @@ func parseVias(room []Via, text string) ([]Via, error) {
 	vias := room[:0]
 	c := cursor{text: text}
 	for {
-		via, err := c.via()
-		if err != nil {
+		vias = append(vias, Via{})
+		if err := c.via(&vias[len(vias)-1]); err != nil {
 			return nil, err
 		}
-		vias = append(vias, via)
 		if c.done() {
 			return vias, nil
 		}
@@ -94,35 +92,35 @@ func parseVias(room []Via, text string) ([]Via, error) {
 }
 
 // via takes via-parm = sent-protocol LWS sent-by *( SEMI via-params ).
-func (c *cursor) via() (Via, error) {
+func (c *cursor) via(via *Via) error {
 	c.blank()
 	start := c.at
-	via, ok := c.sentProtocolAndBy()
-	if !ok {
-		return Via{}, malformed("Malformed Via")
+	if !c.sentProtocolAndBy(via) {
+		return malformed("Malformed Via")
 	}
 	head := c.at
-	seen := [3]bool{}
-	err := c.params(func(p param) error { return via.setParam(p, &seen) })
-	if err != nil {
-		return Via{}, err
+	p, seen := params{}, [3]bool{}
+	for p.next(c) {
+		if err := via.setParam(p.param, &seen); err != nil {
+			return err
+		}
 	}
 	via.text, via.params = c.text[start:c.at], c.text[head:c.at]
 	c.blank()
-	return via, nil
+	return p.err
 }
 
-func (c *cursor) sentProtocolAndBy() (via Via, ok bool) {
-	version, ok := c.sentProtocolAndHost(&via)
+func (c *cursor) sentProtocolAndBy(via *Via) bool {
+	version, ok := c.sentProtocolAndHost(via)
 	if !ok || version != "2.0" {
-		return via, false
+		return false
 	}
 	if !c.eat(':') {
-		return via, true
+		return true
 	}
 	port, err := sipuri.ParsePort(c.token())
 	via.Port = port
-	return via, err == nil
+	return err == nil
 }
 
 // sentProtocolAndHost takes a Via up to the host of sent-by, of any version.

@@ -112,7 +112,7 @@ func (i interrupted) Update(aor sipuri.AOR, now time.Time, change func([]locatio
 }
 
 // Record makes the lab the registrar's journal.
-func (l *lab) Record(e journal.Event) { l.events = append(l.events, e) }
+func (l *lab) Record(e journal.Event) { l.events = append(l.events, e.Clone()) }
 
 func (l *lab) load(text string) *peers.Directory {
 	l.t.Helper()
@@ -152,7 +152,12 @@ func (l *lab) receive(text string) []byte {
 
 func (l *lab) receiveFrom(source netip.AddrPort, text string) []byte {
 	flow := message.Flow{Transport: "UDP", Source: source, Local: netip.MustParseAddrPort("192.0.2.1:5060")}
-	return l.layer.Receive(nil, []byte(text), flow, l.now).Data
+	data := []byte(text)
+	answer := l.layer.Receive(nil, data, flow, l.now).Data
+	for i := range data { // the next message comes in the same place
+		data[i] = '#'
+	}
+	return answer
 }
 
 // lastEvent returns the newest entry of the journal.

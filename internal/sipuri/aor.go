@@ -14,6 +14,9 @@ type AOR struct {
 	Domain string
 }
 
+// Clone returns an AOR whose texts are its own.
+func (a AOR) Clone() AOR { return AOR{strings.Clone(a.User), strings.Clone(a.Domain)} }
+
 // String returns user@domain, or just the user where there is no domain. The
 // user part is unescaped, so the text is one for people and logs.
 func (a AOR) String() string {

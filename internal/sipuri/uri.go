@@ -45,36 +45,42 @@ var (
 // Parse reads an absolute URI by RFC 3261 §25. Of schemes other than sip and
 // sips only the scheme is told from the rest.
 func Parse(text string) (URI, error) {
+	var u URI
+	if err := u.Set(text); err != nil {
+		return URI{}, err
+	}
+	return u, nil
+}
+
+// Set makes the zero value the URI that Parse returns. After an error it is of no
+// use.
+func (u *URI) Set(text string) error {
 	if text == "" {
-		return URI{}, errEmpty
+		return errEmpty
 	}
 	colon := strings.IndexByte(text, ':')
 	if colon < 0 || text[:colon] != "sip" && !isScheme(text[:colon]) {
-		return URI{}, errScheme
+		return errScheme
 	}
-	uri, rest := URI{Scheme: text[:colon]}, text[colon+1:]
-	if uri.Scheme != "sip" { // as a rule it is
-		uri.Scheme = strings.ToLower(uri.Scheme)
+	u.Scheme = text[:colon]
+	rest := text[colon+1:]
+	if u.Scheme != "sip" { // as a rule it is
+		u.Scheme = strings.ToLower(u.Scheme)
 	}
-	if !uri.IsSIP() {
-		if rest == "" || !allOf(rest, classOpaque) {
-			return URI{}, errOpaque
+	if !u.IsSIP() {
+		if u.Opaque = rest; rest == "" || !allOf(rest, classOpaque) {
+			return errOpaque
 		}
-		uri.Opaque = rest
-		return uri, nil
+		return nil
 	}
-	rest, err := uri.cutUserinfo(rest)
+	rest, err := u.cutUserinfo(rest)
+	if err == nil {
+		rest, err = u.cutHostport(rest)
+	}
 	if err != nil {
-		return URI{}, err
+		return err
 	}
-	rest, err = uri.cutHostport(rest)
-	if err != nil {
-		return URI{}, err
-	}
-	if err := uri.setParamsAndHeaders(rest); err != nil {
-		return URI{}, err
-	}
-	return uri, nil
+	return u.setParamsAndHeaders(rest)
 }
 
 // IsSIP tells whether the scheme is sip or sips.
@@ -154,16 +160,28 @@ func (u *URI) checkParams() error {
 	if u.Params == "" { // as a rule
 		return nil
 	}
+	if one := u.Params[1:]; strings.IndexByte(one, ';') < 0 { // as a rule
+		name, value, _ := strings.Cut(one, "=")
+		return checkPair(name, value)
+	}
 	var room [usualPairs]pair
 	params := u.params(room[:0])
 	for i := range params {
 		p := &params[i]
-		if p.name == "" || !escapedText(p.name, classParam) || !escapedText(p.value, classParam) {
-			return errParams
+		if err := checkPair(p.name, p.value); err != nil {
+			return err
 		}
 		if find(params[:i], p) != nil {
 			return errTwice
 		}
+	}
+	return nil
+}
+
+// checkPair checks the grammar of a parameter.
+func checkPair(name, value string) error {
+	if name == "" || !escapedText(name, classParam) || !escapedText(value, classParam) {
+		return errParams
 	}
 	return nil
 }

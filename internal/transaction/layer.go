@@ -15,7 +15,8 @@ import (
 	"sipregd/internal/message"
 )
 
-// Core decides on requests. The message it returns goes out at once.
+// Core decides on requests. The message it returns goes out at once. It keeps
+// neither a request nor a text of it: they are good until it returns.
 type Core interface {
 	Answer(request *message.Request, now time.Time) *message.Response
 	Malformed(request *message.Request, err *message.Error) *message.Response
