@@ -46,7 +46,7 @@ func New(key [32]byte, algorithms []Algorithm, lifetime time.Duration) *Authenti
 	a := &Authenticator{
 		algorithms: algorithms,
 		lifetime:   seconds,
-		used:       newUsedNonces(seconds, MaxUsedNonces),
+		used:       newUsedNonces(seconds, MaxUsedPages),
 		decoy:      NewA1("", "", hex.EncodeToString(key[:])),
 	}
 	a.mint.setKey(key)
@@ -56,25 +56,32 @@ func New(key [32]byte, algorithms []Algorithm, lifetime time.Duration) *Authenti
 	return a
 }
 
-// Challenge passes on the values of WWW-Authenticate, one for each algorithm
-// that is offered (RFC 7616 §3.3, RFC 8760 §2.3), to be used at once. stale says
-// that just the nonce was refused.
-func (a *Authenticator) Challenge(now time.Time, realm string, stale bool, use func(value []byte)) {
-	seconds := a.clock.seconds(now)
-	var space [256]byte
-	for _, algorithm := range a.algorithms {
-		value := append(append(space[:0], `Digest realm="`...), quoteEscaper.Replace(realm)...)
-		value = a.mint.appendNonce(append(value, `", nonce="`...), seconds)
-		value = append(append(value, `", algorithm=`...), algorithm.String()...)
-		value = append(value, `, qop="auth"`...)
-		if stale {
-			value = append(value, ", stale=true"...)
-		}
-		use(value)
+// Challenges is how many challenges a phone is given the choice of: one for each
+// algorithm that is offered (RFC 8760 §2.3).
+func (a *Authenticator) Challenges() int { return len(a.algorithms) }
+
+// AppendChallenge appends the i-th of them as a value of WWW-Authenticate (RFC 7616
+// §3.3). stale says that just the nonce was refused.
+func (a *Authenticator) AppendChallenge(room []byte, i int, now time.Time, realm string, stale bool) []byte {
+	value := append(appendEscaped(append(room, `Digest realm="`...), realm), `", nonce="`...)
+	value = append(a.mint.appendNonce(value, a.clock.seconds(now)), `", algorithm=`...)
+	value = append(append(value, a.algorithms[i].String()...), `, qop="auth"`...)
+	if stale {
+		value = append(value, ", stale=true"...)
 	}
+	return value
 }
 
-var quoteEscaper = strings.NewReplacer(`\`, `\\`, `"`, `\"`)
+// appendEscaped appends what stands between the quotes of a quoted-string.
+func appendEscaped(room []byte, text string) []byte {
+	for i := range len(text) {
+		if text[i] == '\\' || text[i] == '"' {
+			room = append(room, '\\')
+		}
+		room = append(room, text[i])
+	}
+	return room
+}
 
 // Verify checks credentials that a peer sent with a request of that method. They
 // are complete by Credentials.Check. The zero A1 stands for an authname that

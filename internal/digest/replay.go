@@ -1,11 +1,23 @@
 package digest
 
-import "sync"
+import (
+	"math"
+	"sync"
+)
 
-// MaxUsedNonces bounds the memory of the replay check: so many nonces that
-// proved a secret are remembered in each of its two halves, 24 bytes or so
-// each. Beyond it the oldest are forgotten and count as too old.
-const MaxUsedNonces = 1 << 20
+const (
+	// MaxUsedPages bounds the memory of the replay check: so many pages of nonces,
+	// 1 KB each, are remembered in each of its two halves. Beyond it the oldest are
+	// forgotten and count as too old.
+	MaxUsedPages = 1 << 14
+
+	// pageNonces is how many nonces that were given out one after the other share a
+	// page. They are used soon after each other too.
+	pageNonces = 256
+)
+
+// page holds for each of its nonces the highest count seen and one more; 0: none.
+type page [pageNonces]uint32
 
 // usedNonces remembers the highest nonce count seen with each nonce that
 // proved a secret, so that captured credentials are good for nothing. Only
@@ -13,17 +25,17 @@ const MaxUsedNonces = 1 << 20
 // clock.seconds, which never go back.
 type usedNonces struct {
 	lifetime uint32 // of a nonce, in seconds
-	capacity int    // entries in each half
+	capacity int    // pages in each half
 
 	mu       sync.Mutex
-	current  map[uint64]uint32 // nonce number → highest count
-	previous map[uint64]uint32
+	current  map[uint64]*page // by the nonces' numbers, without their lowest bits
+	previous map[uint64]*page
 	began    uint32 // when current was begun
 	horizon  uint32 // nonces issued up to then may have been forgotten
 }
 
 func newUsedNonces(lifetime uint32, capacity int) *usedNonces {
-	return &usedNonces{lifetime: lifetime, capacity: capacity, current: map[uint64]uint32{}}
+	return &usedNonces{lifetime: lifetime, capacity: capacity, current: map[uint64]*page{}}
 }
 
 // claim tells whether that count may be used with the nonce, and marks it as
@@ -32,18 +44,31 @@ func (u *usedNonces) claim(now uint32, n nonce, count uint32) Result {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.turn(now)
-	highest, used := u.current[n.number]
-	if !used && n.issued <= u.began { // else it cannot be there
-		highest, used = u.previous[n.number]
+	mark, at := min(count, math.MaxUint32-1)+1, n.number%pageNonces
+	here := u.current[n.number/pageNonces]
+	highest := here.mark(at)
+	if highest == 0 && n.issued <= u.began { // else it cannot be there
+		highest = u.previous[n.number/pageNonces].mark(at)
 	}
-	if !used && n.issued <= u.horizon {
+	switch {
+	case highest == 0 && n.issued <= u.horizon:
 		return Stale
-	}
-	if used && count <= highest {
+	case mark <= highest:
 		return Replayed
+	case here == nil:
+		here = new(page)
+		u.current[n.number/pageNonces] = here
 	}
-	u.current[n.number] = count
+	here[at] = mark
 	return Right
+}
+
+// mark returns what a page holds there; a page that is not there holds nothing.
+func (p *page) mark(at uint64) uint32 {
+	if p == nil {
+		return 0
+	}
+	return p[at]
 }
 
 // turn forgets the older half when the newer one is full, or holds nothing
@@ -58,5 +83,5 @@ func (u *usedNonces) turn(now uint32) {
 	if len(u.previous) > 0 {
 		u.horizon = u.began // when previous was closed
 	}
-	u.previous, u.current, u.began = u.current, make(map[uint64]uint32), now
+	u.previous, u.current, u.began = u.current, make(map[uint64]*page), now
 }

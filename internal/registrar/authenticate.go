@@ -165,8 +165,9 @@ func (g *registration) challengeAgain(realm string, reason journal.Reason, detai
 
 func (g *registration) challenge(realm string, stale bool) *message.Response {
 	response := g.request.Respond(401, "Unauthorized")
-	g.authenticator.Challenge(g.now, realm, stale, func(value []byte) {
-		response.WithBytes("WWW-Authenticate", value)
-	})
+	var space [256]byte
+	for i := range g.authenticator.Challenges() {
+		response.WithBytes("WWW-Authenticate", g.authenticator.AppendChallenge(space[:0], i, g.now, realm, stale))
+	}
 	return response
 }
