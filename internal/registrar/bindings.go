@@ -32,15 +32,17 @@ func (g *registration) removeAllForWildcard() *message.Response {
 	if asked := g.request.Expires; !asked.Present || !asked.Valid || asked.Seconds != 0 {
 		return g.end(400, "Contact * Needs Expires 0", journal.WildcardMisused, "")
 	}
-	return g.commit(func(current []location.Binding) *refusal {
-		for i := range current {
-			if refused := g.checkNewer(&current[i]); refused != nil {
-				return refused
-			}
+	return g.commit(g.removeAll)
+}
+
+func (g *registration) planRemovalOfAll(current []location.Binding) *refusal {
+	for i := range current {
+		if refused := g.checkNewer(&current[i]); refused != nil {
+			return refused
 		}
-		g.changes.removed = append(g.changes.removed, current...)
-		return nil
-	})
+	}
+	g.changes.removed = append(g.changes.removed, current...)
+	return nil
 }
 
 // Step 7, for the Contacts of the request together.
@@ -141,12 +143,12 @@ func (c *changes) reset() {
 	*c = changes{c.kept[:0], c.added[:0], c.refreshed[:0], c.removed[:0], c.replaced[:0]}
 }
 
-// update compares what is asked with what is there: the bindings of an equal
+// planUpdates compares what is asked with what is there: the bindings of an equal
 // URI are looked for, and are updated or removed if the request is newer than
 // them; if there are none, one is added. Since equality of URIs is not
 // transitive, several may be equal to one that is asked: the first is updated
 // and the others go. What one Contact has taken is not there for the next.
-func (g *registration) update(current []location.Binding) *refusal {
+func (g *registration) planUpdates(current []location.Binding) *refusal {
 	var space [8]bool
 	taken := append(space[:0], make([]bool, len(current))...)
 	for i := range g.asked {
@@ -237,23 +239,27 @@ func (g *registration) makeRoom(c *changes) *refusal {
 
 var errRefused = errors.New("the request was refused")
 
-// commit lets decide work out the changes to the AOR's bindings and stores
-// them, all or none. Events are taken down when nobody is held up by it.
-func (g *registration) commit(decide func(current []location.Binding) *refusal) *message.Response {
-	var refused *refusal
-	err := g.location.Update(g.aor, g.now, func(current []location.Binding) ([]location.Binding, error) {
-		if refused = g.checkStillAuthorized(); refused == nil {
-			refused = decide(current)
+// changeBy returns a change that has plan work out the changes.
+func (g *registration) changeBy(plan func(g *registration, current []location.Binding) *refusal) change {
+	return func(current []location.Binding) ([]location.Binding, error) {
+		if g.refused = g.checkStillAuthorized(); g.refused == nil {
+			g.refused = plan(g, current)
 		}
-		if refused != nil {
+		if g.refused != nil {
 			return nil, errRefused
 		}
 		g.next = g.changes.appendInOrder(g.next)
 		return g.next, nil
-	})
+	}
+}
+
+// commit makes a change to the AOR's bindings, all of it or nothing. Events are
+// taken down when nobody is held up by it.
+func (g *registration) commit(change change) *message.Response {
+	err := g.location.Update(g.aor, g.now, change)
 	switch {
-	case refused != nil:
-		return g.endWith(refused.response, refused.reason, refused.detail)
+	case g.refused != nil:
+		return g.endWith(g.refused.response, g.refused.reason, g.refused.detail)
 	case err != nil: // all changes are undone
 		return g.endWith(notStored(g.request), journal.StoreFailed, err.Error())
 	}

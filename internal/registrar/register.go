@@ -27,14 +27,28 @@ type registration struct {
 	served   bool               // the AOR's domain is served here, for step 5
 	asked    []asked            // step 7, of each Contact
 	changes  changes            // steps 6 and 7
+	refused  *refusal           // steps 6 and 7: instead of changes
 	next     []location.Binding // steps 6 and 7: what is to be stored
 	bindings []location.Binding // steps 6 and 7: as they are now, the request's own first
+
+	// The two ways to change bindings, as functions that are made once.
+	removeAll, update change
+}
+
+// change shows Location.Update what becomes of an AOR's bindings.
+type change func(current []location.Binding) ([]location.Binding, error)
+
+func newRegistration(r *Registrar) *registration {
+	g := &registration{Registrar: r}
+	g.removeAll = g.changeBy((*registration).planRemovalOfAll)
+	g.update = g.changeBy((*registration).planUpdates)
+	return g
 }
 
 // reset makes a registration of another request where one was.
 func (g *registration) reset(request *message.Request, now time.Time) {
 	g.request, g.now, g.snapshot = request, now, g.directory.Load()
-	g.domain, g.authname, g.peer, g.aor, g.served = "", "", nil, sipuri.AOR{}, false
+	g.domain, g.authname, g.peer, g.aor, g.served, g.refused = "", "", nil, sipuri.AOR{}, false, nil
 	g.asked, g.next, g.bindings = g.asked[:0], g.next[:0], g.bindings[:0]
 	g.changes.reset()
 }

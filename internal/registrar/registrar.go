@@ -48,7 +48,7 @@ func New(domains peers.Domains, directory *peers.Directory, authenticator *diges
 	location Location, journal journal.Journal) *Registrar {
 	r := &Registrar{domains: domains, authenticator: authenticator, location: location, journal: journal}
 	r.directory.Store(directory)
-	r.registrations.New = func() any { return &registration{Registrar: r} }
+	r.registrations.New = func() any { return newRegistration(r) }
 	return r
 }
 
