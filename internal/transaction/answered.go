@@ -11,8 +11,8 @@ import (
 // value, with maxBytes, is an empty one.
 type answered struct {
 	maxBytes int
-	epoch    time.Time         // from which time is counted, without regard to the wall clock
-	places   map[uint64]uint32 // key → where its record begins in log
+	epoch    time.Time // from which time is counted, without regard to the wall clock
+	places   places    // where the records of keys begin in log
 	log      []byte
 	used     int // bytes of log that were ever used: no more is in real memory
 	first    int // where the oldest record begins
@@ -26,8 +26,8 @@ const (
 	// bytes: its key, when it was added, and the lengths of both.
 	recordHead = 8 + 8 + 4 + 4
 
-	// placeBytes is about what the map takes for a transaction.
-	placeBytes = 40
+	// placeBytes is about what places take for a transaction.
+	placeBytes = 16
 
 	// usualRecord is about how long a record is: how much of maxBytes is for log,
 	// and how many records there may be, follows from it.
@@ -38,18 +38,19 @@ const (
 // there is no room the oldest are dropped; what is too large is left out.
 func (a *answered) add(key uint64, transaction, response []byte, now time.Time) {
 	if a.log == nil {
-		a.log = make([]byte, a.maxBytes/(usualRecord+placeBytes)*usualRecord)
-		a.places, a.epoch = map[uint64]uint32{}, now
+		records := a.maxBytes / (usualRecord + placeBytes)
+		a.log, a.places, a.epoch = make([]byte, records*usualRecord), newPlaces(records), now
 	}
 	size := recordHead + len(transaction) + len(response)
 	if size > len(a.log)/2 {
 		return
 	}
 	a.expire(now)
-	for len(a.places) >= len(a.log)/usualRecord {
+	for a.places.count >= len(a.log)/usualRecord {
 		a.dropFirst()
 	}
 	at := a.makeRoom(size)
+	a.place(key, uint32(at))
 	record := a.log[at:]
 	binary.LittleEndian.PutUint64(record, key)
 	binary.LittleEndian.PutUint64(record[8:], uint64(now.Sub(a.epoch)))
@@ -57,7 +58,6 @@ func (a *answered) add(key uint64, transaction, response []byte, now time.Time) 
 	binary.LittleEndian.PutUint32(record[20:], uint32(len(response)))
 	copy(record[recordHead:], transaction)
 	copy(record[recordHead+len(transaction):], response)
-	a.places[key] = uint32(at)
 	a.next = at + size
 	a.used = max(a.used, a.next)
 }
@@ -89,13 +89,18 @@ func (a *answered) makeRoom(size int) (at int) {
 func (a *answered) moveUp(by int) {
 	copy(a.log[a.first+by:], a.log[a.first:a.end])
 	a.first, a.end, a.used = a.first+by, a.end+by, max(a.used, a.end+by)
-	for at := a.first; at < a.end; {
-		record := a.log[at:]
-		if key := binary.LittleEndian.Uint64(record); a.places[key] == uint32(at-by) {
-			a.places[key] = uint32(at)
-		}
+	a.places.clear()
+	a.placeAll(a.first, a.end)
+	a.placeAll(0, a.next)
+}
+
+// placeAll takes down where records lie, the oldest first.
+func (a *answered) placeAll(from, to int) {
+	for from < to {
+		record := a.log[from:]
+		a.place(binary.LittleEndian.Uint64(record), uint32(from))
 		transaction, response := lengths(record)
-		at += recordHead + transaction + response
+		from += recordHead + transaction + response
 	}
 }
 
@@ -116,9 +121,7 @@ func (a *answered) isLive(at int, now time.Time) bool {
 func (a *answered) dropFirst() {
 	record := a.log[a.first:]
 	key := binary.LittleEndian.Uint64(record)
-	if a.places[key] == uint32(a.first) { // not where another has taken its place
-		delete(a.places, key)
-	}
+	a.places.remove(key, uint32(a.first)) // which is not there where another has taken its place
 	transaction, response := lengths(record)
 	a.first += recordHead + transaction + response
 	if a.first == a.end {
@@ -133,7 +136,7 @@ func (a *answered) dropFirst() {
 // next call of add. The whole transaction is to be compared: a key is a hash,
 // and what two share must give nobody another's response.
 func (a *answered) find(key uint64, now time.Time) (transaction, response []byte, found bool) {
-	at, found := a.places[key]
+	at, found := a.placeOf(key)
 	if !found || !a.isLive(int(at), now) {
 		return nil, nil, false
 	}
@@ -143,9 +146,22 @@ func (a *answered) find(key uint64, now time.Time) (transaction, response []byte
 	return record[:length], record[length:][:responseLength], true
 }
 
+func (a *answered) placeOf(key uint64) (at uint32, found bool) {
+	return a.places.find(key, func(at uint32) bool { return binary.LittleEndian.Uint64(a.log[at:]) == key })
+}
+
+// place takes down where the record of a key begins from now on.
+func (a *answered) place(key uint64, at uint32) {
+	if before, found := a.placeOf(key); found {
+		a.places.move(key, before, at)
+	} else {
+		a.places.add(key, at)
+	}
+}
+
 func lengths(record []byte) (transaction, response int) {
 	return int(binary.LittleEndian.Uint32(record[16:])), int(binary.LittleEndian.Uint32(record[20:]))
 }
 
 // bytes is about what is in use.
-func (a *answered) bytes() int { return a.used + len(a.places)*placeBytes }
+func (a *answered) bytes() int { return a.used + a.places.count*placeBytes }
