@@ -43,7 +43,7 @@ type Expires struct {
 // parseExpires reads delta-seconds. What is malformed is no error: it counts
 // as the default (§10.2.1.1, §20.10).
 func parseExpires(text string) Expires {
-	seconds, err := strconv.ParseUint(strings.Trim(text, " \t"), 10, 32)
+	seconds, err := strconv.ParseUint(trimBlanks(text), 10, 32)
 	return Expires{Present: true, Seconds: uint32(seconds), Valid: err == nil}
 }
 
@@ -229,7 +229,7 @@ func (c *cursor) displayName() (bracketed bool, err error) {
 			c.at = start
 			return false, nil
 		}
-		if _, ok := c.quoted(); !ok {
+		if _, _, ok := c.quoted(); !ok {
 			return false, malformed("Unclosed Quote")
 		}
 	}
@@ -243,7 +243,7 @@ func (c *cursor) bracketedURI() (string, error) {
 	}
 	uri := c.text[c.at+1 : c.at+end]
 	c.at += end + 1
-	return strings.Trim(uri, " \t"), nil
+	return trimBlanks(uri), nil
 }
 
 // bareURI takes an addr-spec without brackets: what follows ";" belongs to

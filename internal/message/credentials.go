@@ -115,7 +115,9 @@ func (c *Credentials) set(p param, seen *[directiveCount]bool) error {
 		return malformed("Authorization Directive Given Twice")
 	}
 	seen[number] = true
-	*value = unescapeQuoted(p.value)
+	if *value = p.value; p.escapes {
+		*value = unescapeQuoted(p.value)
+	}
 	return nil
 }
 

@@ -54,13 +54,13 @@ func (c *cursor) startsWith(character byte) bool {
 }
 
 // quoted takes a quoted-string and returns what stands between its quotes, as
-// it was written.
-func (c *cursor) quoted() (inner string, ok bool) {
+// it was written, and whether that holds escapes.
+func (c *cursor) quoted() (inner string, escapes, ok bool) {
 	start := c.at + 1
 	if end := strings.IndexByte(c.text[start:], '"'); end >= 0 {
 		if inner = c.text[start:][:end]; strings.IndexByte(inner, '\\') < 0 { // as a rule
 			c.at = start + end + 1
-			return inner, true
+			return inner, false, true
 		}
 	}
 	for i := start; i < len(c.text); i++ {
@@ -69,10 +69,10 @@ func (c *cursor) quoted() (inner string, ok bool) {
 			i++
 		case '"':
 			c.at = i + 1
-			return c.text[start:i], true
+			return c.text[start:i], true, true
 		}
 	}
-	return "", false
+	return "", false, false
 }
 
 // param is one parameter of a header field's value.
@@ -80,6 +80,8 @@ type param struct {
 	name  string
 	value string // without the quotes, where it had some
 	text  string // the whole parameter as it was written, without its ";"
+	// escapes says that the value is to be unescaped.
+	escapes bool
 }
 
 // is compares the name, a token, without regard to case.
@@ -117,7 +119,7 @@ func (c *cursor) param() (p param, ok bool) {
 		return p, false
 	}
 	if c.eat('=') {
-		if p.value, ok = c.value(); !ok {
+		if p.value, p.escapes, ok = c.value(); !ok {
 			return p, false
 		}
 	}
@@ -126,14 +128,14 @@ func (c *cursor) param() (p param, ok bool) {
 }
 
 // value takes a quoted-string, or what a token, a host or a sloppy phone
-// writes there, which may be nothing. NUL, which a quoted-pair may hold, is for
+// writes there, which may be nothing. NUL, which just a quoted-pair may hold, is for
 // display names alone: values are kept, joined and looked up.
-func (c *cursor) value() (value string, ok bool) {
+func (c *cursor) value() (value string, escapes, ok bool) {
 	if c.startsWith('"') {
-		value, ok = c.quoted()
-		return value, ok && strings.IndexByte(value, 0) < 0
+		value, escapes, ok = c.quoted()
+		return value, escapes, ok && !(escapes && strings.IndexByte(value, 0) >= 0)
 	}
-	return c.while(classValue), true
+	return c.while(classValue), false, true
 }
 
 func isBlank(c byte) bool { return c == ' ' || c == '\t' }
@@ -145,11 +147,19 @@ func isAllToken(text string) bool { return allOf(text, classToken) }
 // ends or hides a parameter.
 func isMark(text string) bool { return len(text) <= MaxCallID && allOf(text, classMark) }
 
+// trimBlanks takes the blanks off both ends.
+func trimBlanks(text string) string {
+	for text != "" && isBlank(text[0]) {
+		text = text[1:]
+	}
+	for text != "" && isBlank(text[len(text)-1]) {
+		text = text[:len(text)-1]
+	}
+	return text
+}
+
 // unescapeQuoted undoes the backslashes of a quoted-string.
 func unescapeQuoted(inner string) string {
-	if strings.IndexByte(inner, '\\') < 0 {
-		return inner
-	}
 	plain := make([]byte, 0, len(inner))
 	for i := 0; i < len(inner); i++ {
 		if inner[i] == '\\' && i+1 < len(inner) {

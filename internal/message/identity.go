@@ -38,7 +38,7 @@ func parseCallID(text string) (string, error) {
 func parseOptionTags(room []string, text string) ([]string, error) {
 	tags := room[:0]
 	for tag := range strings.SplitSeq(text, ",") {
-		tag = strings.Trim(tag, " \t")
+		tag = trimBlanks(tag)
 		if tag == "" {
 			continue
 		}

@@ -69,7 +69,7 @@ func (r *Request) takePlainLine(line string, contentLength *int) bool {
 	name, value := line[:colon], line[colon+1:]
 	field := plainField(name)
 	if field == fieldContentLength {
-		length, err := strconv.ParseUint(strings.Trim(value, " \t"), 10, 31)
+		length, err := strconv.ParseUint(trimBlanks(value), 10, 31)
 		if err != nil || *contentLength >= 0 {
 			return false
 		}
