@@ -165,7 +165,7 @@ func (b *benchmark) runOnce(r *row) (err error) {
 	if err != nil {
 		return err
 	}
-	m, err := measure(b.ctx, b.options, s, r.over, r.inFlight)
+	m, err := measure(b.ctx, b.options, s, r.over, phase{inFlight: r.inFlight})
 	s.stop()
 	if err == nil {
 		err = r.add(m)

@@ -44,6 +44,7 @@ type options struct {
 	kamailio  string
 	phones    int
 	inFlight  int
+	rate      float64
 	aors      int
 	pending   int
 	bindings  int
@@ -71,6 +72,7 @@ func run(ctx context.Context, arguments []string) error {
 	flags.StringVar(&o.kamailio, "kamailio", "testdata/bench/kamailio.cfg", "the configuration for Kamailio")
 	flags.IntVar(&o.phones, "phones", 1000, "how many addresses register")
 	flags.IntVar(&o.inFlight, "inflight", 64, "how many of them at once")
+	flags.Float64Var(&o.rate, "rate", 0, "with -target: how many registrations begin per second, whatever becomes of them; 0: as many as -inflight lets")
 	flags.IntVar(&o.aors, "aors", 400_000, "how many peers there are in the rows new, refresh and latency")
 	flags.IntVar(&o.pending, "pending", 256, "how many of them register at once there, and in the row start")
 	flags.IntVar(&o.bindings, "bindings", 1_000_000, "how many bindings, or phones, there are in the rows start, flat and overload")
@@ -104,6 +106,7 @@ func run(ctx context.Context, arguments []string) error {
 // check bounds the load in count and time.
 func (o *options) check() error {
 	const most, mostStreams, mostBindings, longest = 100_000, 45_000, 5_000_000, 10 * time.Minute
+	const mostRate = 1_000_000
 	for name := range strings.SplitSeq(o.rows, ",") {
 		if !slices.Contains(strings.Split(allRows, ","), name) {
 			return fmt.Errorf("-rows: %q is none of %s", name, allRows)
@@ -119,6 +122,8 @@ func (o *options) check() error {
 		return fmt.Errorf("-streams has to be -inflight to %d", mostStreams)
 	case o.sections < o.inFlight || o.sections > mostBindings:
 		return fmt.Errorf("-sections has to be -inflight to %d", mostBindings)
+	case o.rate < 0 || o.rate > mostRate:
+		return fmt.Errorf("-rate has to be 0 to %d", mostRate)
 	case o.settle < 0 || o.settle > longest:
 		return fmt.Errorf("-settle may be up to %v", longest)
 	case o.sharing < 1 || o.sharing > 100:
@@ -142,7 +147,11 @@ func loadTarget(ctx context.Context, o *options) error {
 	if err != nil {
 		return err
 	}
-	m, err := measure(ctx, o, &server{address: target, pid: o.pid, peers: peers}, overUDP(), o.inFlight)
+	load := phase{inFlight: o.inFlight, rate: o.rate}
+	if o.rate > 0 {
+		load.inFlight = 0
+	}
+	m, err := measure(ctx, o, &server{address: target, pid: o.pid, peers: peers}, overUDP(), load)
 	if err != nil {
 		return err
 	}

@@ -45,14 +45,14 @@ func percentile(sorted []time.Duration, percent int) time.Duration {
 
 var errDry = errors.New("no phone is left to begin with; raise -aors, or -bindings in the rows flat and overload")
 
-// measure loads a server in a closed loop, round and round.
-func measure(ctx context.Context, o *options, s *server, over link, inFlight int) (measurement, error) {
+// measure loads a server with phones that are made for it.
+func measure(ctx context.Context, o *options, s *server, over link, p phase) (measurement, error) {
 	f, err := newFleet(s, s.peers, newHost(), over)
 	if err != nil {
 		return measurement{}, err
 	}
 	defer f.close()
-	return f.measure(ctx, o, s, phase{inFlight: inFlight})
+	return f.measure(ctx, o, s, p)
 }
 
 // measure loads a server for the warm-up and the span, whatever the phase says
