@@ -71,6 +71,7 @@ type datagrams struct {
 
 	in *incoming
 	overload
+	pacing
 	crowded bool      // too much waited when the last batch was taken
 	dropped int       // unread, since that was last told
 	told    time.Time // when that was
@@ -92,6 +93,9 @@ func newDatagrams(conn *net.UDPConn, network string, local netip.AddrPort) (*dat
 	}
 	var err error
 	if d.raw, err = conn.SyscallConn(); err != nil {
+		return nil, err
+	}
+	if d.pacing, err = newPacing(); err != nil {
 		return nil, err
 	}
 	if d.several {
@@ -127,6 +131,10 @@ func (d *datagrams) serve(handler Handler, store Durability, trouble func(error)
 			d.send(d.resting, trouble)
 		}
 		d.in.clear(n)
+		if d.comesFast(n, now) {
+			rest()
+		}
+		d.letOthersOn(now)
 		// Where batches follow each other this goroutine never rests, and on one
 		// processor whoever saves bindings would wait 10 ms for each of its steps.
 		runtime.Gosched()

@@ -137,6 +137,9 @@ func (s *Server) Close() {
 	}
 	s.streams.closeAll()
 	s.running.Wait()
+	for _, d := range s.readers {
+		d.pacing.close()
+	}
 }
 
 // waitFor waits until nothing runs any more, but not longer than that.
