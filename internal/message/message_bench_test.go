@@ -64,3 +64,15 @@ func BenchmarkRender(b *testing.B) {
 		Render(room, request, response.Own(), tag)
 	}
 }
+
+// BenchmarkFrame finds the end of a message on a stream.
+func BenchmarkFrame(b *testing.B) {
+	data := []byte(usual + answering + ending)
+	b.ReportAllocs()
+	b.SetBytes(int64(len(data)))
+	for b.Loop() {
+		if length, err := Frame(data); length != len(data) || err != nil {
+			b.Fatal(length, err)
+		}
+	}
+}
