@@ -86,7 +86,7 @@ func checkPartial(line []byte, at int) error {
 func (o *outline) findContentLength(line []byte) error {
 	if isFolded(line) {
 		if o.isLength {
-			o.length = append(append(o.length, ' '), line...)
+			o.length = bytes.Join([][]byte{o.length, line}, []byte{' '})
 		}
 		return nil
 	}
@@ -97,7 +97,7 @@ func (o *outline) findContentLength(line []byte) error {
 	if o.hasLength {
 		return malformed("Content-Length Given Twice")
 	}
-	o.isLength, o.hasLength, o.length = true, true, bytes.Clone(value)
+	o.isLength, o.hasLength, o.length = true, true, value
 	return nil
 }
 
