@@ -61,6 +61,36 @@ func TestCloseAnswersWhatHasCome(t *testing.T) {
 	}
 }
 
+// An edge proxy has many phones behind one stream, or one port.
+func TestCloseAnswersAllThatHasCome(t *testing.T) {
+	const count = 600
+	for _, network := range []string{"udp", "tcp"} {
+		t.Run(network, func(t *testing.T) {
+			s := listen(t, []string{"127.0.0.1:0"}, []string{"127.0.0.1:0"})
+			h := &held{began: make(chan struct{}, 1+count), let: make(chan struct{}, 1+count)}
+			s.Serve(h, nothing)
+			conn := dial(t, network, map[string]string{
+				"udp": s.readers[0].local.String(), "tcp": s.listeners[0].Addr().String(),
+			}[network])
+			write(t, conn, sound)
+			receive(t, h.began, "nothing is handled")
+			for range count {
+				write(t, conn, sound)
+			}
+			closed := make(chan struct{})
+			go func() { s.Close(); close(closed) }()
+			waitClosed(t, s)
+			for range 1 + count {
+				h.let <- struct{}{}
+			}
+			receive(t, closed, "the server did not close")
+			if got := h.received.Load(); got != 1+count {
+				t.Errorf("%d of %d were handled", got, 1+count)
+			}
+		})
+	}
+}
+
 // waitClosed returns once the server takes no more streams.
 func waitClosed(t *testing.T, s *Server) {
 	t.Helper()

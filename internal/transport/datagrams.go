@@ -47,12 +47,11 @@ func (s *Server) openReaders(network string, local netip.AddrPort) error {
 		if err != nil {
 			return err
 		}
-		reader, err := newDatagrams(conn, network, local)
+		reader, err := newDatagrams(conn, network, local, &s.closing)
 		if err != nil {
 			conn.Close()
 			return err
 		}
-		reader.closing = &s.closing
 		s.readers = append(s.readers, reader)
 	}
 	return nil
@@ -67,11 +66,11 @@ type datagrams struct {
 	// several says that the socket has all addresses of the machine: each answers
 	// for itself (RFC 3581 §4).
 	several bool
-	closing *atomic.Bool // this batch is the last one
+	closing *atomic.Bool // the server is, and wants no more than what has come
 
 	in *incoming
 	overload
-	pacing
+	pacing  *pacing
 	crowded bool      // too much waited when the last batch was taken
 	dropped int       // unread, since that was last told
 	told    time.Time // when that was
@@ -80,11 +79,11 @@ type datagrams struct {
 	resting *outgoing // answers that go out once the bindings they tell of last
 }
 
-func newDatagrams(conn *net.UDPConn, network string, local netip.AddrPort) (*datagrams, error) {
+func newDatagrams(conn *net.UDPConn, network string, local netip.AddrPort, closing *atomic.Bool) (*datagrams, error) {
 	// What the kernel grants is enough; a smaller buffer is no error.
 	_ = conn.SetReadBuffer(receiveBacklog)
 	d := &datagrams{
-		conn: conn, local: local, several: local.Addr().IsUnspecified(),
+		conn: conn, local: local, several: local.Addr().IsUnspecified(), closing: closing,
 		in: newIncoming(batchSize), rooms: make([][]byte, batchSize),
 		ready: newOutgoing(batchSize), resting: newOutgoing(batchSize),
 	}
@@ -95,76 +94,97 @@ func newDatagrams(conn *net.UDPConn, network string, local netip.AddrPort) (*dat
 	if d.raw, err = conn.SyscallConn(); err != nil {
 		return nil, err
 	}
-	if d.pacing, err = newPacing(); err != nil {
-		return nil, err
-	}
 	if d.several {
-		return d, askDestination(d.raw, network)
+		if err = askDestination(d.raw, network); err != nil {
+			return nil, err
+		}
 	}
-	return d, nil
+	d.pacing, err = newPacing()
+	return d, err
 }
 
-// serve reads until the server closes: a batch is handled, what it has changed is
-// committed at once, and the answers go out.
+func (d *datagrams) close() {
+	d.conn.Close()
+	d.pacing.close()
+}
+
+// serve answers what comes until the server closes, and then what had come by then.
 func (d *datagrams) serve(handler Handler, store Durability, trouble func(error)) {
-	for last := false; !last; {
-		last = d.closing.Load()
-		n, err := d.receive(last)
-		if errors.Is(err, net.ErrClosed) {
+	for !d.closing.Load() {
+		n, err := d.receive()
+		switch {
+		case errors.Is(err, net.ErrClosed):
 			return
-		}
-		if err != nil { // short of memory
+		case err != nil: // short of memory
 			trouble(err)
 			time.Sleep(time.Millisecond)
-			continue
+		default:
+			d.answerBatch(n, handler, store, trouble)
+			d.pace(n)
 		}
-		mark := store.Begin()
-		now := time.Now()
-		d.overload.see(d.crowded, batchSize, now)
-		d.handle(n, handler, now)
-		d.tellDropped(now, trouble)
-		d.send(d.ready, trouble)
-		if len(d.resting.headers) > 0 {
-			if store.Commit(mark) != nil {
-				d.replaceResting(handler)
-			}
-			d.send(d.resting, trouble)
-		}
-		d.in.clear(n)
-		if d.comesFast(n, now) {
-			rest()
-		}
-		d.letOthersOn(now)
-		// Where batches follow each other this goroutine never rests, and on one
-		// processor whoever saves bindings would wait 10 ms for each of its steps.
-		runtime.Gosched()
+	}
+	for n := batchSize; n == batchSize; {
+		n = d.takeWaiting()
+		d.answerBatch(n, handler, store, trouble)
 	}
 }
 
-// receive waits for datagrams, unless it is the last time, and takes a batch of
-// them. While the kernel drops some it does not wait long, so that it is told when
-// that is over.
-func (d *datagrams) receive(last bool) (n int, err error) {
-	take := func(fd uintptr) bool {
-		d.crowded = isHalfFull(fd)
-		n, err = d.in.receive(fd)
-		return err != syscall.EAGAIN && err != syscall.EINTR
-	}
-	if last {
-		failed := d.raw.Control(func(fd uintptr) { take(fd) })
-		if err == syscall.EAGAIN {
-			err = nil
+// answerBatch handles datagrams: what they have changed is committed at once, and the
+// answers go out.
+func (d *datagrams) answerBatch(n int, handler Handler, store Durability, trouble func(error)) {
+	mark := store.Begin()
+	now := time.Now()
+	d.overload.see(d.crowded, batchSize, now)
+	d.handle(n, handler, now)
+	d.tellDropped(now, trouble)
+	d.send(d.ready, trouble)
+	if len(d.resting.headers) > 0 {
+		if store.Commit(mark) != nil {
+			d.replaceResting(handler)
 		}
-		return n, errors.Join(failed, err)
+		d.send(d.resting, trouble)
 	}
+	d.in.clear(n)
+}
+
+// pace lets others on before the next batch. Where batches follow each other this
+// goroutine never waits, and on one processor whoever saves bindings would wait 10
+// ms for each of its steps.
+func (d *datagrams) pace(n int) {
+	now := time.Now()
+	if d.pacing.comesFast(n, now) {
+		rest()
+	}
+	d.pacing.letOthersOn(now)
+	runtime.Gosched()
+}
+
+// receive waits for datagrams and takes a batch of them. While the kernel drops
+// some it does not wait long, so that it is told when that is over.
+func (d *datagrams) receive() (n int, err error) {
 	if d.thinning.share > 0 {
 		_ = d.conn.SetReadDeadline(time.Now().Add(thinningStep))
 	}
-	failed := d.raw.Read(take)
+	failed := d.raw.Read(func(fd uintptr) bool {
+		n, err = d.take(fd)
+		return err != syscall.EAGAIN && err != syscall.EINTR
+	})
 	if errors.Is(failed, os.ErrDeadlineExceeded) {
 		return 0, nil
 	}
 	return n, errors.Join(failed, err)
+}
+
+// takeWaiting takes what has come already.
+func (d *datagrams) takeWaiting() (n int) {
+	_ = d.raw.Control(func(fd uintptr) { n, _ = d.take(fd) })
+	return n
+}
+
+// take takes a batch without waiting.
+func (d *datagrams) take(fd uintptr) (int, error) {
+	d.crowded = isHalfFull(fd)
+	return d.in.receive(fd)
 }
 
 // handle collects the answers to a batch.

@@ -79,12 +79,12 @@ func TestIsHalfFull(t *testing.T) {
 		for range 20_000 {
 			write(t, conn, strings.Repeat("x", 500))
 		}
-		if n, err := reader.receive(false); n == 0 || err != nil || !reader.crowded {
+		if n, err := reader.receive(); n == 0 || err != nil || !reader.crowded {
 			t.Errorf("%d bytes are kept: half full %v, %d datagrams, %v", size, reader.crowded, n, err)
 		}
 		for reader.crowded {
 			_ = reader.conn.SetReadDeadline(time.Now().Add(20 * time.Millisecond))
-			_, _ = reader.receive(false)
+			_, _ = reader.receive()
 		}
 	}
 }

@@ -29,12 +29,12 @@ type pacing struct {
 	ring   syscall.RawConn
 }
 
-func newPacing() (p pacing, err error) {
+func newPacing() (*pacing, error) {
 	descriptor, err := unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC)
 	if err != nil {
-		return pacing{}, os.NewSyscallError("eventfd", err)
+		return nil, os.NewSyscallError("eventfd", err)
 	}
-	p.bell = os.NewFile(uintptr(descriptor), "eventfd")
+	p := &pacing{bell: os.NewFile(uintptr(descriptor), "eventfd")}
 	p.ring, err = p.bell.SyscallConn()
 	return p, err
 }

@@ -133,13 +133,10 @@ func (s *Server) Close() {
 	s.streams.wakeAll()
 	s.waitFor(closeTime)
 	for _, d := range s.readers {
-		d.conn.Close()
+		d.close()
 	}
 	s.streams.closeAll()
 	s.running.Wait()
-	for _, d := range s.readers {
-		d.pacing.close()
-	}
 }
 
 // waitFor waits until nothing runs any more, but not longer than that.

@@ -145,11 +145,13 @@ func newStream(conn *net.TCPConn, s *Server) *stream {
 	// Both settings are helps, not needs.
 	_ = conn.SetKeepAlive(true)
 	_ = conn.SetKeepAlivePeriod(keepaliveGap)
-	return &stream{conn: conn, handler: s.handler, store: s.store, idle: s.idle, rooms: &s.rooms, closing: &s.closing, flow: message.Flow{
+	st := &stream{conn: conn, handler: s.handler, store: s.store, idle: s.idle, rooms: &s.rooms, closing: &s.closing}
+	st.flow = message.Flow{
 		Transport: "TCP",
 		Source:    unmap(conn.RemoteAddr().(*net.TCPAddr).AddrPort()),
 		Local:     unmap(conn.LocalAddr().(*net.TCPAddr).AddrPort()),
-	}}
+	}
+	return st
 }
 
 // serve reads the stream until it ends, falls silent or cannot be framed any
@@ -208,17 +210,16 @@ func (s *stream) handle() (over bool, wrong error) {
 	return false, nil
 }
 
-// setDeadline says by when the next bytes have to come. It is false where none are
-// waited for any more.
+// setDeadline says by when the next bytes have to come: by now, when the server
+// closes, whatever deadline is asked for.
 func (s *stream) setDeadline(deadline time.Time) bool {
-	if s.closing.Load() {
-		return false
+	if deadline.Sub(s.reading).Abs() >= deadlineSlack && !s.closing.Load() {
+		s.reading = deadline
+		if s.conn.SetReadDeadline(deadline) != nil {
+			return false
+		}
 	}
-	if deadline.Sub(s.reading).Abs() < deadlineSlack {
-		return true
-	}
-	s.reading = deadline
-	return s.conn.SetReadDeadline(deadline) == nil && !s.closing.Load()
+	return !s.closing.Load() || s.conn.SetReadDeadline(time.Now()) == nil
 }
 
 // answer handles messages that came together. What they have changed is

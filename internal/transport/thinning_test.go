@@ -21,7 +21,7 @@ func TestThinningByTheKernel(t *testing.T) {
 		}
 		for n := 1; n > 0; {
 			_ = reader.conn.SetReadDeadline(time.Now().Add(20 * time.Millisecond))
-			n, _ = reader.receive(false)
+			n, _ = reader.receive()
 			for i := range n {
 				if reader.in.data(i)[0] == 's' {
 					short++
