@@ -108,6 +108,26 @@ func TestNoCountIsLetInTwice(t *testing.T) {
 	})
 }
 
+// The clock is asked before the lock is taken: a second may go by, and others with it.
+func TestALateClaimLetsNoReplayIn(t *testing.T) {
+	used := newUsedNonces(300, 2)
+	captured := nonce{issued: 1001, number: pageNonces}
+	for _, claim := range []struct {
+		now  uint32
+		n    nonce
+		want Result
+	}{
+		{1000, nonce{issued: 1000, number: 0}, Right},
+		{1001, captured, Right},
+		{1000, nonce{issued: 1000, number: 2 * pageNonces}, Right}, // the halves turn
+		{1001, captured, Replayed},
+	} {
+		if got := used.claim(claim.now, claim.n, 1); got != claim.want {
+			t.Errorf("nonce %d: %v, want %v", claim.n.number, got, claim.want)
+		}
+	}
+}
+
 func TestAFreshNonceIsLetInWhateverWentBefore(t *testing.T) {
 	used := newUsedNonces(300, 2)
 	for i := range uint64(100) {

@@ -23,8 +23,8 @@ const (
 	nonceBytes  = nonceFields + nonceMAC
 )
 
-// inText is how a nonce is written: each in one way only.
-var inText = base64.RawURLEncoding.Strict()
+// nonceText is how a nonce is written: each in one way only.
+var nonceText = base64.RawURLEncoding.Strict()
 
 // mint makes and checks nonces: base64url of time, number and a MAC over both under
 // a key of this process. Both fit into one block of AES, which then is a MAC by
@@ -49,16 +49,16 @@ func (m *mint) appendNonce(room []byte, now uint32) []byte {
 	binary.BigEndian.PutUint64(raw[4:], m.last.Add(1))
 	mac := m.mac([nonceFields]byte(raw[:]))
 	copy(raw[nonceFields:], mac[:])
-	return inText.AppendEncode(room, raw[:])
+	return nonceText.AppendEncode(room, raw[:])
 }
 
 // read returns what a nonce says, and whether it was issued under this key.
 func (m *mint) read(text string) (n nonce, ours bool) {
 	var raw [nonceBytes]byte
-	if len(text) != inText.EncodedLen(nonceBytes) {
+	if len(text) != nonceText.EncodedLen(nonceBytes) {
 		return nonce{}, false
 	}
-	if _, err := inText.Decode(raw[:], []byte(text)); err != nil {
+	if _, err := nonceText.Decode(raw[:], []byte(text)); err != nil {
 		return nonce{}, false
 	}
 	if mac := m.mac([nonceFields]byte(raw[:])); subtle.ConstantTimeCompare(raw[nonceFields:], mac[:]) == 0 {

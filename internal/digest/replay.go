@@ -20,14 +20,16 @@ const (
 type page [pageNonces]uint32
 
 // usedNonces remembers the highest nonce count seen with each nonce that
-// proved a secret, so that captured credentials are good for nothing. Only
-// such nonces take room: a stranger cannot fill it. Its times are those of
-// clock.seconds, which never go back.
+// proved a secret, so that captured credentials are good for nothing. Only pages
+// with such nonces take room. A stranger who has challenges made without end can
+// bring it about that each page holds one, not that memory grows. Its times are
+// those of clock.seconds.
 type usedNonces struct {
 	lifetime uint32 // of a nonce, in seconds
 	capacity int    // pages in each half
 
 	mu       sync.Mutex
+	latest   uint32           // time that was seen
 	current  map[uint64]*page // by the nonces' numbers, without their lowest bits
 	previous map[uint64]*page
 	began    uint32 // when current was begun
@@ -43,12 +45,13 @@ func newUsedNonces(lifetime uint32, capacity int) *usedNonces {
 func (u *usedNonces) claim(now uint32, n nonce, count uint32) Result {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.turn(now)
+	u.latest = max(u.latest, now) // others may have been let in since now
+	u.turn(u.latest)
 	mark, at := min(count, math.MaxUint32-1)+1, n.number%pageNonces
 	here := u.current[n.number/pageNonces]
-	highest := here.mark(at)
+	highest := here.highest(at)
 	if highest == 0 && n.issued <= u.began { // else it cannot be there
-		highest = u.previous[n.number/pageNonces].mark(at)
+		highest = u.previous[n.number/pageNonces].highest(at)
 	}
 	switch {
 	case highest == 0 && n.issued <= u.horizon:
@@ -63,8 +66,8 @@ func (u *usedNonces) claim(now uint32, n nonce, count uint32) Result {
 	return Right
 }
 
-// mark returns what a page holds there; a page that is not there holds nothing.
-func (p *page) mark(at uint64) uint32 {
+// highest returns what a page holds there; a page that is not there holds nothing.
+func (p *page) highest(at uint64) uint32 {
 	if p == nil {
 		return 0
 	}

@@ -221,7 +221,7 @@ func (m *Memory) put(s *shard, hash uint64, aor sipuri.AOR, before list, binding
 	}
 	switch b, changed := s.before[aor]; {
 	case !changed:
-		s.before[aor.Clone()] = base{before.bindings, before.bindings, Packed(packed), true}
+		s.before[aor.Clone()] = base{stored: before.bindings, restored: before.bindings, after: Packed(packed), known: true}
 		m.unsaved.Or(s.bit)
 	case b.known:
 		s.before[aor.Clone()] = base{stored: b.stored, restored: b.restored} // a map takes the new key for an equal one

@@ -8,8 +8,9 @@ import (
 
 // parsePlain reads a REGISTER whose every line has the usual form, as nearly all
 // have, in one pass and without sipgo. The grammar of the header fields is the
-// same. Texts are parts of data, not copies. It judges nothing: of whatever is not plain, or not right, it returns
-// false, and the request is to be reset and read by parseAny.
+// same. Texts are parts of data, not copies. It judges nothing: of whatever is not
+// plain, or not right, it returns false, and the request is to be reset and read by
+// parseAny.
 func (r *Request) parsePlain(data []byte) bool {
 	if len(data) < len(plainStart) || string(data[:len(plainStart)]) != plainStart {
 		return false
@@ -117,7 +118,7 @@ func (r *Request) takePlainField(field int, name, value string) bool {
 			err = r.takeContacts(contacts)
 		}
 	case fieldAuthorization:
-		err = r.parseCredentials(value)
+		err = r.takeAuthorization(value)
 	case fieldExpires:
 		err = once(&r.Expires, parseExpires(value), r.Expires.Present, "Expires")
 	case fieldRequire:

@@ -204,8 +204,8 @@ func (r *Request) takeContacts(more Contacts) error {
 	return appendBounded(&r.Contacts.Values, more.Values, "Contacts")
 }
 
-// parseCredentials reads an Authorization header field and takes its credentials.
-func (r *Request) parseCredentials(text string) error {
+// takeAuthorization takes an Authorization header field.
+func (r *Request) takeAuthorization(text string) error {
 	c, err := parseCredentials(text)
 	if err != nil {
 		return err

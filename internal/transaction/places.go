@@ -8,13 +8,14 @@ type places struct {
 	count int
 }
 
-// slot holds the upper half of a key and the place in the log; free: 0.
+// slot holds the upper half of a key, and what comes next to the place in the log;
+// 0: it is free.
 type slot struct{ half, next uint32 }
 
 // newPlaces returns room for so many records, and half as much to keep them apart.
 func newPlaces(records int) places {
 	size := 1
-	for size < records+records/2 {
+	for size <= records+records/2 {
 		size *= 2
 	}
 	return places{slots: make([]slot, size)}

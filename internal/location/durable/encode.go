@@ -19,7 +19,7 @@ type encoder struct {
 	key     []byte
 	record  []byte
 	order   []place
-	varying []variation
+	varying []pending
 	err     error
 }
 
@@ -29,11 +29,12 @@ type place struct {
 	change int
 }
 
-// variation is a varying record that is to be written or removed.
-type variation struct {
+// pending is a varying record that is to be written or removed once all fixed ones
+// are.
+type pending struct {
 	id      uint64
 	removed bool
-	varying
+	record  varying
 }
 
 // encode writes one commit. unsure holds, for an AOR of which it is not known
@@ -132,13 +133,13 @@ func (c *encoder) fixedChecksum(aor sipuri.AOR, r *location.Record) uint32 {
 
 func (c *encoder) vary(r *location.Record, fixed uint32) {
 	v := varying{round: c.round, expires: r.Expires, changed: r.Changed, cseq: r.CSeq, fixed: fixed}
-	c.varying = append(c.varying, variation{id: r.ID, varying: v})
+	c.varying = append(c.varying, pending{id: r.ID, record: v})
 }
 
 func (c *encoder) remove(id uint64) {
 	c.key = appendKey(c.key[:0], fixedKind, id)
 	c.delete(c.key)
-	c.varying = append(c.varying, variation{id: id, removed: true})
+	c.varying = append(c.varying, pending{id: id, removed: true})
 }
 
 func (c *encoder) writeVarying() {
@@ -149,7 +150,7 @@ func (c *encoder) writeVarying() {
 			c.delete(c.key)
 			continue
 		}
-		c.record = appendVarying(c.record[:0], c.key, v.varying)
+		c.record = appendVarying(c.record[:0], c.key, v.record)
 		c.set(c.key)
 	}
 }

@@ -19,7 +19,7 @@ import (
 // fewer records are written again, since nobody has to look through all of them
 // but the next start.
 const (
-	memTableSize   = 2 << 20 // bytes; the log on disk is about as long
+	memTableSize   = 2 << 20 // bytes; each has a log of about that length on disk
 	memTables      = 8       // at most; then writers wait until one is flushed
 	tablesAtOnce   = 32      // that lie one above the other when they are compacted
 	maxTablesAhead = 3 * tablesAtOnce
