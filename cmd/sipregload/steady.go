@@ -13,6 +13,7 @@ const steadyPhones = 20_000
 func (b *benchmark) benchSteady() error {
 	top, most := &row{name: "sipregd, memory, top rate"}, &row{name: "sipregd, memory"}
 	floor := &row{name: floorName + ", the same rate"}
+	var stood []pauses
 	for range b.rounds {
 		rate, err := b.steadyRound(top, most)
 		if err != nil {
@@ -21,8 +22,13 @@ func (b *benchmark) benchSteady() error {
 		if err := b.steadyFloor(floor, rate); err != nil {
 			return fmt.Errorf("%s: %w", floor.name, err)
 		}
+		p, err := watchPauses(b.cores.server, b.span)
+		if err != nil {
+			return err
+		}
+		stood = append(stood, p)
 	}
-	b.printSteady(os.Stdout, most, floor)
+	b.printSteady(os.Stdout, stood, most, floor)
 	return nil
 }
 
@@ -76,7 +82,7 @@ func (b *benchmark) measureSteady(r *row, f *fleet, s *server, rate float64) err
 	return r.add(m)
 }
 
-func (b *benchmark) printSteady(out io.Writer, rows ...*row) {
+func (b *benchmark) printSteady(out io.Writer, stood []pauses, rows ...*row) {
 	t := newTable(out, "at 80 % of the top rate", "registrations/s", "core %", "generator %",
 		"REGISTER to 401: p50 ms", "p99 ms", "most ms", "REGISTER to 200: p50 ms", "p99 ms", "most ms",
 		"both, since due: p50 ms", "p99 ms", "most ms", "sent again", "begun late: p99 ms", "most ms")
@@ -93,4 +99,5 @@ func (b *benchmark) printSteady(out io.Writer, rows ...*row) {
 		"registrations begin at a fixed rate, whatever becomes of them. REGISTER to 401 and, with Authorization, to 200\n"+
 		"count from when it was sent; what was begun late is the generator's doing. The floor tells what of all times is\n"+
 		"the machine's: it computes nothing and stops for nothing.\n", b.rounds, steadyPhones)
+	printPauses(out, stood, b.span)
 }
