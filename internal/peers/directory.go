@@ -24,12 +24,15 @@ type identity struct {
 
 // newDirectory returns an empty one with room for so many peers and AORs.
 func newDirectory(domains Domains, peers, aors int) *Directory {
-	return &Directory{
+	d := &Directory{
 		domains:    domains,
 		peers:      make([]Peer, 0, peers),
-		byAuthname: newIndex[identity](peers),
-		named:      newIndex[sipuri.AOR](aors),
+		byAuthname: newIndex[identity](),
+		named:      newIndex[sipuri.AOR](),
 	}
+	d.byAuthname.reserve(peers)
+	d.named.reserve(aors)
+	return d
 }
 
 // Len returns how many peers there are, disabled ones included.

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/netip"
 	"reflect"
+	"strconv"
+	"strings"
 	"testing"
 
 	"sipregd/internal/digest"
@@ -268,6 +270,8 @@ func TestCompare(t *testing.T) {
 			Difference{Changed: []string{"a"}}, "0 added, 0 removed, 1 changed"},
 		{"secret changed", peer("a", "a", "1"), "[a]\nauthname = a\nsecret = t\naorname = 1",
 			Difference{Changed: []string{"a"}}, "0 added, 0 removed, 1 changed"},
+		{"authname changed", peer("a", "a", "1"), peer("a", "b", "1"), Difference{Changed: []string{"a"}}, "0 added, 0 removed, 1 changed"},
+		{"aorname added", peer("a", "a", "1"), peer("a", "a", "1, 2"), Difference{Changed: []string{"a"}}, "0 added, 0 removed, 1 changed"},
 		{"default changed", peer("a", "a", "1"), "permit = 192.0.2.0/24\n" + peer("a", "a", "1"),
 			Difference{Changed: []string{"a"}}, "0 added, 0 removed, 1 changed"},
 		{"label changed", peer("a", "a", "1"), peer("b", "a", "1"),
@@ -308,5 +312,28 @@ func TestStillBinds(t *testing.T) {
 				t.Errorf("got %v", got)
 			}
 		})
+	}
+}
+
+// What a registration asks of a directory, each time of another peer.
+func BenchmarkLookUp(b *testing.B) {
+	const peers = 100_000
+	var text strings.Builder
+	authnames, uris := make([]string, peers), make([]sipuri.URI, peers)
+	for i := range peers {
+		authnames[i], uris[i] = fmt.Sprintf("auth%d", i), sipuri.URI{User: strconv.Itoa(i), Host: "192.0.2.1"}
+		fmt.Fprintf(&text, "[Phone %d]\nauthname = %s\nsecret = s\naorname = %s\n", i, authnames[i], uris[i].User)
+	}
+	d := mustParse(b, text.String(), options())
+	i := 0
+	for b.Loop() {
+		i = (i + 7919) % peers
+		p := d.ByAuthname("", authnames[i])
+		if aor, served := d.AOR(uris[i]); p == nil || !served || !d.MayBind(p, aor) {
+			b.Fatal(i)
+		}
+		if _, known := p.A1("sipregd"); !known {
+			b.Fatal(i)
+		}
 	}
 }
