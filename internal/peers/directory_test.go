@@ -287,6 +287,22 @@ func TestCompare(t *testing.T) {
 	}
 }
 
+func TestEqualSettingsAreOne(t *testing.T) {
+	d := mustParse(t, "[a]\nauthname = a\nsecret = s\naorname = 1\n[b]\nauthname = b\nsecret = t\naorname = 2\n"+
+		"[permit]\nauthname = c\nsecret = s\naorname = 3\npermit = 192.0.2.1\n"+
+		"[same permit]\nauthname = d\nsecret = s\naorname = 4\npermit = 192.0.2.1/32\n"+
+		"[contacts]\nauthname = e\nsecret = s\naorname = 5\nmax_contacts = 2\n"+
+		"[realm]\nauthname = f\nsecret = s\naorname = 6, 6@sales.example.com\n", options("example.com", "sales.example.com"))
+	first := []int{0, 0, 2, 2, 4, 5} // whose settings are the same
+	for i := range d.peers {
+		for j := range d.peers {
+			if got, want := d.peers[i].Settings == d.peers[j].Settings, first[i] == first[j]; got != want {
+				t.Errorf("%v and %v: %v", &d.peers[i], &d.peers[j], got)
+			}
+		}
+	}
+}
+
 func TestStillBinds(t *testing.T) {
 	const other = "[Other]\nauthname = o\nsecret = s\naorname = 9\n"
 	const any = "[a]\nauthname = a\nsecret = s\naorname = *\n"
