@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"iter"
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
 
@@ -40,9 +41,10 @@ type Key struct {
 // MaxKeys is how many keys a section may hold: ini.v1 compares each with each.
 const MaxKeys = 1000
 
-// pieceSize is how much text ini.v1 is given at a time, in bytes: it takes
-// some twenty times as much memory as the text.
-const pieceSize = 16 << 10
+// pieceSize is how much text is read at a time, in bytes: ini.v1 takes some
+// twenty times as much memory. After each piece others go first, as reading a
+// long file is work of half a second and phones may wait for the processor.
+const pieceSize = 8 << 10
 
 var byteOrderMark = []byte("\ufeff")
 
@@ -99,6 +101,7 @@ func (t *Text) Sections() iter.Seq2[Section, error] {
 	return func(yield func(Section, error) bool) {
 		begin := 0
 		for number, end := range t.ends {
+			runtime.Gosched()
 			sections, err := t.read(t.shielded[begin:end])
 			if err != nil {
 				yield(Section{}, err)
@@ -163,6 +166,7 @@ func (t *Text) shield(data string) error {
 		case parts.kind == header:
 			if len(out)-begin > pieceSize {
 				begin, t.ends = len(out), append(t.ends, len(out))
+				runtime.Gosched()
 			}
 			section, keys = parts.name, 0
 			t.Headers++
