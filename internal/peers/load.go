@@ -131,6 +131,7 @@ func (l *loader) warnOfReaders(path string) {
 func (l *loader) addFile(text *inifile.Text) error {
 	l.directory.files = append(l.directory.files, text.Name)
 	l.directory.reserve(text.Headers)
+	l.keeper.reserve(text.Headers)
 	defaults, r := newRecord(l, text.Name), new(record)
 	for section, err := range text.Sections() {
 		switch {
