@@ -48,8 +48,15 @@ func ParseAlgorithm(name string) (Algorithm, error) {
 type A1 struct {
 	md5    [md5.Size]byte
 	sha256 [sha256.Size]byte
-	has    [SHA256 + 1]bool
+	has    algorithms
 }
+
+// algorithms is a set of them, a bit for each, so that of many A1 each takes
+// just a byte more than its hashes.
+type algorithms uint8
+
+// with returns the set and one more.
+func (s algorithms) with(a Algorithm) algorithms { return s | 1<<a }
 
 // NewA1 hashes a secret for both algorithms.
 func NewA1(authname, realm, secret string) A1 {
@@ -57,7 +64,7 @@ func NewA1(authname, realm, secret string) A1 {
 	return A1{
 		md5:    md5.Sum(text),
 		sha256: sha256.Sum256(text),
-		has:    [...]bool{MD5: true, SHA256: true},
+		has:    algorithms(0).with(MD5).with(SHA256),
 	}
 }
 
@@ -86,7 +93,7 @@ func (a *A1) set(algorithm Algorithm, digits string) error {
 	if algorithm == SHA256 {
 		hash = a.sha256[:]
 	}
-	if a.has[algorithm] {
+	if a.Has(algorithm) {
 		return fmt.Errorf("two digests of the algorithm %s", algorithm)
 	}
 	if len(digits) != hex.EncodedLen(len(hash)) {
@@ -96,13 +103,13 @@ func (a *A1) set(algorithm Algorithm, digits string) error {
 	if _, err := hex.Decode(hash, []byte(digits)); err != nil {
 		return fmt.Errorf("the digest holds a character that is no hexadecimal digit")
 	}
-	a.has[algorithm] = true
+	a.has = a.has.with(algorithm)
 	return nil
 }
 
 // Has tells whether the peer can answer with the algorithm.
 func (a A1) Has(algorithm Algorithm) bool {
-	return algorithm != 0 && algorithm <= SHA256 && a.has[algorithm]
+	return a.has&algorithms(0).with(algorithm) != 0
 }
 
 // appendHex appends the hash as it stands in the computation of a response.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 	"unicode"
@@ -141,6 +142,31 @@ func TestLinesAndOrder(t *testing.T) {
 				t.Errorf("got %+v, want %+v", file.Sections, test.want)
 			}
 		})
+	}
+}
+
+// A long text is read in pieces, which nobody sees.
+func TestLongTextReadsBackWhole(t *testing.T) {
+	text := "first = 1\n"
+	var want []Section
+	for i := range 3 * pieceSize / len("[1234]\nk = 1234\n") {
+		name, line := strconv.Itoa(i), 2*i+2
+		text += "[" + name + "]\nk = " + name + "\n"
+		want = append(want, Section{Name: name, Line: line, Keys: []Key{{"k", name, line + 1}}})
+	}
+	checked, err := Check("x.conf", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(checked.ends) < 3 || checked.Headers != len(want) {
+		t.Errorf("%d pieces, %d headers", len(checked.ends), checked.Headers)
+	}
+	file, err := checked.file()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(file.Global.Keys, []Key{{"first", "1", 1}}) || !reflect.DeepEqual(file.Sections, want) {
+		t.Errorf("got %+v", file)
 	}
 }
 

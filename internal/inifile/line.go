@@ -1,7 +1,6 @@
 package inifile
 
 import (
-	"bytes"
 	"fmt"
 	"strings"
 	"unicode"
@@ -28,12 +27,12 @@ const blanks = " \t"
 
 // readLine takes a line apart, its line break included. No fault repeats the
 // text of the line, which may hold a secret.
-func readLine(raw []byte) (line, *Fault) {
-	raw = bytes.TrimSuffix(bytes.TrimSuffix(raw, []byte("\n")), []byte("\r"))
+func readLine(raw string) (line, *Fault) {
+	raw = strings.TrimSuffix(strings.TrimSuffix(raw, "\n"), "\r")
 	if fault := checkCharacters(raw); fault != nil {
 		return line{}, fault
 	}
-	text := strings.Trim(string(raw), blanks)
+	text := strings.Trim(raw, blanks)
 	switch {
 	case text == "" || isCommentMark(text[0]):
 		return line{}, nil
@@ -46,9 +45,13 @@ func readLine(raw []byte) (line, *Fault) {
 func isCommentMark(c byte) bool { return c == ';' || c == '#' }
 
 // checkCharacters lets printable UTF-8 and tabs pass.
-func checkCharacters(raw []byte) *Fault {
+func checkCharacters(raw string) *Fault {
 	for i := 0; i < len(raw); {
-		character, size := utf8.DecodeRune(raw[i:])
+		if raw[i] >= ' ' && raw[i] < unicode.MaxASCII { // as a rule
+			i++
+			continue
+		}
+		character, size := utf8.DecodeRuneInString(raw[i:])
 		switch {
 		case character == utf8.RuneError && size == 1:
 			return &Fault{"the line is not in UTF-8", "save the file as UTF-8"}

@@ -1,6 +1,7 @@
 package peers
 
 import (
+	"fmt"
 	"iter"
 	"slices"
 
@@ -11,7 +12,8 @@ import (
 // many goroutines may read it.
 type Directory struct {
 	domains    Domains
-	peers      []Peer // as they stand in the files
+	files      []string // where the peers stand
+	peers      []Peer   // in the order of the files
 	byAuthname index[identity]
 	named      index[sipuri.AOR] // by some peer, "*" aside
 	namesHosts bool              // some peer names an AOR with a host where one domain stands for all
@@ -22,15 +24,26 @@ type identity struct {
 	domain, authname string
 }
 
-// newDirectory returns an empty one with room for so many peers and AORs.
-func newDirectory(domains Domains, peers, aors int) *Directory {
-	return &Directory{
-		domains:    domains,
-		peers:      make([]Peer, 0, peers),
-		byAuthname: newIndex[identity](peers),
-		named:      newIndex[sipuri.AOR](aors),
+func newDirectory(domains Domains) *Directory {
+	return &Directory{domains: domains, byAuthname: newIndex[identity](), named: newIndex[sipuri.AOR]()}
+}
+
+// reserve makes room for so many more peers with an AOR each.
+func (d *Directory) reserve(peers int) {
+	d.peers = slices.Grow(d.peers, peers)
+	d.byAuthname.reserve(peers)
+	d.named.reserve(peers)
+}
+
+// trim gives back the room for more peers that many small files leave.
+func (d *Directory) trim() {
+	if room := cap(d.peers) - len(d.peers); room > len(d.peers)/16 {
+		d.peers = append([]Peer(nil), d.peers...)
 	}
 }
+
+// where returns file:line.
+func (d *Directory) where(at place) string { return fmt.Sprintf("%s:%d", d.files[at.file], at.line) }
 
 // Len returns how many peers there are, disabled ones included.
 func (d *Directory) Len() int { return len(d.peers) }

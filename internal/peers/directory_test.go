@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/netip"
 	"reflect"
+	"strconv"
+	"strings"
 	"testing"
 
 	"sipregd/internal/digest"
@@ -268,6 +270,8 @@ func TestCompare(t *testing.T) {
 			Difference{Changed: []string{"a"}}, "0 added, 0 removed, 1 changed"},
 		{"secret changed", peer("a", "a", "1"), "[a]\nauthname = a\nsecret = t\naorname = 1",
 			Difference{Changed: []string{"a"}}, "0 added, 0 removed, 1 changed"},
+		{"authname changed", peer("a", "a", "1"), peer("a", "b", "1"), Difference{Changed: []string{"a"}}, "0 added, 0 removed, 1 changed"},
+		{"aorname added", peer("a", "a", "1"), peer("a", "a", "1, 2"), Difference{Changed: []string{"a"}}, "0 added, 0 removed, 1 changed"},
 		{"default changed", peer("a", "a", "1"), "permit = 192.0.2.0/24\n" + peer("a", "a", "1"),
 			Difference{Changed: []string{"a"}}, "0 added, 0 removed, 1 changed"},
 		{"label changed", peer("a", "a", "1"), peer("b", "a", "1"),
@@ -280,6 +284,22 @@ func TestCompare(t *testing.T) {
 				t.Errorf("got %+v, want %+v", got, test.want)
 			}
 		})
+	}
+}
+
+func TestEqualSettingsAreOne(t *testing.T) {
+	d := mustParse(t, "[a]\nauthname = a\nsecret = s\naorname = 1\n[b]\nauthname = b\nsecret = t\naorname = 2\n"+
+		"[permit]\nauthname = c\nsecret = s\naorname = 3\npermit = 192.0.2.1\n"+
+		"[same permit]\nauthname = d\nsecret = s\naorname = 4\npermit = 192.0.2.1/32\n"+
+		"[contacts]\nauthname = e\nsecret = s\naorname = 5\nmax_contacts = 2\n"+
+		"[realm]\nauthname = f\nsecret = s\naorname = 6, 6@sales.example.com\n", options("example.com", "sales.example.com"))
+	first := []int{0, 0, 2, 2, 4, 5} // whose settings are the same
+	for i := range d.peers {
+		for j := range d.peers {
+			if got, want := d.peers[i].Settings == d.peers[j].Settings, first[i] == first[j]; got != want {
+				t.Errorf("%v and %v: %v", &d.peers[i], &d.peers[j], got)
+			}
+		}
 	}
 }
 
@@ -308,5 +328,28 @@ func TestStillBinds(t *testing.T) {
 				t.Errorf("got %v", got)
 			}
 		})
+	}
+}
+
+// What a registration asks of a directory, each time of another peer.
+func BenchmarkLookUp(b *testing.B) {
+	const peers = 100_000
+	var text strings.Builder
+	authnames, uris := make([]string, peers), make([]sipuri.URI, peers)
+	for i := range peers {
+		authnames[i], uris[i] = fmt.Sprintf("auth%d", i), sipuri.URI{User: strconv.Itoa(i), Host: "192.0.2.1"}
+		fmt.Fprintf(&text, "[Phone %d]\nauthname = %s\nsecret = s\naorname = %s\n", i, authnames[i], uris[i].User)
+	}
+	d := mustParse(b, text.String(), options())
+	i := 0
+	for b.Loop() {
+		i = (i + 7919) % peers
+		p := d.ByAuthname("", authnames[i])
+		if aor, served := d.AOR(uris[i]); p == nil || !served || !d.MayBind(p, aor) {
+			b.Fatal(i)
+		}
+		if _, known := p.A1("sipregd"); !known {
+			b.Fatal(i)
+		}
 	}
 }

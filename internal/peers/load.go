@@ -25,15 +25,10 @@ type Options struct {
 type loader struct {
 	options   Options
 	directory *Directory
+	keeper    keeper
 	labels    map[string]place
 	faults    inifile.Report
 	warnings  inifile.Report
-}
-
-// place is where a section stands.
-type place struct {
-	file string
-	line int
 }
 
 // Load reads the peers of all files that the patterns name: paths, or globs of
@@ -49,7 +44,7 @@ func Load(patterns []string, options Options) (*Directory, []string, error) {
 }
 
 func newLoader(options Options) *loader {
-	return &loader{options: options, directory: newDirectory(options.Domains, 0, 0), labels: map[string]place{}}
+	return &loader{options: options, directory: newDirectory(options.Domains), keeper: newKeeper(), labels: map[string]place{}}
 }
 
 func (l *loader) finish() (*Directory, []string, error) {
@@ -60,7 +55,7 @@ func (l *loader) finish() (*Directory, []string, error) {
 	if l.directory.Len() == 0 {
 		warnings = append(warnings, "there are no peers: nobody can register; write some into the files that [peers] file of sipregd.conf names")
 	}
-	l.directory.compact()
+	l.directory.trim()
 	return l.directory, warnings, nil
 }
 
@@ -106,12 +101,14 @@ func (l *loader) expand(pattern string) []string {
 
 // loadFile adds the peers of one file, or what is wrong with it.
 func (l *loader) loadFile(path string) {
-	file, err := inifile.Load(path)
+	text, err := inifile.Open(path)
+	if err == nil {
+		l.warnOfReaders(path)
+		err = l.addFile(text)
+	}
 	var report *inifile.Report
 	switch {
 	case err == nil:
-		l.warnOfReaders(path)
-		l.addFile(file)
 	case errors.As(err, &report):
 		l.faults.Merge(report)
 	case errors.Is(err, os.ErrPermission):
@@ -130,12 +127,30 @@ func (l *loader) warnOfReaders(path string) {
 	}
 }
 
-func (l *loader) addFile(file inifile.File) {
-	defaults := newRecord(l, file.Name)
-	defaults.readDefaults(file.Global)
-	for _, section := range file.Sections {
-		if p := defaults.forSection(section).readPeer(); p != nil {
-			l.directory.add(p)
+// addFile adds the peers of a file that can be read.
+func (l *loader) addFile(text *inifile.Text) error {
+	l.directory.files = append(l.directory.files, text.Name)
+	l.directory.reserve(text.Headers)
+	l.keeper.reserve(text.Headers)
+	defaults, r := newRecord(l, text.Name), new(record)
+	for section, err := range text.Sections() {
+		switch {
+		case err != nil:
+			return err
+		case section.Line == 0:
+			defaults.readDefaults(section)
+		default:
+			r.begin(defaults, section)
+			l.add(r.readPeer())
 		}
+	}
+	return nil
+}
+
+// add takes in a peer, unless it is nil.
+func (l *loader) add(p *Peer) {
+	if p != nil {
+		l.keeper.compact(p)
+		l.directory.add(p)
 	}
 }

@@ -35,11 +35,13 @@ func options(domains ...string) Options {
 // parse reads text as peers.conf.
 func parse(text string, o Options) (*Directory, []string, error) {
 	l := newLoader(o)
-	file, err := inifile.Parse("peers.conf", []byte(text))
+	checked, err := inifile.Check("peers.conf", []byte(text))
 	if err != nil {
 		return nil, nil, err
 	}
-	l.addFile(file)
+	if err := l.addFile(checked); err != nil {
+		return nil, nil, err
+	}
 	return l.finish()
 }
 
@@ -77,10 +79,9 @@ func TestPeerOfThreeLines(t *testing.T) {
 			MinimumExpiration: 60,
 			DefaultExpiration: 3600,
 			MaximumExpiration: 7200,
-		}},
-		File:   "peers.conf",
-		Line:   2,
-		proofs: []proof{{"sipregd", digest.NewA1("7f3a9c", "sipregd", "any;text#at all")}},
+		}, realms: []string{"sipregd"}},
+		at:     place{file: 0, line: 2},
+		proofs: []digest.A1{digest.NewA1("7f3a9c", "sipregd", "any;text#at all")},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %#v, want %#v", got, want)
@@ -121,10 +122,10 @@ host = dynamic
 			MaximumExpiration: 900,
 			DefaultName:       "2009",
 			DefaultHost:       "192.0.2.9:5060",
-		}, Permit: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::/32")}},
-		File:   "peers.conf",
-		Line:   2,
-		proofs: []proof{{"sales.example.com", digest.NewA1("frontdesk", "sales.example.com", "s")}},
+		}, Permit: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::/32")},
+			realms: []string{"sales.example.com"}},
+		at:     place{file: 0, line: 2},
+		proofs: []digest.A1{digest.NewA1("frontdesk", "sales.example.com", "s")},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %#v, want %#v", got, want)

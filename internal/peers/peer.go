@@ -18,10 +18,14 @@ type Peer struct {
 	AORs     []sipuri.AOR
 	*Settings
 
-	File string // where it stands
-	Line int
+	at     place       // where it stands
+	proofs []digest.A1 // what it proves in each of its realms
+}
 
-	proofs []proof
+// place is where a section stands.
+type place struct {
+	file uint32 // its number, by which Directory.where knows its name
+	line uint32
 }
 
 // Settings are what peers often have in common. Those of a directory that are
@@ -29,6 +33,7 @@ type Peer struct {
 type Settings struct {
 	plainSettings
 	Permit []netip.Prefix // where the peer may come from; none: from everywhere
+	realms []string       // of the domains that the peer belongs to, each once
 }
 
 // plainSettings can be compared.
@@ -49,24 +54,17 @@ type plainSettings struct {
 	DefaultHost string // its host, with or without a port; empty: there is none
 }
 
-// proof is what the peer proves in a realm.
-type proof struct {
-	realm string
-	a1    digest.A1
-}
-
 // String returns the label, and nothing that has to stay secret.
 func (p Peer) String() string { return "[" + p.Label + "]" }
 
 // A1 returns what the peer has to prove in a realm. Not known: it belongs to no
 // domain with that realm.
 func (p *Peer) A1(realm string) (a1 digest.A1, known bool) {
-	for i := range p.proofs {
-		if p.proofs[i].realm == realm {
-			return p.proofs[i].a1, true
-		}
+	i := slices.Index(p.realms, realm)
+	if i < 0 {
+		return digest.A1{}, false
 	}
-	return digest.A1{}, false
+	return p.proofs[i], true
 }
 
 // Permits tells whether the peer may come from that address.

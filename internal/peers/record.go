@@ -21,8 +21,10 @@ const (
 // record is a section of peers.conf on its way to a Peer.
 type record struct {
 	loader   *loader
+	file     string
 	section  inifile.Section
 	peer     Peer
+	settings Settings      // the peer's
 	lines    [keyCount]int // where each key stands; 0: nowhere in this file
 	aornames []string
 	secret   string
@@ -32,7 +34,7 @@ type record struct {
 // newRecord returns what each peer of a file starts from.
 func newRecord(l *loader, file string) *record {
 	o := &l.options
-	return &record{loader: l, peer: Peer{File: file, Settings: &Settings{plainSettings: plainSettings{
+	r := &record{loader: l, file: file, settings: Settings{plainSettings: plainSettings{
 		Domain:            o.Domains.Primary(),
 		Enabled:           true,
 		MaxContacts:       o.MaxContacts,
@@ -40,7 +42,9 @@ func newRecord(l *loader, file string) *record {
 		MinimumExpiration: o.MinimumExpiration,
 		DefaultExpiration: o.DefaultExpiration,
 		MaximumExpiration: o.MaximumExpiration,
-	}}}}
+	}}}
+	r.peer.Settings = &r.settings
+	return r
 }
 
 // readDefaults takes the keys before the first section.
@@ -56,16 +60,18 @@ func (r *record) readDefaults(global inifile.Section) {
 	}
 }
 
-// forSection returns a record that starts from the defaults.
-func (r *record) forSection(section inifile.Section) *record {
-	next, settings := *r, *r.peer.Settings
-	next.peer.Settings, next.section = &settings, section
-	next.peer.Label, next.peer.Line = section.Name, section.Line
-	return &next
+// begin makes r the record of a section, which starts from the defaults of its
+// file.
+func (r *record) begin(defaults *record, section inifile.Section) {
+	*r = *defaults
+	r.section = section
+	r.peer = Peer{Label: section.Name, Settings: &r.settings,
+		at: place{file: uint32(len(r.loader.directory.files) - 1), line: uint32(section.Line)}}
 }
 
 // readPeer returns the peer, or nil where something is wrong with it. What
-// keys mean together is judged once each is right.
+// keys mean together is judged once each is right. The peer is good until r is
+// the record of another section.
 func (r *record) readPeer() *Peer {
 	before := r.loader.faults.Len()
 	r.claimLabel()
@@ -83,19 +89,18 @@ func (r *record) readPeer() *Peer {
 	if r.loader.faults.Len() > before {
 		return nil
 	}
-	p := r.peer // a copy, so that the secret is not kept
-	return &p
+	return &r.peer
 }
 
 // claimLabel sees to it that labels are unique over all files.
 func (r *record) claimLabel() {
 	first, taken := r.loader.labels[r.section.Name]
 	if taken {
-		r.fail(r.section.Line, inifile.Fault{Cause: fmt.Sprintf("the label stands at %s:%d already", first.file, first.line),
+		r.fail(r.section.Line, inifile.Fault{Cause: fmt.Sprintf("the label stands at %s already", r.loader.directory.where(first)),
 			Advice: "give each peer its own"})
 		return
 	}
-	r.loader.labels[r.section.Name] = place{r.peer.File, r.section.Line}
+	r.loader.labels[r.section.Name] = r.peer.at
 }
 
 // readKey reads one line of a section. A key before the first section may
@@ -200,14 +205,15 @@ func (r *record) makeProofs() {
 	}
 	for _, domain := range r.peer.domains(served) {
 		realm := served.Realm(domain)
-		if _, known := r.peer.A1(realm); known {
+		if slices.Contains(r.settings.realms, realm) {
 			continue
 		}
 		a1 := r.digest
 		if r.lines[keyPasswordDigest] == 0 {
 			a1 = digest.NewA1(r.peer.Authname, realm, r.secret)
 		}
-		r.peer.proofs = append(r.peer.proofs, proof{realm, a1})
+		r.settings.realms = append(r.settings.realms, realm)
+		r.peer.proofs = append(r.peer.proofs, a1)
 	}
 	if r.lines[keyPasswordDigest] != 0 && len(r.peer.proofs) > 1 {
 		r.warn(r.lines[keyPasswordDigest], inifile.Fault{
@@ -248,8 +254,8 @@ func (r *record) claimAuthname() {
 			continue
 		}
 		r.fail(r.lines[keyAuthname], inifile.Fault{
-			Cause: fmt.Sprintf("authname %s is that of [%s] at %s:%d already",
-				inifile.Quote(r.peer.Authname), other.Label, other.File, other.Line),
+			Cause: fmt.Sprintf("authname %s is that of [%s] at %s already",
+				inifile.Quote(r.peer.Authname), other.Label, r.loader.directory.where(other.at)),
 			Advice: "give each peer its own"})
 		return
 	}
@@ -257,10 +263,10 @@ func (r *record) claimAuthname() {
 
 // fail adds a fault on a line of the section.
 func (r *record) fail(line int, fault inifile.Fault) {
-	r.loader.faults.Add(inifile.Error{File: r.peer.File, Line: line, Section: r.section.Name, Fault: fault})
+	r.loader.faults.Add(inifile.Error{File: r.file, Line: line, Section: r.section.Name, Fault: fault})
 }
 
 // warn adds a warning about a line of the section.
 func (r *record) warn(line int, warning inifile.Fault) {
-	r.loader.warnings.Add(inifile.Error{File: r.peer.File, Line: line, Section: r.section.Name, Fault: warning})
+	r.loader.warnings.Add(inifile.Error{File: r.file, Line: line, Section: r.section.Name, Fault: warning})
 }
