@@ -2,6 +2,7 @@ package location
 
 import (
 	"hash/maphash"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -167,11 +168,13 @@ func (m *Memory) Count() (aors, bindings int) {
 	return aors, bindings
 }
 
-// RemoveIf removes each binding that unwanted picks and returns them.
+// RemoveIf removes each binding that unwanted picks and returns them. It goes
+// through all: phones go first wherever no lock is held.
 func (m *Memory) RemoveIf(unwanted func(sipuri.AOR, *Binding) bool) []Entry {
 	var removed []Entry
 	for i := range m.shards {
 		removed = append(removed, m.removeIf(&m.shards[i], unwanted)...)
+		runtime.Gosched()
 	}
 	return removed
 }
