@@ -20,7 +20,7 @@ func TestComesFast(t *testing.T) {
 		{"one after a long time", 1, time.Second, false},
 		{"ten a second apart", 10, time.Second, false},
 		{"one, and another soon after", 1, 20 * time.Microsecond, true},
-		{"ten within the time of a batch", 10, 300 * time.Microsecond, true},
+		{"seven within the time of a batch", 7, 300 * time.Microsecond, true},
 		{"nothing", 0, 20 * time.Microsecond, false},
 		{"a large batch, which is cheap as it is", few, 300 * time.Microsecond, false},
 	} {
