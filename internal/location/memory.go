@@ -60,14 +60,14 @@ func (m *Memory) shardOf(hash uint64) *shard { return &m.shards[hash%shards] }
 // expired at now, and stores what it returns. Nothing else touches the AOR
 // meanwhile. After an error of change, which Update returns, all is as before.
 // change must not alter the slice that it is given, nor keep it, and return one
-// of its own. Texts that it is given may be kept; those it returns, and the AOR's,
-// are copied.
+// of its own. Texts that it is given are good until Update returns; those it
+// returns, and the AOR's, are copied.
 func (m *Memory) Update(aor sipuri.AOR, now time.Time, change func(current []Binding) ([]Binding, error)) error {
 	hash := m.hash(aor)
 	s := m.shardOf(hash)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	before := s.lists.get(hash, aor)
+	before := s.lists.view(hash, aor)
 	s.room = before.bindings.unpackTo(s.room[:0])
 	current, expired := split(s.room, now)
 	next, err := change(current)
@@ -205,7 +205,7 @@ func (m *Memory) removeFrom(s *shard, aor sipuri.AOR, unwanted func(sipuri.AOR, 
 	}
 	if removed != nil {
 		hash := s.hash(aor)
-		m.put(s, hash, aor, s.lists.get(hash, aor), kept)
+		m.put(s, hash, aor, s.lists.view(hash, aor), kept)
 	}
 	return removed
 }
@@ -218,13 +218,17 @@ func (m *Memory) put(s *shard, hash uint64, aor sipuri.AOR, before list, binding
 	if string(packed) == string(before.bindings) {
 		return
 	}
-	s.keep(hash, aor, before.wake, packed, earliest(bindings))
-	if s.before == nil {
-		return
+	if s.before != nil {
+		m.takeDown(s, aor, before.clone().bindings, packed)
 	}
+	s.keep(hash, aor, before.wake, packed, earliest(bindings))
+}
+
+// takeDown takes down that an AOR is bound to something else than before.
+func (m *Memory) takeDown(s *shard, aor sipuri.AOR, before Packed, after []byte) {
 	switch b, changed := s.before[aor]; {
 	case !changed:
-		s.before[aor.Clone()] = base{stored: before.bindings, restored: before.bindings, after: Packed(packed), known: true}
+		s.before[aor.Clone()] = base{stored: before, restored: before, after: Packed(after), known: true}
 		m.unsaved.Or(s.bit)
 	case b.known:
 		s.before[aor.Clone()] = base{stored: b.stored, restored: b.restored} // a map takes the new key for an equal one

@@ -86,6 +86,13 @@ func appendPacked(packed []byte, bindings []Binding) []byte {
 	return packed
 }
 
+// Own gives bindings texts of their own, as parts of one piece of memory.
+func Own(bindings []Binding) {
+	if len(bindings) > 0 {
+		pack(bindings).unpackTo(bindings[:0])
+	}
+}
+
 // unpack returns the bindings. Their strings are parts of p.
 func (p Packed) unpack() []Binding { return p.unpackTo(nil) }
 

@@ -16,7 +16,8 @@ type Mark uint64
 // Store is a location service. It may be used by many goroutines at once.
 type Store interface {
 	// Update shows change the current bindings of an AOR and stores what it
-	// returns, as one step. After an error all is as before.
+	// returns, as one step. After an error all is as before. Texts that change is
+	// given, and the AOR's, need be good no longer than Update runs.
 	Update(aor sipuri.AOR, now time.Time, change func(current []Binding) ([]Binding, error)) error
 	// Bindings returns what an AOR is bound to at that time.
 	Bindings(aor sipuri.AOR, now time.Time) []Binding

@@ -3,6 +3,8 @@ package location
 import (
 	"encoding/binary"
 	"iter"
+	"strings"
+	"unsafe"
 
 	"sipregd/internal/sipuri"
 )
@@ -28,6 +30,8 @@ type other struct {
 	list
 }
 
+func (l list) clone() list { return list{Packed(strings.Clone(string(l.bindings))), l.wake} }
+
 func newTable() table { return table{index: map[uint64]ref{}, others: map[uint64][]other{}} }
 
 // blockHead is what stands at the beginning of a block, in bytes: the length of
@@ -36,10 +40,13 @@ func newTable() table { return table{index: map[uint64]ref{}, others: map[uint64
 const blockHead = 4 + 8 + 2 + 2
 
 // get returns the list of an AOR, an empty one where there is none.
-func (t *table) get(hash uint64, aor sipuri.AOR) list {
+func (t *table) get(hash uint64, aor sipuri.AOR) list { return t.view(hash, aor).clone() }
+
+// view is get without a copy: what it returns is good until the AOR's list is set.
+func (t *table) view(hash uint64, aor sipuri.AOR) list {
 	if at, found := t.index[hash]; found {
 		if block := t.blocks.block(at); isOf(block, aor) {
-			return readList(block)
+			return viewList(block)
 		}
 	}
 	for _, o := range t.others[hash] {
@@ -111,7 +118,7 @@ func (t *table) withHash(hash uint64) iter.Seq[sipuri.AOR] {
 func (t *table) all() iter.Seq2[sipuri.AOR, list] {
 	return func(yield func(sipuri.AOR, list) bool) {
 		for _, at := range t.index {
-			if block := t.blocks.block(at); !yield(readAOR(block), readList(block)) {
+			if block := t.blocks.block(at); !yield(readAOR(block), viewList(block).clone()) {
 				return
 			}
 		}
@@ -148,10 +155,12 @@ func readAOR(block []byte) sipuri.AOR {
 	return sipuri.AOR{User: text[:user], Domain: text[user:]}
 }
 
-func readList(block []byte) list {
+// viewList returns a list that is a part of its block.
+func viewList(block []byte) list {
 	user, domain := aorLengths(block)
+	bindings := block[blockHead+user+domain : sizeOf(block)]
 	return list{
-		bindings: Packed(block[blockHead+user+domain : sizeOf(block)]),
+		bindings: Packed(unsafe.String(unsafe.SliceData(bindings), len(bindings))),
 		wake:     int64(binary.LittleEndian.Uint64(block[4:])),
 	}
 }

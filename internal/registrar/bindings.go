@@ -248,6 +248,7 @@ func (g *registration) changeBy(plan func(g *registration, current []location.Bi
 		if g.refused != nil {
 			return nil, errRefused
 		}
+		g.changes.own()
 		g.next = g.changes.appendInOrder(g.next)
 		return g.next, nil
 	}
@@ -267,6 +268,13 @@ func (g *registration) commit(change change) *message.Response {
 	g.list(g.changes.kept)
 	g.recordChanges(&g.changes)
 	return nil
+}
+
+// own keeps what was bound before beyond the moment in which it may be looked at.
+func (c *changes) own() {
+	for _, bindings := range [...][]location.Binding{c.kept, c.removed, c.replaced} {
+		location.Own(bindings)
+	}
 }
 
 // appendInOrder appends the list to store, the last changed last.

@@ -9,10 +9,12 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
+	"unsafe"
 
 	"sipregd/internal/digest"
 	"sipregd/internal/journal"
@@ -108,7 +110,35 @@ func (i interrupted) Update(aor sipuri.AOR, now time.Time, change func([]locatio
 	if i.lab.updateFails != nil {
 		return i.lab.updateFails
 	}
-	return i.Memory.Update(aor, now, change)
+	var texts []byte
+	defer func() { overwrite(texts) }()
+	return i.Memory.Update(aor, now, func(current []location.Binding) ([]location.Binding, error) {
+		current, texts = lend(current)
+		return change(current)
+	})
+}
+
+// lend returns bindings whose texts stand in a place that can be overwritten.
+func lend(bindings []location.Binding) (lent []location.Binding, texts []byte) {
+	lent, texts = slices.Clone(bindings), make([]byte, 0, 1<<16)
+	for i := range lent {
+		b := &lent[i]
+		for _, text := range [...]*string{
+			&b.Contact, &b.Params, &b.Q, &b.CallID, &b.Domain, &b.Authname, &b.Label, &b.UserAgent, &b.Transport,
+		} {
+			at := len(texts)
+			texts = append(texts, *text...)
+			*text = unsafe.String(unsafe.SliceData(texts[at:]), len(*text))
+		}
+	}
+	return lent, texts
+}
+
+// overwrite does what becomes of memory that is used again.
+func overwrite(texts []byte) {
+	for i := range texts {
+		texts[i] = '#'
+	}
 }
 
 // Record makes the lab the registrar's journal.
@@ -154,9 +184,7 @@ func (l *lab) receiveFrom(source netip.AddrPort, text string) []byte {
 	flow := message.Flow{Transport: "UDP", Source: source, Local: netip.MustParseAddrPort("192.0.2.1:5060")}
 	data := []byte(text)
 	answer := l.layer.Receive(nil, data, flow, l.now).Data
-	for i := range data { // the next message comes in the same place
-		data[i] = '#'
-	}
+	overwrite(data) // the next message comes in the same place
 	return answer
 }
 

@@ -18,8 +18,8 @@ import (
 type Location interface {
 	// Update shows change the current bindings of an AOR and stores what it
 	// returns, as one step. After an error all is as before. change keeps no
-	// slice that it is given. Texts of what it returns, and of the AOR, are good
-	// until Update returns: the store keeps copies.
+	// slice that it is given. The texts of both lists, and the AOR's, are good until
+	// Update returns: who keeps any copies it.
 	Update(aor sipuri.AOR, now time.Time, change func(current []location.Binding) ([]location.Binding, error)) error
 	// Bindings returns what an AOR is bound to at that time.
 	Bindings(aor sipuri.AOR, now time.Time) []location.Binding
