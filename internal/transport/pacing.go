@@ -14,7 +14,7 @@ const (
 	// time, the reader rests for a moment before it takes the next ones: to wake
 	// up for each of them costs more than to handle it.
 	closeTogether = 50 * time.Microsecond
-	few           = 8
+	few           = 16
 	restTime      = 10 * time.Microsecond // and the 50 by which Linux lets timers be late
 
 	// pollGap is how long streams wait at most while a reader never rests.
