@@ -7,9 +7,9 @@ import (
 
 const (
 	// On a small heap, garbage of some times its size is a cheap price for fewer
-	// collections; on a large one a fifth of its size has to do.
+	// collections; on a large one half its size has to do.
 	smallGrowth = 4
-	largeGrowth = 0.2
+	largeGrowth = 0.5
 
 	freeGrowth = 64 << 20 // bytes of garbage that are no matter in any case
 )

@@ -36,9 +36,10 @@ func (m *Memory) Track() {
 // Changed tells whether there are changes to take.
 func (m *Memory) Changed() bool { return m.unsaved.Load() != 0 }
 
-// TakeChanges returns what has changed and was not taken yet, one Change for an
-// AOR, for limit of them at most. There may be more to take.
-func (m *Memory) TakeChanges(limit int) (changes []Change, more bool) {
+// TakeChanges appends to room what has changed and was not taken yet, one Change
+// for an AOR, until there are limit of them. There may be more to take.
+func (m *Memory) TakeChanges(room []Change, limit int) (changes []Change, more bool) {
+	changes = room
 	for i := range m.shards {
 		s := &m.shards[i]
 		if m.unsaved.Load()&s.bit == 0 {

@@ -42,11 +42,11 @@ func TestTakeChanges(t *testing.T) {
 		"undone and more": {[]func(*Memory){add("y"), (*Memory).UndoChanges, add("z")}, "[x]", "[z x]"},
 		"expired":         {[]func(*Memory){add("y"), func(m *Memory) { m.Expire(late.Add(time.Minute)) }}, "[x]", "[]"},
 		"taken back": {[]func(*Memory){add("y"), func(m *Memory) {
-			changes, _ := m.TakeChanges(10)
+			changes, _ := m.TakeChanges(nil, 10)
 			m.ReturnChanges(changes)
 		}, add("z")}, "[x]", "[z y x]"},
 		"changed before it is taken back": {[]func(*Memory){add("y"), func(m *Memory) {
-			changes, _ := m.TakeChanges(10)
+			changes, _ := m.TakeChanges(nil, 10)
 			add("z")(m)
 			m.ReturnChanges(changes)
 		}}, "[x]", "[z y x]"},
@@ -59,11 +59,11 @@ func TestTakeChanges(t *testing.T) {
 			m := NewMemory(start)
 			m.Track()
 			add("x")(m)
-			m.TakeChanges(10)
+			m.TakeChanges(nil, 10)
 			for _, step := range row.steps {
 				step(m)
 			}
-			changes, more := m.TakeChanges(10)
+			changes, more := m.TakeChanges(nil, 10)
 			if len(changes) != 1 || more || m.Changed() {
 				t.Fatalf("%d changes, more: %v, still changed: %v", len(changes), more, m.Changed())
 			}
@@ -86,7 +86,7 @@ func TestTakeChangesInParts(t *testing.T) {
 		taken := map[string]int{}
 		for more := true; more; {
 			var changes []Change
-			changes, more = m.TakeChanges(1000)
+			changes, more = m.TakeChanges(nil, 1000)
 			if len(changes) > 1000 {
 				t.Fatalf("%d at once", len(changes))
 			}
@@ -112,7 +112,7 @@ func TestChangesKeepNoTextOfTheirCaller(t *testing.T) {
 		}
 	}
 	user[0] = '#'
-	if changes, _ := m.TakeChanges(10); len(changes) != 1 || changes[0].AOR.User != "a" {
+	if changes, _ := m.TakeChanges(nil, 10); len(changes) != 1 || changes[0].AOR.User != "a" {
 		t.Errorf("changes %+v", changes)
 	}
 }

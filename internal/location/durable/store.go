@@ -100,6 +100,7 @@ type Store struct {
 	// These are the writer's own.
 	disk   *disk
 	limit  int                     // AORs in one commit
+	room   []location.Change       // of the last commit, for the next one
 	unsure map[sipuri.AOR][]uint64 // what may stand on disk for an AOR since a commit failed
 	stuck  <-chan error            // the outcome of a commit that nobody waits for any more
 	remind time.Time

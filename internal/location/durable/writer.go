@@ -206,7 +206,8 @@ func (s *Store) stillStuck() error {
 
 // saveSome writes a number of changes. There may be more.
 func (s *Store) saveSome() (more bool, err error) {
-	a := &attempt{disk: s.disk, memory: s.Memory, unsure: s.unsure, limit: s.limit}
+	a := &attempt{disk: s.disk, memory: s.Memory, unsure: s.unsure, limit: s.limit, changes: s.room}
+	s.room = nil // it is the attempt's until that has succeeded
 	outcome := protected(a.run)
 	timer := time.NewTimer(s.patience)
 	defer timer.Stop()
@@ -222,6 +223,8 @@ func (s *Store) saveSome() (more bool, err error) {
 	changes, begun := a.giveUp()
 	if err == nil {
 		s.settle(changes)
+		clear(changes)
+		s.room = changes[:0]
 		return a.more, nil
 	}
 	s.doubt(changes)
@@ -306,7 +309,7 @@ func (a *attempt) take() ([]location.Change, map[sipuri.AOR][]uint64, error) {
 		return nil, nil, errGivenUp
 	}
 	a.begun = true
-	a.changes, a.more = a.memory.TakeChanges(a.limit)
+	a.changes, a.more = a.memory.TakeChanges(a.changes, a.limit)
 	unsure := map[sipuri.AOR][]uint64{}
 	for i := range a.changes {
 		if ids, found := a.unsure[a.changes[i].AOR]; found {
