@@ -47,7 +47,7 @@ func (s *Server) openReaders(network string, local netip.AddrPort) error {
 		if err != nil {
 			return err
 		}
-		reader, err := newDatagrams(conn, network, local, &s.closing)
+		reader, err := newDatagrams(conn, network, local, &s.closing, &s.streams.count)
 		if err != nil {
 			conn.Close()
 			return err
@@ -66,7 +66,8 @@ type datagrams struct {
 	// several says that the socket has all addresses of the machine: each answers
 	// for itself (RFC 3581 §4).
 	several bool
-	closing *atomic.Bool // the server is, and wants no more than what has come
+	closing *atomic.Bool  // the server is, and wants no more than what has come
+	streams *atomic.Int64 // that are open
 
 	in *incoming
 	overload
@@ -79,11 +80,11 @@ type datagrams struct {
 	resting *outgoing // answers that go out once the bindings they tell of last
 }
 
-func newDatagrams(conn *net.UDPConn, network string, local netip.AddrPort, closing *atomic.Bool) (*datagrams, error) {
+func newDatagrams(conn *net.UDPConn, network string, local netip.AddrPort, closing *atomic.Bool, streams *atomic.Int64) (*datagrams, error) {
 	// What the kernel grants is enough; a smaller buffer is no error.
 	_ = conn.SetReadBuffer(receiveBacklog)
 	d := &datagrams{
-		conn: conn, local: local, several: local.Addr().IsUnspecified(), closing: closing,
+		conn: conn, local: local, several: local.Addr().IsUnspecified(), closing: closing, streams: streams,
 		in: newIncoming(batchSize), rooms: make([][]byte, batchSize),
 		ready: newOutgoing(batchSize), resting: newOutgoing(batchSize),
 	}
@@ -155,7 +156,9 @@ func (d *datagrams) pace(n int) {
 	if d.pacing.comesFast(n, now) {
 		rest()
 	}
-	d.pacing.letOthersOn(now)
+	if d.streams.Load() > 0 {
+		d.pacing.letOthersOn(now)
+	}
 	runtime.Gosched()
 }
 

@@ -57,7 +57,8 @@ func rest() {
 }
 
 // letOthersOn has Go ask the kernel which streams have something to read. It does
-// so by itself when nothing else is to be done; without that, each 10 ms.
+// so by itself when nothing else is to be done; without that, each 10 ms. Where
+// bindings are saved at the same time the reader then waits for its turn.
 func (p *pacing) letOthersOn(now time.Time) {
 	if now.Sub(p.polled) < pollGap {
 		return

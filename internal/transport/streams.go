@@ -34,6 +34,7 @@ const (
 // streams knows which are open.
 type streams struct {
 	limit  int
+	count  atomic.Int64 // of those that are open
 	mu     sync.Mutex
 	open   map[*net.TCPConn]struct{}
 	closed bool
@@ -47,6 +48,7 @@ func (s *streams) add(conn *net.TCPConn) bool {
 		return false
 	}
 	s.open[conn] = struct{}{}
+	s.count.Add(1)
 	return true
 }
 
@@ -54,6 +56,7 @@ func (s *streams) remove(conn *net.TCPConn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.open, conn)
+	s.count.Add(-1)
 }
 
 // wakeAll ends the waiting of all streams for their phones.
