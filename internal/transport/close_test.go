@@ -32,9 +32,7 @@ func TestCloseAnswersWhatHasCome(t *testing.T) {
 			s := listen(t, []string{"127.0.0.1:0"}, []string{"127.0.0.1:0"})
 			h := &held{began: make(chan struct{}), let: make(chan struct{})}
 			s.Serve(h, nothing)
-			conn := dial(t, network, map[string]string{
-				"udp": s.readers[0].local.String(), "tcp": s.listeners[0].Addr().String(),
-			}[network])
+			conn := dialServer(t, network, s)
 			write(t, conn, sound)
 			receive(t, h.began, "nothing is handled")
 			write(t, conn, sound)
@@ -69,9 +67,7 @@ func TestCloseAnswersAllThatHasCome(t *testing.T) {
 			s := listen(t, []string{"127.0.0.1:0"}, []string{"127.0.0.1:0"})
 			h := &held{began: make(chan struct{}, 1+count), let: make(chan struct{}, 1+count)}
 			s.Serve(h, nothing)
-			conn := dial(t, network, map[string]string{
-				"udp": s.readers[0].local.String(), "tcp": s.listeners[0].Addr().String(),
-			}[network])
+			conn := dialServer(t, network, s)
 			write(t, conn, sound)
 			receive(t, h.began, "nothing is handled")
 			for range count {
@@ -89,6 +85,14 @@ func TestCloseAnswersAllThatHasCome(t *testing.T) {
 			}
 		})
 	}
+}
+
+func dialServer(t *testing.T, network string, s *Server) net.Conn {
+	t.Helper()
+	if network == "udp" {
+		return dial(t, network, s.readers[0].local.String())
+	}
+	return dial(t, network, s.listeners[0].Addr().String())
 }
 
 // waitClosed returns once the server takes no more streams.
