@@ -122,8 +122,8 @@ func (o *options) check() error {
 		return fmt.Errorf("-streams has to be -inflight to %d", mostStreams)
 	case o.sections < o.inFlight || o.sections > mostBindings:
 		return fmt.Errorf("-sections has to be -inflight to %d", mostBindings)
-	case o.rate < 0 || o.rate > mostRate:
-		return fmt.Errorf("-rate has to be 0 to %d", mostRate)
+	case o.rate < 0 || o.rate > mostRate || o.rate > 0 && o.target == "":
+		return fmt.Errorf("-rate has to be 0 to %d, and goes with -target", mostRate)
 	case o.settle < 0 || o.settle > longest:
 		return fmt.Errorf("-settle may be up to %v", longest)
 	case o.sharing < 1 || o.sharing > 100:

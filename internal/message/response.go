@@ -125,6 +125,7 @@ func salvage(request *Request, data []byte) {
 	request.Vias, request.copied = nil, []headerText{}
 	seen := map[string]bool{}
 	for _, header := range soundHeaders(head) {
+		request.salvageName(header)
 		name := answerName(header.name)
 		if name == "" || header.value == "" || name != "Via" && seen[name] {
 			continue
@@ -137,6 +138,20 @@ func salvage(request *Request, data []byte) {
 		}
 		seen[name] = true
 		request.copied = append(request.copied, headerText{name, header.value})
+	}
+}
+
+// salvageName keeps by what people know a phone, for the log.
+func (r *Request) salvageName(header headerText) {
+	switch name := answerName(header.name); {
+	case name == "To" && r.To.text == "":
+		if to, err := parseAddress("To", header.value); err == nil {
+			r.To = to
+		}
+	case name == "Call-ID" && r.CallID == "":
+		r.CallID, _ = parseCallID(header.value)
+	case strings.EqualFold(header.name, "User-Agent"):
+		r.UserAgent = header.value
 	}
 }
 

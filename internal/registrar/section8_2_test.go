@@ -3,6 +3,8 @@ package registrar_test
 import (
 	"strings"
 	"testing"
+
+	"sipregd/internal/journal"
 )
 
 // The names of these tests are the conformance table of RFC 3261 §8.2.
@@ -141,6 +143,21 @@ func Test11_2_OptionsIs200WithAllowAcceptSupported(t *testing.T) {
 
 func Test12_2_2_OptionsInADialogIs481(t *testing.T) {
 	newLab(t).send(strings.Replace(ping(), "To: <sip:registrar.example>", "To: <sip:registrar.example>;tag=x", 1)).want(481)
+}
+
+// Behind one NAT the source alone does not tell whose request was malformed.
+func Test8_2_WhatIsMalformedIsTakenDownWithItsPhone(t *testing.T) {
+	for _, wrong := range []string{
+		"Contact: <sip:x@[bad", "Contact: <sip:a@b>" + strings.Repeat(";x", 65),
+		strings.Repeat("X: y\r\n", 130) + "Y: z", "X: " + strings.Repeat("y", 8200),
+	} {
+		l := newLab(t)
+		request := strings.Replace(l.kitchen().request(), "Max-Forwards: 70", "User-Agent: Phone 1\r\n"+wrong, 1)
+		l.send(request)
+		if e := l.lastEvent(); e.Reason != journal.Malformed || e.AOR.User != "2001" || e.CallID == "" || e.UserAgent != "Phone 1" {
+			t.Errorf("%.30q was taken down as %+v", wrong, e)
+		}
+	}
 }
 
 // What is malformed gets a 400 that says what was wrong (§8.2, §16.3, §18.3).
