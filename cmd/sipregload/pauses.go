@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"runtime"
@@ -58,5 +57,5 @@ func watchPauses(core int, span time.Duration) (p pauses, err error) {
 		p.add(now.Sub(last))
 		last = now
 	}
-	return p, errors.Join(err, unix.SchedSetaffinity(0, &before))
+	return p, unix.SchedSetaffinity(0, &before)
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"testing"
 	"time"
 )
@@ -17,8 +18,11 @@ func TestPausesAreThoseThatAreLong(t *testing.T) {
 
 func TestWatchPausesComesToAnEnd(t *testing.T) {
 	both, err := separateCores()
-	if err != nil {
+	if err != nil && os.Getenv("CI") == "" {
 		t.Skip("SKIPPED:", err)
+	}
+	if err != nil {
+		t.Fatal(err)
 	}
 	began := time.Now()
 	if _, err := watchPauses(both.server, 20*time.Millisecond); err != nil || time.Since(began) < 20*time.Millisecond {

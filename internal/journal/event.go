@@ -3,7 +3,6 @@ package journal
 
 import (
 	"net/netip"
-	"strings"
 
 	"sipregd/internal/sipuri"
 )
@@ -74,16 +73,6 @@ type Event struct {
 	CallID    string
 	Status    int    // of a refusal's response
 	Detail    string // what exactly, for people
-}
-
-// Clone returns an event whose texts are its own.
-func (e Event) Clone() Event {
-	for _, text := range [...]*string{
-		&e.Transport, &e.Authname, &e.Label, &e.AOR.User, &e.AOR.Domain, &e.Contact, &e.UserAgent, &e.CallID, &e.Detail,
-	} {
-		*text = strings.Clone(*text)
-	}
-	return e
 }
 
 // Journal takes events down. It must not block for long, and keep no text of an

@@ -49,7 +49,7 @@ type settingsKey struct {
 
 // share returns the settings that are equal to s, for all peers that have them.
 func (k *keeper) share(s *Settings) *Settings {
-	key := settingsKey{s.plainSettings, networksText(s.Permit), strings.Join(s.realms, " ")}
+	key := settingsKey{s.plainSettings, networksText(s.Permit), strings.Join(s.realms, "\n")}
 	same := k.shared[key]
 	if same == nil {
 		same = &k.settings.keep([]Settings{*s})[0]

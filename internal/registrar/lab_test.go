@@ -141,8 +141,16 @@ func overwrite(texts []byte) {
 	}
 }
 
-// Record makes the lab the registrar's journal.
-func (l *lab) Record(e journal.Event) { l.events = append(l.events, e.Clone()) }
+// Record makes the lab the registrar's journal. The texts of an event are good until
+// it returns.
+func (l *lab) Record(e journal.Event) {
+	for _, text := range [...]*string{
+		&e.Transport, &e.Authname, &e.Label, &e.AOR.User, &e.AOR.Domain, &e.Contact, &e.UserAgent, &e.CallID, &e.Detail,
+	} {
+		*text = strings.Clone(*text)
+	}
+	l.events = append(l.events, e)
+}
 
 func (l *lab) load(text string) *peers.Directory {
 	l.t.Helper()

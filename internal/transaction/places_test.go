@@ -39,3 +39,16 @@ func TestPlacesAgainstAMap(t *testing.T) {
 		}
 	})
 }
+
+// A search ends at a free slot: there has to be one, however small the table.
+func TestPlacesAreNeverFull(t *testing.T) {
+	for records := range 20 {
+		p := newPlaces(records)
+		for at := range uint32(records) {
+			p.add(uint64(at)<<32, at)
+		}
+		if _, found := p.find(1<<63, func(uint32) bool { return true }); found {
+			t.Errorf("%d records: a key is there that was not added", records)
+		}
+	}
+}
