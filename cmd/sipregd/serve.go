@@ -124,7 +124,7 @@ func (d *sipregd) loop(signals <-chan os.Signal) {
 		select {
 		case now := <-ticker.C:
 			d.heap.tune()
-			d.registrar.Expired(d.store.Expire(now))
+			d.store.Expire(now, d.registrar.Expired)
 		case s := <-signals:
 			if s != syscall.SIGHUP {
 				d.log.Info().Stringer("signal", s).Msg("stopping")

@@ -192,7 +192,7 @@ func addAll(store location.Store, entries []location.Entry, now time.Time) (coun
 		err := store.Update(entry.AOR, now, func(current []location.Binding) ([]location.Binding, error) {
 			others, err := without(current, &entry.Binding)
 			return append(others, entry.Binding), err
-		})
+		}, nil)
 		if errors.Is(err, errOlder) {
 			counts.older++
 		} else {

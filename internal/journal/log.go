@@ -23,12 +23,12 @@ func (l *Log) Record(e Event) {
 	if line == nil { // a level that is not logged
 		return
 	}
-	line.Str("event", string(e.Kind))
+	line.Str("event", e.Kind.String())
 	if e.Source.IsValid() {
 		line.Str("src_ip", e.Source.Addr().Unmap().String()).Uint16("src_port", e.Source.Port())
 	}
 	text(line, "transport", e.Transport)
-	text(line, "reason", string(e.Reason))
+	text(line, "reason", e.Reason.String())
 	if e.Status != 0 {
 		line.Int("status", e.Status)
 	}
@@ -42,6 +42,9 @@ func (l *Log) Record(e Event) {
 	text(line, "call_id", e.CallID)
 	text(line, "user_agent", e.UserAgent)
 	text(line, "detail", e.Detail)
+	if e.Seq != 0 {
+		line.Uint64("seq", e.Seq)
+	}
 	line.Msg(message(e))
 }
 
@@ -86,5 +89,5 @@ func message(e Event) string {
 	case Refused:
 		return "request refused"
 	}
-	return "binding " + string(e.Kind)
+	return "binding " + e.Kind.String()
 }

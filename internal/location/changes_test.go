@@ -25,10 +25,10 @@ func TestTakeChanges(t *testing.T) {
 	aor := sipuri.AOR{User: "a"}
 	late := start.Add(time.Hour)
 	add := func(contact string) func(*Memory) {
-		return func(m *Memory) { _ = m.Update(aor, start, bind(contact, late)) }
+		return func(m *Memory) { _ = m.Update(aor, start, bind(contact, late), nil) }
 	}
 	unbind := func(m *Memory) {
-		_ = m.Update(aor, start, func([]Binding) ([]Binding, error) { return nil, nil })
+		_ = m.Update(aor, start, func([]Binding) ([]Binding, error) { return nil, nil }, nil)
 	}
 	for name, row := range map[string]struct {
 		steps         []func(*Memory)
@@ -40,7 +40,7 @@ func TestTakeChanges(t *testing.T) {
 		"and added":       {[]func(*Memory){unbind, add("y")}, "[x]", "[y]"},
 		"undone":          {[]func(*Memory){add("y"), (*Memory).UndoChanges}, "[x]", "[x]"},
 		"undone and more": {[]func(*Memory){add("y"), (*Memory).UndoChanges, add("z")}, "[x]", "[z x]"},
-		"expired":         {[]func(*Memory){add("y"), func(m *Memory) { m.Expire(late.Add(time.Minute)) }}, "[x]", "[]"},
+		"expired":         {[]func(*Memory){add("y"), func(m *Memory) { m.Expire(late.Add(time.Minute), nil) }}, "[x]", "[]"},
 		"taken back": {[]func(*Memory){add("y"), func(m *Memory) {
 			changes, _ := m.TakeChanges(nil, 10)
 			m.ReturnChanges(changes)
@@ -81,7 +81,7 @@ func TestTakeChangesInParts(t *testing.T) {
 	m.Track()
 	for range 2 {
 		for i := range all {
-			_ = m.Update(sipuri.AOR{User: fmt.Sprint(i)}, start, bind(fmt.Sprint(m.lastID.Load()), start.Add(time.Hour)))
+			_ = m.Update(sipuri.AOR{User: fmt.Sprint(i)}, start, bind(fmt.Sprint(m.lastID.Load()), start.Add(time.Hour)), nil)
 		}
 		taken := map[string]int{}
 		for more := true; more; {
@@ -107,7 +107,7 @@ func TestChangesKeepNoTextOfTheirCaller(t *testing.T) {
 	user := []byte("a")
 	for i := range 3 {
 		aor := sipuri.AOR{User: unsafe.String(&user[0], 1)}
-		if err := m.Update(aor, start, bind(fmt.Sprint(i), start.Add(time.Minute))); err != nil {
+		if err := m.Update(aor, start, bind(fmt.Sprint(i), start.Add(time.Minute)), nil); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -48,42 +48,36 @@ func (w *wakes) dueAfterGap(now int64) []uint64 {
 	return hashes
 }
 
-// Expire removes what has expired at now and returns it. It is meant to be
-// called once a second, and costs as much as there is to look at.
-func (m *Memory) Expire(now time.Time) []Entry {
-	var expired []Entry
+// Expire removes what has expired at now. It is meant to be called once a
+// second, and costs as much as there is to look at.
+func (m *Memory) Expire(now time.Time, ended Ended) {
 	for i := range m.shards {
-		expired = append(expired, m.expire(&m.shards[i], now)...)
+		m.expire(&m.shards[i], now, ended)
 	}
-	return expired
 }
 
-func (m *Memory) expire(s *shard, now time.Time) []Entry {
+func (m *Memory) expire(s *shard, now time.Time, ended Ended) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if now.Unix() < s.wakes.done { // the clock went back
 		m.turnBack(s, now)
 	}
-	var expired []Entry
 	for _, hash := range s.wakes.due(now.Unix()) {
 		for aor := range s.lists.withHash(hash) {
-			expired = append(expired, m.expireAOR(s, hash, aor, now)...)
+			m.expireAOR(s, hash, aor, now, ended)
 		}
 	}
-	return expired
 }
 
-func (m *Memory) expireAOR(s *shard, hash uint64, aor sipuri.AOR, now time.Time) []Entry {
+func (m *Memory) expireAOR(s *shard, hash uint64, aor sipuri.AOR, now time.Time, ended Ended) {
 	l := s.lists.get(hash, aor)
 	if l.wake > now.Unix() {
-		return nil
+		return
 	}
 	s.lists.set(hash, aor, []byte(l.bindings), 0) // whatever is left is planned anew
-	expired := m.removeFrom(s, aor, func(_ sipuri.AOR, b *Binding) bool { return !b.Expires.After(now) })
-	if len(expired) == 0 {
+	if !m.removeFrom(s, aor, func(_ sipuri.AOR, b *Binding) bool { return !b.Expires.After(now) }, ended) {
 		s.store(aor, l.bindings)
 	}
-	return expired
 }
 
 // firstExpiry returns the first second in which one of the bindings has expired.

@@ -30,24 +30,24 @@ func TestExpireReportsWhatAModelReports(t *testing.T) {
 			switch rapid.IntRange(0, 3).Draw(t, "what") {
 			case 0, 1:
 				expires := now.Add(time.Duration(rapid.IntRange(1, 9000).Draw(t, "ms")) * time.Millisecond)
-				_ = m.Update(sipuri.AOR{User: aor}, now, bind(contact, expires))
+				_ = m.Update(sipuri.AOR{User: aor}, now, bind(contact, expires), func(expired []Binding) {
+					for _, b := range expired {
+						model = report(t, model, Entry{sipuri.AOR{User: aor}, b}, now)
+					}
+				})
 				model = slices.DeleteFunc(model, func(b modelled) bool {
 					return b.aor == aor && b.contact == contact && b.expires.After(now)
 				})
 				model = append(model, modelled{aor, contact, expires})
 			case 2:
-				m.RemoveIf(func(a sipuri.AOR, b *Binding) bool { return a.User == aor && b.Contact == contact })
+				m.RemoveIf(func(a sipuri.AOR, b *Binding) bool { return a.User == aor && b.Contact == contact }, nil)
 				model = slices.DeleteFunc(model, func(b modelled) bool { return b.aor == aor && b.contact == contact })
 			case 3:
 				pass := rapid.SampledFrom([]int{100, 900, 1000, 2500, 7000, 3_600_000, -500, -3000, -3_600_000}).Draw(t, "pass")
 				now = now.Add(time.Duration(pass) * time.Millisecond)
 			}
-			for _, e := range m.Expire(now) {
-				i := slices.Index(model, modelled{e.AOR.User, e.Binding.Contact, e.Binding.Expires})
-				if i < 0 || e.Binding.Expires.After(now) {
-					t.Fatalf("%v is reported, which is valid or gone", e)
-				}
-				model = slices.Delete(model, i, i+1)
+			for _, e := range expire(m, now) {
+				model = report(t, model, e, now)
 			}
 			for _, b := range model {
 				if b.expires.Unix() < now.Unix() {
@@ -68,8 +68,8 @@ func TestRefreshesLeaveNoWakesBehind(t *testing.T) {
 	s := m.shard(aor)
 	for second := range 10_000 {
 		now := start.Add(time.Duration(second) * time.Second)
-		_ = m.Update(aor, now, bind("x", now.Add(time.Minute)))
-		if expired := m.Expire(now); len(expired) != 0 {
+		_ = m.Update(aor, now, bind("x", now.Add(time.Minute)), nil)
+		if expired := expire(m, now); len(expired) != 0 {
 			t.Fatalf("expired in second %d: %+v", second, expired)
 		}
 	}
@@ -92,4 +92,13 @@ func TestRemaining(t *testing.T) {
 			t.Errorf("after %v: %d, want %d", test.after, got, test.want)
 		}
 	}
+}
+
+// report takes out of the model what the store says has expired.
+func report(t *rapid.T, model []modelled, e Entry, now time.Time) []modelled {
+	i := slices.Index(model, modelled{e.AOR.User, e.Binding.Contact, e.Binding.Expires})
+	if i < 0 || e.Binding.Expires.After(now) {
+		t.Fatalf("%v is reported, which is valid or gone", e)
+	}
+	return slices.Delete(model, i, i+1)
 }

@@ -2,6 +2,7 @@ package location
 
 import (
 	"hash/maphash"
+	"iter"
 	"runtime"
 	"slices"
 	"sync"
@@ -59,10 +60,12 @@ func (m *Memory) shardOf(hash uint64) *shard { return &m.shards[hash%shards] }
 // Update shows change the current bindings of an AOR, without those that have
 // expired at now, and stores what it returns. Nothing else touches the AOR
 // meanwhile. After an error of change, which Update returns, all is as before.
-// change must not alter the slice that it is given, nor keep it, and return one
-// of its own. Texts that it is given are good until Update returns; those it
-// returns, and the AOR's, are copied.
-func (m *Memory) Update(aor sipuri.AOR, now time.Time, change func(current []Binding) ([]Binding, error)) error {
+// Else made is called, with those that had expired and go now; nil: it is not.
+// Neither must alter a slice that it is given, nor keep it, and change returns
+// one of its own. Texts that they are given are good until they return; those
+// that change returns, and the AOR's, are copied.
+func (m *Memory) Update(aor sipuri.AOR, now time.Time, change func(current []Binding) ([]Binding, error),
+	made func(expired []Binding)) error {
 	hash := m.hash(aor)
 	s := m.shardOf(hash)
 	s.mu.Lock()
@@ -75,7 +78,10 @@ func (m *Memory) Update(aor sipuri.AOR, now time.Time, change func(current []Bin
 		return err
 	}
 	m.name(next)
-	m.put(s, hash, aor, before, append(next, expired...)) // Expire takes and reports them
+	if made != nil {
+		made(expired)
+	}
+	m.put(s, hash, aor, before, next)
 	return nil
 }
 
@@ -168,42 +174,79 @@ func (m *Memory) Count() (aors, bindings int) {
 	return aors, bindings
 }
 
-// RemoveIf removes each binding that unwanted picks and returns them. It goes
-// through all: phones go first wherever no lock is held.
-func (m *Memory) RemoveIf(unwanted func(sipuri.AOR, *Binding) bool) []Entry {
-	var removed []Entry
-	for i := range m.shards {
-		removed = append(removed, m.removeIf(&m.shards[i], unwanted)...)
-		runtime.Gosched()
+// Ended is told of a binding that a store has ended, before anything else can
+// happen to its AOR. It must not use the store. nil: nobody is told.
+type Ended func(sipuri.AOR, *Binding)
+
+// All yields the AORs and what each is bound to, expired bindings too, in no
+// order and not of one moment. The slice is good until the next one is yielded,
+// its texts for good. Phones go first wherever no lock is held.
+func (m *Memory) All() iter.Seq2[sipuri.AOR, []Binding] {
+	return func(yield func(sipuri.AOR, []Binding) bool) {
+		var room []Binding
+		for i := range m.shards {
+			for _, l := range m.shards[i].copy() {
+				room = l.bindings.unpackTo(room[:0])
+				if !yield(l.aor, room) {
+					return
+				}
+			}
+			runtime.Gosched()
+		}
 	}
-	return removed
 }
 
-func (m *Memory) removeIf(s *shard, unwanted func(sipuri.AOR, *Binding) bool) []Entry {
+// bound is what an AOR is bound to.
+type bound struct {
+	aor      sipuri.AOR
+	bindings Packed
+}
+
+func (s *shard) copy() []bound {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var removed []Entry
+	all := make([]bound, 0, s.lists.count)
+	for aor, l := range s.lists.all() {
+		all = append(all, bound{aor, l.bindings})
+	}
+	return all
+}
+
+// RemoveIf removes each binding that unwanted picks. It goes through all: phones
+// go first wherever no lock is held.
+func (m *Memory) RemoveIf(unwanted func(sipuri.AOR, *Binding) bool, ended Ended) {
+	for i := range m.shards {
+		m.removeIf(&m.shards[i], unwanted, ended)
+		runtime.Gosched()
+	}
+}
+
+func (m *Memory) removeIf(s *shard, unwanted func(sipuri.AOR, *Binding) bool, ended Ended) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for aor := range s.lists.all() {
-		removed = append(removed, m.removeFrom(s, aor, unwanted)...)
+		m.removeFrom(s, aor, unwanted, ended)
 	}
 	for aor, b := range s.before {
 		b.restored = pack(slices.DeleteFunc(b.restored.unpack(), func(b Binding) bool { return unwanted(aor, &b) }))
 		s.before[aor] = b
 	}
-	return removed
 }
 
-func (m *Memory) removeFrom(s *shard, aor sipuri.AOR, unwanted func(sipuri.AOR, *Binding) bool) []Entry {
+// removeFrom removes bindings of one AOR and tells whether there were any.
+func (m *Memory) removeFrom(s *shard, aor sipuri.AOR, unwanted func(sipuri.AOR, *Binding) bool, ended Ended) (removed bool) {
 	var kept []Binding
-	var removed []Entry
 	for _, b := range s.bindings(aor).unpack() {
-		if unwanted(aor, &b) {
-			removed = append(removed, Entry{aor, b})
-		} else {
+		if !unwanted(aor, &b) {
 			kept = append(kept, b)
+			continue
+		}
+		removed = true
+		if ended != nil {
+			ended(aor, &b)
 		}
 	}
-	if removed != nil {
+	if removed {
 		hash := s.hash(aor)
 		m.put(s, hash, aor, s.lists.view(hash, aor), kept)
 	}

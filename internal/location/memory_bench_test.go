@@ -28,7 +28,7 @@ func BenchmarkUpdate(b *testing.B) {
 						room[0].ID = current[i].ID
 					}
 					return room, nil
-				})
+				}, nil)
 			}
 			for _, aor := range aors {
 				refresh(aor)

@@ -30,14 +30,24 @@ func bind(contact string, expires time.Time) func([]Binding) ([]Binding, error) 
 	}
 }
 
+// ended returns what a store says it has ended.
+func ended(by func(told Ended)) (entries []Entry) {
+	by(func(aor sipuri.AOR, b *Binding) { entries = append(entries, Entry{aor, *b}) })
+	return entries
+}
+
+func expire(m *Memory, now time.Time) []Entry {
+	return ended(func(told Ended) { m.Expire(now, told) })
+}
+
 func TestAnErrorLeavesAllAsItWas(t *testing.T) {
 	m := NewMemory(start)
 	aor := sipuri.AOR{User: "a"}
-	if err := m.Update(aor, start, bind("x", start.Add(time.Minute))); err != nil {
+	if err := m.Update(aor, start, bind("x", start.Add(time.Minute)), nil); err != nil {
 		t.Fatal(err)
 	}
 	failed := errors.New("failed")
-	if err := m.Update(aor, start, func([]Binding) ([]Binding, error) { return nil, failed }); err != failed {
+	if err := m.Update(aor, start, func([]Binding) ([]Binding, error) { return nil, failed }, nil); err != failed {
 		t.Errorf("got %v", err)
 	}
 	if got := m.Bindings(aor, start); len(got) != 1 || got[0].Contact != "x" {
@@ -49,14 +59,16 @@ func TestRemoveIf(t *testing.T) {
 	m := NewMemory(start)
 	for i := range 10 {
 		aor := sipuri.AOR{User: fmt.Sprint(i)}
-		_ = m.Update(aor, start, bind("x", start.Add(time.Minute)))
-		_ = m.Update(aor, start, bind("y", start.Add(time.Minute)))
+		_ = m.Update(aor, start, bind("x", start.Add(time.Minute)), nil)
+		_ = m.Update(aor, start, bind("y", start.Add(time.Minute)), nil)
 	}
-	removed := m.RemoveIf(func(_ sipuri.AOR, b *Binding) bool { return b.Contact == "y" })
+	removed := ended(func(told Ended) {
+		m.RemoveIf(func(_ sipuri.AOR, b *Binding) bool { return b.Contact == "y" }, told)
+	})
 	if aors, bindings := m.Count(); len(removed) != 10 || aors != 10 || bindings != 10 {
 		t.Errorf("%d removed, %d AORs with %d bindings left", len(removed), aors, bindings)
 	}
-	m.RemoveIf(func(sipuri.AOR, *Binding) bool { return true })
+	m.RemoveIf(func(sipuri.AOR, *Binding) bool { return true }, nil)
 	if aors, _ := m.Count(); aors != 0 {
 		t.Errorf("%d AORs left", aors)
 	}
@@ -76,12 +88,12 @@ func TestExpiryAgainstAModel(t *testing.T) {
 			switch rapid.IntRange(0, 3).Draw(t, "what") {
 			case 0, 1:
 				expires := now.Add(time.Duration(rapid.IntRange(1, 5000).Draw(t, "ms")) * time.Millisecond)
-				_ = m.Update(aor, now, bind(contact, expires))
+				_ = m.Update(aor, now, bind(contact, expires), nil)
 				model[key] = expires
 			case 2:
 				now = now.Add(time.Duration(rapid.IntRange(-2000, 20000).Draw(t, "pass")) * time.Millisecond)
 			case 3:
-				for _, e := range m.Expire(now) {
+				for _, e := range expire(m, now) {
 					if at := e.Binding.Expires; at.After(now) {
 						t.Fatalf("%v expired at %v, it is %v", e.AOR, at, now)
 					}
@@ -94,7 +106,7 @@ func TestExpiryAgainstAModel(t *testing.T) {
 			}
 			checkModel(t, m, model, now)
 		}
-		m.Expire(now.Add(time.Hour))
+		m.Expire(now.Add(time.Hour), nil)
 		if aors, _ := m.Count(); aors != 0 {
 			t.Fatalf("%d AORs never expire", aors)
 		}
@@ -124,14 +136,15 @@ func checkModel(t *rapid.T, m *Memory, model map[string]time.Time, now time.Time
 func TestExpireReportsEachOnce(t *testing.T) {
 	m := NewMemory(start)
 	aor := sipuri.AOR{User: "a"}
-	_ = m.Update(aor, start, bind("x", start.Add(1500*time.Millisecond)))
-	_ = m.Update(aor, start, bind("y", start.Add(time.Minute)))
+	_ = m.Update(aor, start, bind("x", start.Add(1500*time.Millisecond)), nil)
+	_ = m.Update(aor, start, bind("y", start.Add(time.Minute)), nil)
 	count := 0
 	for second := range 10 {
 		if second == 2 { // x has expired, and an update comes before it is looked at
-			_ = m.Update(aor, start.Add(1900*time.Millisecond), bind("z", start.Add(time.Minute)))
+			made := func(expired []Binding) { count += len(expired) }
+			_ = m.Update(aor, start.Add(1900*time.Millisecond), bind("z", start.Add(time.Minute)), made)
 		}
-		count += len(m.Expire(start.Add(time.Duration(second) * time.Second)))
+		count += len(expire(m, start.Add(time.Duration(second)*time.Second)))
 	}
 	if _, bindings := m.Count(); count != 1 || bindings != 2 {
 		t.Errorf("%d expired, %d left", count, bindings)
@@ -141,9 +154,9 @@ func TestExpireReportsEachOnce(t *testing.T) {
 func TestABriefBindingBesideALongOneExpiresInTime(t *testing.T) {
 	m := NewMemory(start)
 	aor := sipuri.AOR{User: "a"}
-	_ = m.Update(aor, start, bind("long", start.Add(time.Hour)))
-	_ = m.Update(aor, start, bind("brief", start.Add(time.Minute)))
-	if got := m.Expire(start.Add(61 * time.Second)); len(got) != 1 || got[0].Binding.Contact != "brief" {
+	_ = m.Update(aor, start, bind("long", start.Add(time.Hour)), nil)
+	_ = m.Update(aor, start, bind("brief", start.Add(time.Minute)), nil)
+	if got := expire(m, start.Add(61*time.Second)); len(got) != 1 || got[0].Binding.Contact != "brief" {
 		t.Errorf("expired %+v", got)
 	}
 }
@@ -155,9 +168,9 @@ func TestManyAtOnce(t *testing.T) {
 		wait.Go(func() {
 			for i := range 500 {
 				aor := sipuri.AOR{User: fmt.Sprint(i % 10)}
-				_ = m.Update(aor, start, bind(fmt.Sprint(worker), start.Add(time.Minute)))
+				_ = m.Update(aor, start, bind(fmt.Sprint(worker), start.Add(time.Minute)), nil)
 				m.Bindings(aor, start)
-				m.Expire(start)
+				m.Expire(start, nil)
 			}
 		})
 	}

@@ -2,6 +2,7 @@ package location
 
 import (
 	"errors"
+	"iter"
 	"time"
 
 	"sipregd/internal/sipuri"
@@ -16,15 +17,19 @@ type Mark uint64
 // Store is a location service. It may be used by many goroutines at once.
 type Store interface {
 	// Update shows change the current bindings of an AOR and stores what it
-	// returns, as one step. After an error all is as before. Texts that change is
-	// given, and the AOR's, need be good no longer than Update runs.
-	Update(aor sipuri.AOR, now time.Time, change func(current []Binding) ([]Binding, error)) error
+	// returns, as one step. After an error all is as before; else made is called
+	// within that step, with what had expired. Texts that they are given, and the
+	// AOR's, need be good no longer than they run.
+	Update(aor sipuri.AOR, now time.Time, change func(current []Binding) ([]Binding, error), made func(expired []Binding)) error
 	// Bindings returns what an AOR is bound to at that time.
 	Bindings(aor sipuri.AOR, now time.Time) []Binding
-	// RemoveIf removes the bindings that unwanted picks and returns them.
-	RemoveIf(unwanted func(sipuri.AOR, *Binding) bool) []Entry
-	// Expire removes what has expired at now and returns it.
-	Expire(now time.Time) []Entry
+	// All yields the AORs and what each is bound to, in no order and not of one
+	// moment.
+	All() iter.Seq2[sipuri.AOR, []Binding]
+	// RemoveIf removes the bindings that unwanted picks.
+	RemoveIf(unwanted func(sipuri.AOR, *Binding) bool, ended Ended)
+	// Expire removes what has expired at now.
+	Expire(now time.Time, ended Ended)
 	// Count returns how many AORs are bound, and to how many Contacts in all.
 	Count() (aors, bindings int)
 

@@ -151,7 +151,7 @@ func (g *registration) challengeFirst(realm string) *message.Response {
 		g.authname = g.request.Digests[0].Username
 		return g.challengeAgain(realm, journal.WrongRealm, g.request.Digests[0].Realm+"; the realm here is "+realm)
 	}
-	g.journal.Record(g.event(journal.Challenged, ""))
+	g.journal.Record(g.event(journal.Challenged, journal.None))
 	return g.challenge(realm, false)
 }
 

@@ -20,7 +20,7 @@ func (g *registration) isQuery() bool {
 
 func (g *registration) findBindings() {
 	g.list(g.location.Bindings(g.aor, g.now))
-	g.journal.Record(g.event(journal.Listed, ""))
+	g.journal.Record(g.event(journal.Listed, journal.None))
 }
 
 // Step 6. "*" removes all bindings, and has to stand with an Expires of 0. Of
@@ -254,10 +254,10 @@ func (g *registration) changeBy(plan func(g *registration, current []location.Bi
 	}
 }
 
-// commit makes a change to the AOR's bindings, all of it or nothing. Events are
-// taken down when nobody is held up by it.
+// commit makes a change to the AOR's bindings, all of it or nothing. It is taken
+// down before anything else can happen to the AOR.
 func (g *registration) commit(change change) *message.Response {
-	err := g.location.Update(g.aor, g.now, change)
+	err := g.location.Update(g.aor, g.now, change, g.made)
 	switch {
 	case g.refused != nil:
 		return g.endWith(g.refused.response, g.refused.reason, g.refused.detail)
@@ -266,7 +266,6 @@ func (g *registration) commit(change change) *message.Response {
 	}
 	g.bindings = append(append(g.bindings, g.changes.refreshed...), g.changes.added...)
 	g.list(g.changes.kept)
-	g.recordChanges(&g.changes)
 	return nil
 }
 
@@ -306,16 +305,18 @@ func (g *registration) checkStillAuthorized() *refusal {
 	return &refusal{g.request.Respond(403, "Forbidden"), journal.ByConfiguration, ""}
 }
 
-func (g *registration) recordChanges(c *changes) {
+func (g *registration) recordChanges(expired []location.Binding) {
+	c := &g.changes
 	for _, change := range [...]struct {
 		kind     journal.Kind
 		reason   journal.Reason
 		bindings []location.Binding
 	}{
+		{journal.Expired, journal.NoLongerRefreshed, expired},
 		{journal.Removed, journal.ByPhone, c.removed},
 		{journal.Replaced, journal.ByNewerContact, c.replaced},
-		{journal.Refreshed, "", c.refreshed},
-		{journal.Added, "", c.added},
+		{journal.Refreshed, journal.None, c.refreshed},
+		{journal.Added, journal.None, c.added},
 	} {
 		for i := range change.bindings {
 			b := &change.bindings[i]

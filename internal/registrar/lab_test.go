@@ -102,7 +102,8 @@ type interrupted struct {
 	lab *lab
 }
 
-func (i interrupted) Update(aor sipuri.AOR, now time.Time, change func([]location.Binding) ([]location.Binding, error)) error {
+func (i interrupted) Update(aor sipuri.AOR, now time.Time, change func([]location.Binding) ([]location.Binding, error),
+	made func(expired []location.Binding)) error {
 	if first := i.lab.beforeUpdate; first != nil {
 		i.lab.beforeUpdate = nil
 		first()
@@ -115,7 +116,7 @@ func (i interrupted) Update(aor sipuri.AOR, now time.Time, change func([]locatio
 	return i.Memory.Update(aor, now, func(current []location.Binding) ([]location.Binding, error) {
 		current, texts = lend(current)
 		return change(current)
-	})
+	}, made)
 }
 
 // lend returns bindings whose texts stand in a place that can be overwritten.

@@ -31,8 +31,10 @@ type registration struct {
 	next     []location.Binding // steps 6 and 7: what is to be stored
 	bindings []location.Binding // steps 6 and 7: as they are now, the request's own first
 
-	// The two ways to change bindings, as functions that are made once.
+	// The two ways to change bindings and what follows, as functions that are made
+	// once.
 	removeAll, update change
+	made              func(expired []location.Binding)
 }
 
 // change shows Location.Update what becomes of an AOR's bindings.
@@ -42,6 +44,7 @@ func newRegistration(r *Registrar) *registration {
 	g := &registration{Registrar: r}
 	g.removeAll = g.changeBy((*registration).planRemovalOfAll)
 	g.update = g.changeBy((*registration).planUpdates)
+	g.made = g.recordChanges
 	return g
 }
 

@@ -17,14 +17,17 @@ import (
 // Location is the location service that the registrar writes to.
 type Location interface {
 	// Update shows change the current bindings of an AOR and stores what it
-	// returns, as one step. After an error all is as before. change keeps no
-	// slice that it is given. The texts of both lists, and the AOR's, are good until
-	// Update returns: who keeps any copies it.
-	Update(aor sipuri.AOR, now time.Time, change func(current []location.Binding) ([]location.Binding, error)) error
+	// returns, as one step. After an error all is as before; else made is called
+	// within that step, with what had expired. Neither keeps a slice that it is
+	// given. The texts of all lists, and the AOR's, are good until Update returns:
+	// who keeps any copies it.
+	Update(aor sipuri.AOR, now time.Time, change func(current []location.Binding) ([]location.Binding, error),
+		made func(expired []location.Binding)) error
 	// Bindings returns what an AOR is bound to at that time.
 	Bindings(aor sipuri.AOR, now time.Time) []location.Binding
-	// RemoveIf removes the bindings that unwanted picks and returns them.
-	RemoveIf(unwanted func(sipuri.AOR, *location.Binding) bool) []location.Entry
+	// RemoveIf removes the bindings that unwanted picks. ended is told of each within
+	// that step.
+	RemoveIf(unwanted func(sipuri.AOR, *location.Binding) bool, ended location.Ended)
 }
 
 // Registrar answers requests. It may be used by many goroutines at once.
@@ -71,12 +74,11 @@ func (r *Registrar) Directory() *peers.Directory { return r.directory.Load() }
 // happens is judged by the new peers or its binding is removed with the rest.
 func (r *Registrar) Reload(next *peers.Directory) {
 	last := r.directory.Swap(next)
-	removed := r.location.RemoveIf(func(aor sipuri.AOR, b *location.Binding) bool {
+	r.location.RemoveIf(func(aor sipuri.AOR, b *location.Binding) bool {
 		return !next.StillBinds(last, b.Domain, b.Authname, aor)
+	}, func(aor sipuri.AOR, b *location.Binding) {
+		r.journal.Record(bindingEvent(journal.Removed, journal.ByConfiguration, aor, b))
 	})
-	for _, entry := range removed {
-		r.journal.Record(bindingEvent(journal.Removed, journal.ByConfiguration, entry.AOR, &entry.Binding))
-	}
 }
 
 // Leftover returns the event that ends a binding of an earlier life of the
@@ -104,9 +106,7 @@ func bindingEvent(kind journal.Kind, reason journal.Reason, aor sipuri.AOR, b *l
 	}
 }
 
-// Expired takes down that bindings were not refreshed in time.
-func (r *Registrar) Expired(entries []location.Entry) {
-	for _, entry := range entries {
-		r.journal.Record(bindingEvent(journal.Expired, journal.NoLongerRefreshed, entry.AOR, &entry.Binding))
-	}
+// Expired takes down that a binding was not refreshed in time.
+func (r *Registrar) Expired(aor sipuri.AOR, b *location.Binding) {
+	r.journal.Record(bindingEvent(journal.Expired, journal.NoLongerRefreshed, aor, b))
 }

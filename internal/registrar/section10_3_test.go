@@ -392,7 +392,7 @@ func Test10_3_Step7_BindingsExpire(t *testing.T) {
 	l.pass(60 * time.Second)
 	p.register().want(200).wantContacts()
 	l.pass(time.Second)
-	l.registrar.Expired(l.store.Expire(l.now))
+	l.store.Expire(l.now, l.registrar.Expired)
 	if e := l.lastEvent(); e.Kind != journal.Expired || e.Contact != "sip:a@192.0.2.7" {
 		t.Errorf("taken down as %+v", e)
 	}

@@ -130,7 +130,7 @@ func TestWhatMustLastIsRefusedWhileTheDiskFails(t *testing.T) {
 					t.Errorf("removed: %v", err)
 				}
 				mark := s.Begin() // a query
-				if err := errors.Join(s.Update(aor("before"), time.Now(), keep), s.Commit(mark)); err != nil {
+				if err := errors.Join(s.Update(aor("before"), time.Now(), keep, nil), s.Commit(mark)); err != nil {
 					t.Errorf("query: %v", err)
 				}
 			}

@@ -152,9 +152,10 @@ func newRound() *round { return &round{done: make(chan struct{})} }
 // Update is Memory.Update. Where changes have to be saved and cannot be, it
 // fails with location.ErrNotDurable if there is a change, or if it is not known
 // whether there is one, since what is on disk could not be read yet.
-func (s *Store) Update(aor sipuri.AOR, now time.Time, change func([]location.Binding) ([]location.Binding, error)) error {
+func (s *Store) Update(aor sipuri.AOR, now time.Time, change func([]location.Binding) ([]location.Binding, error),
+	made func(expired []location.Binding)) error {
 	if !s.require {
-		return s.Memory.Update(aor, now, change)
+		return s.Memory.Update(aor, now, change, made)
 	}
 	if !s.loaded.Load() {
 		return location.ErrNotDurable
@@ -165,7 +166,7 @@ func (s *Store) Update(aor sipuri.AOR, now time.Time, change func([]location.Bin
 			err = location.ErrNotDurable
 		}
 		return next, err
-	})
+	}, made)
 }
 
 func (s *Store) refuses() bool {
@@ -175,15 +176,15 @@ func (s *Store) refuses() bool {
 }
 
 // RemoveIf is Memory.RemoveIf. It does not wait for the disk.
-func (s *Store) RemoveIf(unwanted func(sipuri.AOR, *location.Binding) bool) []location.Entry {
-	defer s.wakeWriter()
-	return s.Memory.RemoveIf(unwanted)
+func (s *Store) RemoveIf(unwanted func(sipuri.AOR, *location.Binding) bool, ended location.Ended) {
+	s.Memory.RemoveIf(unwanted, ended)
+	s.wakeWriter()
 }
 
 // Expire is Memory.Expire. It does not wait for the disk.
-func (s *Store) Expire(now time.Time) []location.Entry {
-	defer s.wakeWriter()
-	return s.Memory.Expire(now)
+func (s *Store) Expire(now time.Time, ended location.Ended) {
+	s.Memory.Expire(now, ended)
+	s.wakeWriter()
 }
 
 // Begin returns the mark to give to Commit.

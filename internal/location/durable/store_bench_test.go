@@ -85,7 +85,7 @@ func (r registrations) register(b *testing.B, phones []sipuri.AOR) {
 				next.ID, next.CSeq = current[0].ID, current[0].CSeq+2
 			}
 			return []location.Binding{next}, nil
-		})
+		}, nil)
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -1,0 +1,139 @@
+package journal
+
+import "fmt"
+
+// Reason is why it happened: one of a closed list.
+type Reason uint8
+
+// The reasons. None is that of what succeeds.
+const (
+	None Reason = iota
+	Malformed
+	MethodNotAllowed
+	SchemeNotSupported
+	DomainNotServed
+	ExtensionNotSupported
+	BodyNotUnderstood
+	UnknownAuthname
+	WrongSecret
+	WrongRealm
+	WrongDigestURI
+	WrongAlgorithm
+	StaleNonce
+	Replay
+	PeerDisabled
+	SourceNotPermitted
+	AORNotListed
+	TooManyContacts
+	ExpiryTooBrief
+	CSeqNotRising
+	WildcardMisused
+	ContactGivenTwice
+	LoopOrMerge
+	StoreFailed
+	Banned
+	ByPhone
+	ByAdministrator
+	ByConfiguration
+	ByNewerContact
+	NoLongerRefreshed
+	StreamGone
+)
+
+// reasons holds of each its name, as it stands in the field "reason" of a log
+// line, and a sentence of advice.
+var reasons = [...]struct{ name, advice string }{
+	Malformed: {"malformed",
+		"The phone, or something between it and here, sends what is no sound SIP: look for newer firmware, and switch off any SIP ALG of the router."},
+	MethodNotAllowed: {"method_not_allowed",
+		"This is a registrar and no proxy: point calls, messages and subscriptions of the phone at the PBX."},
+	SchemeNotSupported: {"scheme_not_supported",
+		"Write the addresses in the phone as sip: URIs, or as plain names and numbers."},
+	DomainNotServed: {"domain_not_served",
+		"Add the host that the phone uses to [registrar] domain of sipregd.conf and restart, or set the phone's Domain to one that is served."},
+	ExtensionNotSupported: {"extension_not_supported",
+		"Switch that extension off in the phone: it requires what this registrar does not do."},
+	BodyNotUnderstood: {"body_not_understood",
+		"Switch off whatever makes the phone put a body into its REGISTER."},
+	UnknownAuthname: {"unknown_authname",
+		"Set the phone's Auth ID to the authname of its peer, or add a peer with that authname to peers.conf and reload."},
+	WrongSecret: {"wrong_secret",
+		"Type the password anew into the phone, or correct the secret of the peer in peers.conf and reload."},
+	WrongRealm: {"wrong_realm",
+		"Clear the phone's Realm setting, or set it to the realm of this server."},
+	WrongDigestURI: {"digest_over_another_uri",
+		"Set the phone's Domain, Registrar and Outbound Proxy so that they agree, and switch off any SIP ALG of the router: the request was changed on its way, or its digest is for another server."},
+	WrongAlgorithm: {"algorithm_not_offered",
+		"Let the phone use an algorithm that its peer may answer with, or change the peer's algorithm in peers.conf."},
+	StaleNonce: {"stale_nonce",
+		"Once is no failure, the phone asks again by itself. Over and over it is: look for newer firmware, or set [security] nonce_lifetime higher than the time that the phone takes."},
+	Replay: {"nonce_count_replayed",
+		"A phone that does not count its requests asks again by itself; from an unknown source it is a captured request, and nothing is to be done."},
+	PeerDisabled: {"peer_disabled",
+		"Set enabled = yes in the peer, or take the line out, and reload."},
+	SourceNotPermitted: {"source_not_permitted",
+		"Add the phone's network to permit of its peer and reload, or have the phone come from where it may."},
+	AORNotListed: {"aor_not_of_this_peer",
+		"Add the address to aorname of the peer and reload, or set the phone's User ID to one that the peer has."},
+	TooManyContacts: {"too_many_contacts",
+		"Raise max_contacts, or remove a binding that is not needed any more."},
+	ExpiryTooBrief: {"expiry_too_brief",
+		"As a rule the phone asks again for longer by itself. If not, raise its registration interval, or lower minimum_expiration."},
+	CSeqNotRising: {"cseq_not_rising",
+		"An older request came late, or the phone has rebooted with its old Call-ID: remove its binding with sipregctl remove, or wait until it expires."},
+	WildcardMisused: {"contact_wildcard_misused",
+		"Look for newer firmware: a Contact of * is for removing all bindings and has to stand alone with Expires: 0."},
+	ContactGivenTwice: {"contact_given_twice",
+		"Look for newer firmware: the phone asks for two expirations of one Contact."},
+	LoopOrMerge: {"same_request_by_two_ways",
+		"Have the phone's requests come here by one way: two proxies, or a loop, double them."},
+	StoreFailed: {"store_failed",
+		"Mend the disk, or make room on it: sipregctl stats and the log say what is wrong. The phone asks again."},
+	Banned: {"banned",
+		"Lift the ban with sipregctl ban remove, once the cause is gone."},
+	ByPhone: {"by_phone",
+		"Nothing is to be done: the phone has unregistered."},
+	ByAdministrator: {"by_administrator",
+		"Nothing is to be done: somebody has removed it, and the phone comes back at its next refresh."},
+	ByConfiguration: {"peer_changed",
+		"Nothing is to be done, if peers.conf is as it should be: the peer is gone, or may not have the address any more."},
+	ByNewerContact: {"newer_contact",
+		"If both phones are to stay, raise max_contacts."},
+	NoLongerRefreshed: {"not_refreshed",
+		"Look whether the phone has power and network: it did not come back in time."},
+	StreamGone: {"stream_gone",
+		"Nothing is to be done: the phone registers anew, as soon as it sees that its connection is gone."},
+}
+
+// Reasons returns all reasons.
+func Reasons() []Reason {
+	var all []Reason
+	for i := Malformed; int(i) < len(reasons); i++ {
+		all = append(all, i)
+	}
+	return all
+}
+
+// String returns the name, such as "wrong_secret", empty for none.
+func (r Reason) String() string { return reasons[r].name }
+
+// Advice returns a sentence for the administrator on what helps, empty for none.
+func (r Reason) Advice() string { return reasons[r].advice }
+
+// MarshalText returns the name.
+func (r Reason) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+
+// UnmarshalText undoes MarshalText.
+func (r *Reason) UnmarshalText(text []byte) error {
+	*r = 0
+	if len(text) == 0 {
+		return nil
+	}
+	for _, reason := range Reasons() {
+		if reason.String() == string(text) {
+			*r = reason
+			return nil
+		}
+	}
+	return fmt.Errorf("%q is no reason", text)
+}

@@ -1,0 +1,135 @@
+package journal
+
+import (
+	"slices"
+	"sync"
+	"time"
+)
+
+// class is a part of the events that is remembered by itself, so that what
+// happens often leaves room for what happens seldom.
+type class int
+
+const (
+	refusals class = iota
+	changes        // of bindings
+	routine        // challenges, refreshes and queries
+	classes
+)
+
+func (e *Event) class() class {
+	switch {
+	case isRoutine(e.Kind) || e.Reason == StaleNonce:
+		return routine
+	case e.Kind == Refused:
+		return refusals
+	}
+	return changes
+}
+
+func isRoutine(k Kind) bool { return k == Refreshed || k == Challenged || k == Listed }
+
+// Counts is how many events there were.
+type Counts [Refused + 1][StreamGone + 1]uint64
+
+// Of returns how many there were of a kind, whatever the reason.
+func (c *Counts) Of(kind Kind) (count uint64) {
+	for _, n := range c[kind] {
+		count += n
+	}
+	return count
+}
+
+// Recorder is the journal that numbers events, remembers the last ones, shows
+// them to those who watch, and passes them on to the log. It may be used by many
+// goroutines at once.
+type Recorder struct {
+	clock func() time.Time
+	next  Journal // the log
+
+	mu      sync.Mutex
+	seq     uint64
+	rings   [classes]ring
+	counts  Counts
+	watches []*Watch
+}
+
+// NewRecorder returns a recorder that remembers events in so many bytes. Sequence
+// numbers go on from those of an earlier life of the daemon, unless the clock has
+// gone back, and are exact in JavaScript too.
+func NewRecorder(bytes int, clock func() time.Time, next Journal) *Recorder {
+	r := &Recorder{clock: clock, next: next, seq: uint64(clock().Unix()) << 20}
+	r.rings = [classes]ring{refusals: newRing(bytes / 2), changes: newRing(bytes / 4), routine: newRing(bytes / 4)}
+	return r
+}
+
+// Record takes an event down.
+func (r *Recorder) Record(e Event) {
+	r.remember(&e)
+	r.next.Record(e)
+}
+
+func (r *Recorder) remember(e *Event) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.seq++
+	e.Seq, e.Time = r.seq, r.clock()
+	r.counts[e.Kind][e.Reason]++
+	class := e.class()
+	r.rings[class].add(e)
+	for _, w := range r.watches {
+		w.wakeFor(class)
+	}
+}
+
+// Counts returns how many events there were.
+func (r *Recorder) Counts() Counts {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.counts
+}
+
+// lookAtOnce is how many events are looked at while nobody can record one.
+const lookAtOnce = 128
+
+// Last returns the last events that a filter picks, the latest first, and at most
+// so many of each class: refusals; changes of bindings; refreshes, challenges and
+// queries.
+func (r *Recorder) Last(f Filter, limit int) []Event {
+	var found []Event
+	for class := range r.rings {
+		found = append(found, r.lastOf(&r.rings[class], &f, limit)...)
+	}
+	slices.SortFunc(found, func(a, b Event) int { return int(int64(b.Seq - a.Seq)) })
+	return found
+}
+
+func (r *Recorder) lastOf(ring *ring, f *Filter, limit int) (found []Event) {
+	for before := r.endOf(ring); before > 0 && len(found) < limit; {
+		found, before = r.lookBack(ring, before, f, found, limit)
+	}
+	return found
+}
+
+func (r *Recorder) endOf(ring *ring) uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return ring.next
+}
+
+// lookBack looks at some events before a position. It returns the position to go
+// on with, 0 at the end.
+func (r *Recorder) lookBack(ring *ring, before uint64, f *Filter, found []Event, limit int) ([]Event, uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for range lookAtOnce {
+		if before <= ring.first || len(found) == limit {
+			return found, 0
+		}
+		before--
+		if e := view(ring.bytes(before)); f.Picks(&e) {
+			found = append(found, decode(ring.bytes(before)))
+		}
+	}
+	return found, before
+}

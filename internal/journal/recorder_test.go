@@ -1,0 +1,262 @@
+package journal
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"sipregd/internal/sipuri"
+)
+
+var noon = time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC)
+
+// silent is a log that nobody reads.
+type silent struct{}
+
+func (silent) Record(Event) {}
+
+func newTestRecorder(bytes int) *Recorder {
+	return NewRecorder(bytes, func() time.Time { return noon }, silent{})
+}
+
+func wholeEvent() Event {
+	return Event{
+		Kind: Refused, Reason: WrongSecret, Source: netip.MustParseAddrPort("[2001:db8::7]:5060"), Transport: "TCP",
+		Authname: "7f3a9c", Label: "Kitchen, 1st floor", AOR: sipuri.AOR{User: "2001", Domain: "example.com"},
+		Contact: "sip:2001@192.0.2.7", Expires: 3600, UserAgent: "phone", CallID: "call", Status: 401, Detail: "detail",
+	}
+}
+
+func TestAnEventIsRememberedWhole(t *testing.T) {
+	r := newTestRecorder(1 << 20)
+	want := wholeEvent()
+	r.Record(want)
+	got := r.Last(Filter{}, 1)
+	want.Seq, want.Time = uint64(noon.Unix())<<20+1, noon
+	if len(got) != 1 || !reflect.DeepEqual(got[0], want) {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+}
+
+func TestLongTextsAreCut(t *testing.T) {
+	r := newTestRecorder(0)
+	e := Event{Kind: Refused}
+	for _, text := range e.texts() {
+		*text = strings.Repeat("x", 100000)
+	}
+	r.Record(e)
+	if got := r.Last(Filter{}, 1); len(got) != 1 || len(got[0].Detail) != maxKept {
+		t.Errorf("got %+v", got)
+	}
+}
+
+// A ring against a list: it holds the last events, all of them as they were, and
+// never more than its room.
+func TestRingAgainstAModel(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		r := newRing(rapid.IntRange(0, 400000).Draw(t, "limit"))
+		var model []Event
+		for i := range rapid.IntRange(1, 1500).Draw(t, "events") {
+			e := Event{Seq: uint64(i + 1), Time: noon, Kind: Added, Detail: strings.Repeat("x", rapid.IntRange(0, maxKept).Draw(t, "size"))}
+			e.Contact, e.CallID = e.Detail, e.Detail
+			r.add(&e)
+			model = append(model, e)
+		}
+		held := model[len(model)-int(r.next-r.first):]
+		for i := range held {
+			if got := decode(r.bytes(r.first + uint64(i))); !reflect.DeepEqual(got, held[i]) {
+				t.Fatalf("event %d is %+v", held[i].Seq, got)
+			}
+		}
+		if len(r.data) > r.limit {
+			t.Fatalf("%d bytes of %d", len(r.data), r.limit)
+		}
+		if r.first > 0 && r.lost != model[r.first-1].Seq {
+			t.Fatalf("lost up to %d", r.lost)
+		}
+		after := uint64(rapid.IntRange(0, len(model)).Draw(t, "after"))
+		want := max(after, r.first)
+		if position, missed := r.after(after); position != want || missed != want-after {
+			t.Fatalf("after %d: %d with %d missed; the first is %d", after, position, missed, r.first)
+		}
+	})
+}
+
+func TestFilter(t *testing.T) {
+	e := wholeEvent()
+	for _, test := range []struct {
+		name  string
+		kinds []Kind
+		picks bool
+	}{
+		{"", nil, true},
+		{"2001", nil, true},
+		{"2001@example.com", nil, true},
+		{"sip:2001@Example.com", nil, true},
+		{"2001@example.org", nil, false},
+		{"7f3a9c", nil, true},
+		{"kitchen, 1st floor", nil, true},
+		{"Kitchen", nil, false},
+		{"2001:db8::7", nil, true},
+		{"2001:db8::/32", nil, true},
+		{"192.0.2.7", nil, false},
+		{"2001", []Kind{Added, Refused}, true},
+		{"2001", []Kind{Added}, false},
+	} {
+		if f := NewFilter(test.name, test.kinds...); f.Picks(&e) != test.picks {
+			t.Errorf("%q %v: %v", test.name, test.kinds, !test.picks)
+		}
+	}
+}
+
+// What happens often takes nothing away from what happens seldom.
+func TestRoutineLeavesRefusalsAlone(t *testing.T) {
+	r := newTestRecorder(1 << 20)
+	r.Record(Event{Kind: Refused, Reason: WrongSecret})
+	r.Record(Event{Kind: Added})
+	for range 100000 {
+		r.Record(Event{Kind: Challenged})
+		r.Record(Event{Kind: Refused, Reason: StaleNonce})
+		r.Record(Event{Kind: Refreshed})
+	}
+	got := r.Last(Filter{Kinds: []Kind{Refused, Added}}, 10)
+	if len(got) != 2 || got[0].Kind != Added || got[1].Reason != WrongSecret {
+		t.Errorf("got %+v", got)
+	}
+}
+
+// next reads events of a watch until it has so many.
+func next(t *testing.T, w *Watch, count int) (events []Event, missed uint64) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	for len(events) < count {
+		more, some, err := w.Next(ctx)
+		if err != nil {
+			t.Fatalf("%d events of %d: %v", len(events), count, err)
+		}
+		events, missed = append(events, more...), missed+some
+	}
+	return events, missed
+}
+
+func TestAWatchSeesEventsInTheirOrder(t *testing.T) {
+	r := newTestRecorder(4 << 20)
+	r.Record(Event{Kind: Added, Detail: "before"})
+	w := r.Watch(Filter{}, 0)
+	defer w.Close()
+	const each = 1000
+	var running sync.WaitGroup
+	for _, kind := range Kinds() {
+		running.Go(func() {
+			for i := range each {
+				r.Record(Event{Kind: kind, Detail: fmt.Sprint(i)})
+			}
+		})
+	}
+	got, missed := next(t, w, each*len(Kinds()))
+	running.Wait()
+	if missed != 0 || !slices.IsSortedFunc(got, func(a, b Event) int { return int(a.Seq) - int(b.Seq) }) {
+		t.Errorf("%d missed, or not in order", missed)
+	}
+	if got[0].Detail == "before" {
+		t.Error("it sees what was before")
+	}
+}
+
+func TestAWatchThatIsTooSlowIsToldWhatItMissed(t *testing.T) {
+	r := newTestRecorder(0)
+	w := r.Watch(Filter{}, 0)
+	defer w.Close()
+	const all = 5000
+	for range all {
+		r.Record(Event{Kind: Added})
+	}
+	got, missed := next(t, w, 1)
+	if uint64(len(got))+missed != all || missed == 0 {
+		t.Errorf("%d events and %d missed of %d", len(got), missed, all)
+	}
+}
+
+func TestAWatchGoesOnAfterASequenceNumber(t *testing.T) {
+	r := newTestRecorder(1 << 20)
+	for i := range 10 {
+		r.Record(Event{Kind: Kinds()[i%len(Kinds())], Detail: fmt.Sprint(i)})
+	}
+	seventh := r.Last(Filter{}, 10)[3].Seq
+	w := r.Watch(Filter{}, seventh)
+	defer w.Close()
+	got, missed := next(t, w, 3)
+	if missed != 0 || got[0].Detail != "7" || got[2].Detail != "9" {
+		t.Errorf("%d missed, got %+v", missed, got)
+	}
+}
+
+func TestAWatchOfChangesIsNotWokenByRoutine(t *testing.T) {
+	r := newTestRecorder(0)
+	w := r.Watch(Filter{Kinds: []Kind{Added, Refused}}, 0)
+	defer w.Close()
+	<-w.wake
+	for range 5000 {
+		r.Record(Event{Kind: Refreshed})
+		r.Record(Event{Kind: Refused, Reason: StaleNonce})
+	}
+	if len(w.wake) > 0 {
+		t.Error("woken")
+	}
+	r.Record(Event{Kind: Refused, Reason: WrongSecret})
+	if got, missed := next(t, w, 1); missed != 0 || got[0].Reason != WrongSecret {
+		t.Errorf("%d missed, got %+v", missed, got)
+	}
+}
+
+func TestAWatchEndsWithItsContext(t *testing.T) {
+	w := newTestRecorder(0).Watch(Filter{}, 0)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, _, err := w.Next(ctx); err != context.Canceled {
+		t.Errorf("got %v", err)
+	}
+	w.Close()
+	if left := len(w.recorder.watches); left != 0 {
+		t.Errorf("%d watches left", left)
+	}
+}
+
+func TestEachReasonHasANameAndAdvice(t *testing.T) {
+	names := map[string]bool{}
+	for _, reason := range Reasons() {
+		if reason.String() == "" || names[reason.String()] || !strings.HasSuffix(reason.Advice(), ".") {
+			t.Errorf("%d: %q, %q", reason, reason, reason.Advice())
+		}
+		names[reason.String()] = true
+		var again Reason
+		if err := again.UnmarshalText([]byte(reason.String())); err != nil || again != reason {
+			t.Errorf("%v is read as %v: %v", reason, again, err)
+		}
+	}
+	for _, kind := range Kinds() {
+		var again Kind
+		if err := again.UnmarshalText([]byte(kind.String())); err != nil || again != kind {
+			t.Errorf("%v is read as %v: %v", kind, again, err)
+		}
+	}
+}
+
+func BenchmarkRecord(b *testing.B) {
+	r := NewRecorder(8<<20, time.Now, silent{})
+	e := wholeEvent()
+	e.Kind, e.Reason = Refreshed, 0
+	b.ReportAllocs()
+	for b.Loop() {
+		r.Record(e)
+	}
+}

@@ -1,0 +1,116 @@
+package journal
+
+const (
+	firstRing  = 64 << 10 // bytes of a ring at first
+	bytesEach  = 128      // of an event, at least: so many fit into a ring at most
+	largestOne = 9*maxKept + eventHead
+)
+
+// ring holds the last events as bytes: one without pointers takes nothing of the
+// garbage collector's time. The oldest make room for new ones.
+type ring struct {
+	limit int    // bytes that it may grow to
+	data  []byte // events, each in one piece
+	slots []slot // of the event at a position: slots[position % len(slots)]
+	first uint64 // the position of the oldest event
+	next  uint64 // the position that the next event gets
+	end   int    // where the next event is written
+	lost  uint64 // the sequence number of the last event that has made room
+}
+
+// slot is where an event stands in data.
+type slot struct{ begin, size uint32 }
+
+// newRing returns a ring of up to so many bytes, and some for their places.
+func newRing(limit int) ring {
+	r := ring{limit: max(limit, 2*largestOne)}
+	r.resize(min(firstRing, r.limit))
+	return r
+}
+
+func (r *ring) resize(size int) {
+	r.data, r.slots = make([]byte, size), make([]slot, size/bytesEach)
+	r.end = 0
+}
+
+// add takes an event in.
+func (r *ring) add(e *Event) {
+	size := sizeOf(e)
+	for !r.fits(size) {
+		if len(r.data) < r.limit {
+			r.grow()
+			continue
+		}
+		r.drop()
+	}
+	appendEvent(r.take(size)[:0], e)
+}
+
+// fits tells whether there is room for so many bytes in one piece, and goes on
+// to the front where the rest behind the last event is too small.
+func (r *ring) fits(size int) bool {
+	if r.next == r.first {
+		r.end = 0
+		return true
+	}
+	if r.next-r.first == uint64(len(r.slots)) {
+		return false
+	}
+	oldest := int(r.slot(r.first).begin)
+	if r.end > oldest && r.end+size > len(r.data) {
+		r.end = 0
+	}
+	if r.end <= oldest {
+		return r.end+size <= oldest
+	}
+	return true
+}
+
+// take returns the room for the next event.
+func (r *ring) take(size int) []byte {
+	*r.slot(r.next) = slot{uint32(r.end), uint32(size)}
+	r.next++
+	r.end += size
+	return r.data[r.end-size : r.end]
+}
+
+// drop lets the oldest event go.
+func (r *ring) drop() {
+	r.lost = seqOf(r.bytes(r.first))
+	r.first++
+}
+
+// grow doubles the room.
+func (r *ring) grow() {
+	old := *r
+	r.resize(min(2*len(r.data), r.limit))
+	r.next = r.first
+	for position := old.first; position < old.next; position++ {
+		encoded := old.bytes(position)
+		copy(r.take(len(encoded)), encoded)
+	}
+}
+
+func (r *ring) slot(position uint64) *slot { return &r.slots[position%uint64(len(r.slots))] }
+
+func (r *ring) bytes(position uint64) []byte {
+	s := r.slot(position)
+	return r.data[s.begin : s.begin+s.size]
+}
+
+// after returns the position of the first event with a higher sequence number,
+// and how many with one may have been dropped.
+func (r *ring) after(seq uint64) (position, missed uint64) {
+	low, high := r.first, r.next
+	for low < high {
+		if middle := low + (high-low)/2; seqOf(r.bytes(middle)) > seq {
+			high = middle
+		} else {
+			low = middle + 1
+		}
+	}
+	if r.lost > seq {
+		missed = min(r.lost-seq, r.first)
+	}
+	return low, missed
+}

@@ -1,0 +1,51 @@
+package registrar
+
+import (
+	"time"
+
+	"sipregd/internal/journal"
+	"sipregd/internal/location"
+	"sipregd/internal/sipuri"
+)
+
+// Remove removes the bindings of an AOR for the administrator: that to one
+// Contact, by equality of URIs (RFC 3261 §19.1.4), or all where contact is empty.
+// It returns how many were removed.
+func (r *Registrar) Remove(aor sipuri.AOR, contact string, now time.Time) (removed int, err error) {
+	var ended []location.Binding
+	err = r.location.Update(aor, now, func(current []location.Binding) (kept []location.Binding, err error) {
+		for i := range current {
+			if contact == "" || isTo(&current[i], contact) {
+				ended = append(ended, current[i])
+			} else {
+				kept = append(kept, current[i])
+			}
+		}
+		return kept, nil
+	}, func(expired []location.Binding) {
+		r.recordEnds(journal.Expired, journal.NoLongerRefreshed, aor, expired)
+		r.recordEnds(journal.Removed, journal.ByAdministrator, aor, ended)
+	})
+	if err != nil {
+		return 0, err
+	}
+	return len(ended), nil
+}
+
+func (r *Registrar) recordEnds(kind journal.Kind, reason journal.Reason, aor sipuri.AOR, bindings []location.Binding) {
+	for i := range bindings {
+		r.journal.Record(bindingEvent(kind, reason, aor, &bindings[i]))
+	}
+}
+
+func isTo(b *location.Binding, contact string) bool {
+	if b.Contact == contact {
+		return true
+	}
+	wanted, err := sipuri.Parse(contact)
+	if err != nil {
+		return false
+	}
+	uri, err := sipuri.Parse(b.Contact)
+	return err == nil && uri.Equal(wanted)
+}
