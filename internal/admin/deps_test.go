@@ -3,8 +3,8 @@ package admin
 import (
 	_ "github.com/chromedp/chromedp"
 	_ "github.com/getkin/kin-openapi/openapi3filter"
-	_ "github.com/getkin/kin-openapi/routers/legacy"
 	_ "github.com/getkin/kin-openapi/routers/gorillamux"
+	_ "github.com/getkin/kin-openapi/routers/legacy"
 	_ "github.com/icholy/digest"
 	_ "github.com/mattn/go-runewidth"
 	_ "github.com/prometheus/client_golang/prometheus/collectors"

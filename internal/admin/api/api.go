@@ -1,0 +1,174 @@
+// Package api holds what is said over the control socket and HTTP, as JSON: what
+// openapi.json describes. Times are RFC 3339, durations seconds. All text may come
+// from the network: who shows it has to escape it.
+package api
+
+import "time"
+
+// Contact is a binding.
+type Contact struct {
+	AOR       string    `json:"aor"`
+	Label     string    `json:"label"`
+	Authname  string    `json:"authname"`
+	Contact   string    `json:"contact"`
+	Params    string    `json:"params,omitempty"` // of the Contact header field
+	Q         string    `json:"q,omitempty"`
+	Source    string    `json:"source"` // address:port that the REGISTER came from
+	Transport string    `json:"transport"`
+	ExpiresIn int64     `json:"expires_in"`
+	Expires   time.Time `json:"expires"`
+	LastSeen  time.Time `json:"last_seen"` // added or last refreshed
+	UserAgent string    `json:"user_agent,omitempty"`
+	CallID    string    `json:"call_id"`
+	CSeq      uint32    `json:"cseq"`
+}
+
+// Contacts is a page of bindings, ordered by AOR.
+type Contacts struct {
+	Total    int       `json:"total"` // bindings that match, on all pages
+	Contacts []Contact `json:"contacts"`
+	Next     string    `json:"next,omitempty"` // what to ask for as after; empty: this is the last page
+}
+
+// Peer is a record of peers.conf, without what has to stay secret.
+type Peer struct {
+	Label             string   `json:"label"`
+	Authname          string   `json:"authname"`
+	AORs              []string `json:"aors"`
+	AnyAOR            bool     `json:"any_aor,omitempty"` // aorname = *
+	Enabled           bool     `json:"enabled"`
+	Bindings          int      `json:"bindings"` // that it has made
+	Realms            []string `json:"realms"`
+	Algorithm         string   `json:"algorithm,omitempty"`
+	Permit            []string `json:"permit,omitempty"`
+	MaxContacts       int      `json:"max_contacts"`
+	RemoveExisting    bool     `json:"remove_existing"`
+	MinimumExpiration uint32   `json:"minimum_expiration"`
+	DefaultExpiration uint32   `json:"default_expiration"`
+	MaximumExpiration uint32   `json:"maximum_expiration"`
+	Where             string   `json:"where"` // file:line
+}
+
+// Peers is a page of peers, in the order of the files.
+type Peers struct {
+	Total int    `json:"total"`
+	Peers []Peer `json:"peers"`
+	Next  string `json:"next,omitempty"`
+}
+
+// Event is a decision of the registrar. Fields have the names of the log.
+type Event struct {
+	Seq       uint64    `json:"seq"` // rises; exact as a number of JavaScript
+	Time      time.Time `json:"time"`
+	Event     string    `json:"event"`
+	Reason    string    `json:"reason,omitempty"`
+	SourceIP  string    `json:"src_ip,omitempty"`
+	Port      uint16    `json:"src_port,omitempty"`
+	Transport string    `json:"transport,omitempty"`
+	Status    int       `json:"status,omitempty"`
+	Label     string    `json:"label,omitempty"`
+	Authname  string    `json:"authname,omitempty"`
+	AOR       string    `json:"aor,omitempty"`
+	Contact   string    `json:"contact,omitempty"`
+	Expires   int64     `json:"expires,omitempty"`
+	CallID    string    `json:"call_id,omitempty"`
+	UserAgent string    `json:"user_agent,omitempty"`
+	Detail    string    `json:"detail,omitempty"`
+}
+
+// Missed says that so many events came faster than they were taken.
+type Missed struct {
+	Missed uint64 `json:"missed"`
+}
+
+// Attempt is what a phone tried, and what became of it.
+type Attempt struct {
+	Event
+	Failed bool   `json:"failed"`
+	Times  int    `json:"times"`           // in a row, by the same phone for the same cause; this is the last
+	Cause  string `json:"cause"`           // a sentence
+	Cure   string `json:"cure,omitempty"`  // a sentence or some; empty: nothing is to be done
+	Where  string `json:"where,omitempty"` // file:line of the peer that it is about
+}
+
+// Why is the last attempts that match, the latest first.
+type Why struct {
+	Query    string    `json:"query"`
+	Attempts []Attempt `json:"attempts"`
+	Note     string    `json:"note,omitempty"` // where there are none: what that means
+}
+
+// Stats is how the daemon does.
+type Stats struct {
+	Version      string            `json:"version"`
+	Started      time.Time         `json:"started"`
+	Uptime       int64             `json:"uptime"`
+	Listen       []string          `json:"listen"`
+	Peers        int               `json:"peers"`
+	AORs         int               `json:"aors"`
+	Bindings     int               `json:"bindings"`
+	Streams      int               `json:"streams"`
+	Transactions int               `json:"transactions"` // in memory
+	Bans         int               `json:"bans"`
+	Events       map[string]uint64 `json:"events"`   // by event, since the start
+	Refusals     map[string]uint64 `json:"refusals"` // by reason
+	Store        Store             `json:"store"`
+	Reload       Reload            `json:"reload"` // the last one
+	Webhook      *Webhook          `json:"webhook,omitempty"`
+}
+
+// Store is how the location service does.
+type Store struct {
+	Kind    string     `json:"kind"` // memory or file
+	Durable bool       `json:"durable"`
+	Failure string     `json:"failure,omitempty"`
+	Since   *time.Time `json:"since,omitempty"`
+	Unsaved int        `json:"unsaved"` // AORs
+}
+
+// Webhook is how the events get on that are posted.
+type Webhook struct {
+	Posted  uint64 `json:"posted"`  // events that were taken
+	Dropped uint64 `json:"dropped"` // events that were not, since too many waited
+	Failure string `json:"failure,omitempty"`
+}
+
+// Reload is what reading the peers anew has changed, or would.
+type Reload struct {
+	OK       bool      `json:"ok"`
+	Time     time.Time `json:"time"`
+	Peers    int       `json:"peers"`
+	Added    []string  `json:"added,omitempty"` // labels
+	Removed  []string  `json:"removed,omitempty"`
+	Changed  []string  `json:"changed,omitempty"`
+	Warnings []string  `json:"warnings,omitempty"`
+	Errors   []string  `json:"errors,omitempty"` // file:line: [section] what is wrong
+}
+
+// Ban keeps a network out.
+type Ban struct {
+	Network string     `json:"network"`         // address or address/bits
+	Until   *time.Time `json:"until,omitempty"` // none: until it is lifted, or the daemon ends
+	Dropped uint64     `json:"dropped"`         // datagrams and streams
+}
+
+// Bans is all bans.
+type Bans struct {
+	Bans []Ban `json:"bans"`
+}
+
+// NewBan asks for a ban.
+type NewBan struct {
+	Network string `json:"network"`
+	Seconds int64  `json:"seconds,omitempty"` // none: until it is lifted
+}
+
+// Removed says how many bindings were removed.
+type Removed struct {
+	Removed int `json:"removed"`
+}
+
+// Error is why a request failed, and what to do.
+type Error struct {
+	Error string `json:"error"`
+}
