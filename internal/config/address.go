@@ -51,6 +51,13 @@ func address(target *string) func(string) *inifile.Fault {
 	}
 }
 
+// isLoopback tells whether nobody but this machine can reach a host:port.
+func isLoopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	ip, noIP := netip.ParseAddr(host)
+	return err == nil && (host == "localhost" || noIP == nil && ip.IsLoopback())
+}
+
 // parseAddress returns host:port as net.Listen wants it. An empty host stands
 // for every address. defaultPort may be empty: then the port must be written.
 func parseAddress(item, defaultPort string) (string, *inifile.Fault) {

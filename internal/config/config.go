@@ -67,10 +67,14 @@ type Security struct {
 	Ban           bool
 }
 
-// Admin is where the administrator is listened to.
+// Admin is where the administrator is listened to, and told.
 type Admin struct {
-	Socket string // path, empty: none
-	HTTP   string // host:port, empty: not listened on
+	Socket        string // path, empty: none
+	HTTP          string // host:port, empty: not listened on
+	Token         string // that HTTP asks for; empty: none, and HTTP is on loopback
+	Webhook       string // URL that events are posted to, empty: none; it may hold a password
+	WebhookSecret string // that posts are signed with, empty: they are not
+	RecentMemory  int    // MB, for the events that are remembered
 }
 
 // Log is what is logged, and how.
@@ -96,7 +100,7 @@ func defaults(directory string) Config {
 		Peers:    Peers{Files: []string{filepath.Join(directory, "peers.conf")}},
 		Location: Location{Store: "file", Path: "/var/lib/sipregd", Redis: "redis://127.0.0.1:6379/0"},
 		Security: Security{NonceLifetime: 300, Ban: true},
-		Admin:    Admin{Socket: "/run/sipregd/sipregd.sock"},
+		Admin:    Admin{Socket: "/run/sipregd/sipregd.sock", RecentMemory: 8},
 		Log:      Log{Level: "info", Format: "auto"},
 	}
 }

@@ -105,7 +105,11 @@ nonce_lifetime = 60
 ban = off
 [admin]
 socket =
-http =
+http = :8060
+token = 0123456789abcdef
+webhook = https://u:p@pbx.example.com/events
+webhook_secret = 0123456789abcdef#
+recent_memory = 16
 [log]
 level = DEBUG
 format = json
@@ -134,7 +138,9 @@ format = json
 		Location: Location{Store: "memory", Path: "/etc/x/state", RequireDurable: true,
 			Redis: "rediss://:pass@redis.example:6380/1"},
 		Security: Security{NonceLifetime: 60},
-		Log:      Log{Level: "debug", Format: "json"},
+		Admin: Admin{HTTP: ":8060", Token: "0123456789abcdef", Webhook: "https://u:p@pbx.example.com/events",
+			WebhookSecret: "0123456789abcdef#", RecentMemory: 16},
+		Log: Log{Level: "debug", Format: "json"},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
@@ -209,7 +215,11 @@ func TestFaults(t *testing.T) {
 		{"wss", "[listen]\nwss = 192.0.2.1", "2: [listen] wss is not built yet; leave it empty"},
 		{"wss of bad form", "[listen]\nwss = ::1", `2: [listen] wss holds "::1", which is no address to listen on; put an IPv6 address in brackets, such as [::1]:5060`},
 		{"certificate without key", "[listen]\ncertificate = a.pem", "2: [listen] certificate and private_key belong together; write both, or none"},
-		{"http", "[admin]\nhttp = 127.0.0.1:8060", "2: [admin] http is not built yet; leave it empty"},
+		{"http for all", "[admin]\nhttp = :8060", "2: [admin] http is open to others than this machine; write a token too, or listen on 127.0.0.1"},
+		{"http for a network", "[admin]\nhttp = 192.0.2.1:8060", "2: [admin] http is open to others than this machine; write a token too, or listen on 127.0.0.1"},
+		{"short token", "[admin]\ntoken = hunter2", "2: [admin] token is too easy to guess, or has a blank or another character that is not ASCII; write 16 characters or more, such as what openssl rand -hex 24 prints"},
+		{"webhook", "[admin]\nwebhook = ftp://u:hunter2@h/", "2: [admin] webhook is no URL to post to; write one such as https://pbx.example.com/sip-events"},
+		{"webhook_secret alone", "[admin]\nwebhook_secret = 0123456789abcdef", "2: [admin] webhook_secret is of no use without webhook; write the URL to post to as webhook"},
 		{"http without port", "[admin]\nhttp = 127.0.0.1", `2: [admin] http holds "127.0.0.1", which is no address to listen on; write host:port with a port from 1 to 65535, such as 127.0.0.1:5060`},
 		{"redis store", "[location]\nstore = redis", "2: [location] store = redis is not built yet; write memory or file"},
 		{"unknown store", "[location]\nstore = disk", `2: [location] store is "disk"; write memory or file`},

@@ -132,6 +132,19 @@ func (r *reader) checkTogether() {
 		r.fail(max(r.lines["listen.certificate"], r.lines["listen.private_key"]), "listen", inifile.Fault{
 			Cause: "certificate and private_key belong together", Advice: "write both, or none"})
 	}
+	r.checkAdmin(&r.config.Admin)
+}
+
+// checkAdmin sees to it that nobody on the network is the administrator.
+func (r *reader) checkAdmin(a *Admin) {
+	if a.HTTP != "" && a.Token == "" && !isLoopback(a.HTTP) {
+		r.fail(r.lines["admin.http"], "admin", inifile.Fault{
+			Cause: "http is open to others than this machine", Advice: "write a token too, or listen on 127.0.0.1"})
+	}
+	if a.WebhookSecret != "" && a.Webhook == "" {
+		r.fail(r.lines["admin.webhook_secret"], "admin", inifile.Fault{
+			Cause: "webhook_secret is of no use without webhook", Advice: "write the URL to post to as webhook"})
+	}
 }
 
 // checkOrder checks that the first expiration of [registrar] is not above the

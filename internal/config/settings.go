@@ -53,7 +53,11 @@ func settings(c *Config, directory string) []setting {
 		{"security", "ban", yesOrNo(&c.Security.Ban)},
 
 		{"admin", "socket", path(&c.Admin.Socket, directory)},
-		{"admin", "http", notBuilt(address(&c.Admin.HTTP))},
+		{"admin", "http", address(&c.Admin.HTTP)},
+		{"admin", "token", token(&c.Admin.Token)},
+		{"admin", "webhook", webhook(&c.Admin.Webhook)},
+		{"admin", "webhook_secret", token(&c.Admin.WebhookSecret)},
+		{"admin", "recent_memory", number(&c.Admin.RecentMemory, 1, 16384)},
 
 		{"log", "level", word(&c.Log.Level, "debug", "info", "warn", "error")},
 		{"log", "format", word(&c.Log.Format, "auto", "json", "text")},
@@ -203,6 +207,33 @@ func store(target *string) func(string) *inifile.Fault {
 			return &inifile.Fault{Cause: "= redis is not built yet", Advice: "write memory or file"}
 		}
 		return read(value)
+	}
+}
+
+// minToken is how many characters nobody guesses.
+const minToken = 16
+
+// token does not repeat the text in its fault: it is a secret.
+func token(target *string) func(string) *inifile.Fault {
+	return func(value string) *inifile.Fault {
+		isUnfit := func(r rune) bool { return r <= ' ' || r > '~' }
+		if value != "" && (len(value) < minToken || strings.ContainsFunc(value, isUnfit)) {
+			return &inifile.Fault{Cause: "is too easy to guess, or has a blank or another character that is not ASCII",
+				Advice: fmt.Sprintf("write %d characters or more, such as what openssl rand -hex 24 prints", minToken)}
+		}
+		*target = value
+		return nil
+	}
+}
+
+// webhook does not repeat the URL in its fault: it may hold a password.
+func webhook(target *string) func(string) *inifile.Fault {
+	return func(value string) *inifile.Fault {
+		if u, err := url.Parse(value); value != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "") {
+			return &inifile.Fault{Cause: "is no URL to post to", Advice: "write one such as https://pbx.example.com/sip-events"}
+		}
+		*target = value
+		return nil
 	}
 }
 
