@@ -1,0 +1,140 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"sipregd/internal/admin/api"
+	"sipregd/internal/journal"
+)
+
+// notable are the kinds that a watcher sees who does not ask for others: not those
+// that come with each phone all the time.
+var notable = []journal.Kind{journal.Added, journal.Removed, journal.Replaced, journal.Expired, journal.Refused}
+
+// streamEvents sends events as they happen, as server-sent events.
+func (s *Server) streamEvents(w http.ResponseWriter, r *http.Request) {
+	kinds, err := kindsOf(r)
+	if err != nil {
+		fail(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	after, err := afterOf(r)
+	if err != nil {
+		fail(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	select {
+	case s.watchers <- struct{}{}:
+		defer func() { <-s.watchers }()
+	default:
+		fail(w, http.StatusServiceUnavailable, fmt.Sprintf("%d watch already: end one of them first", maxWatchers))
+		return
+	}
+	watch := s.Recorder.Watch(journal.NewFilter(r.URL.Query().Get("q"), kinds...), after)
+	defer watch.Close()
+	stream := newEventStream(w)
+	for err := stream.begin(); err == nil; {
+		err = stream.sendNext(r.Context(), watch)
+	}
+}
+
+// Watchers returns how many watch events now.
+func (s *Server) Watchers() int { return len(s.watchers) }
+
+// kindsOf reads the query's kinds. None: all.
+func kindsOf(r *http.Request) ([]journal.Kind, error) {
+	switch text := r.URL.Query().Get("kinds"); text {
+	case "":
+		return notable, nil
+	case "all":
+		return nil, nil
+	default:
+		var kinds []journal.Kind
+		for name := range strings.SplitSeq(text, ",") {
+			var kind journal.Kind
+			if err := kind.UnmarshalText([]byte(name)); err != nil {
+				return nil, fmt.Errorf("%w: write some of %v with commas, or all", err, journal.Kinds())
+			}
+			kinds = append(kinds, kind)
+		}
+		return kinds, nil
+	}
+}
+
+// afterOf reads the sequence number to go on after; 0: from now on.
+func afterOf(r *http.Request) (uint64, error) {
+	text := r.Header.Get("Last-Event-ID")
+	if text == "" {
+		text = r.URL.Query().Get("after")
+	}
+	if text == "" {
+		return 0, nil
+	}
+	after, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		return 0, errors.New("after is no sequence number of an event")
+	}
+	return after, nil
+}
+
+// eventStream writes server-sent events.
+type eventStream struct {
+	w       http.ResponseWriter
+	control *http.ResponseController
+}
+
+func newEventStream(w http.ResponseWriter) *eventStream {
+	return &eventStream{w, http.NewResponseController(w)}
+}
+
+func (s *eventStream) begin() error {
+	s.w.Header().Set("Content-Type", "text/event-stream")
+	s.w.Header().Set("Cache-Control", "no-store")
+	s.w.Header().Set("X-Accel-Buffering", "no") // a proxy is to pass it on at once
+	return s.write([]byte(": events follow\n\n"))
+}
+
+// sendNext waits for events and sends them, or a sign of life.
+func (s *eventStream) sendNext(ctx context.Context, watch *journal.Watch) error {
+	patience, cancel := context.WithTimeout(ctx, keepaliveTime)
+	defer cancel()
+	events, missed, err := watch.Next(patience)
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err != nil:
+		return s.write([]byte(": alive\n\n"))
+	}
+	var text []byte
+	if missed > 0 {
+		text = appendMessage(text, "missed", api.Missed{Missed: missed})
+	}
+	for i := range events {
+		text = fmt.Appendf(text, "id: %d\n", events[i].Seq)
+		text = appendMessage(text, "event", eventOf(&events[i]))
+	}
+	return s.write(text)
+}
+
+func appendMessage(text []byte, name string, value any) []byte {
+	data, _ := json.Marshal(value) // plain structs
+	return fmt.Appendf(text, "event: %s\ndata: %s\n\n", name, data)
+}
+
+// write gives the watcher a while to take it.
+func (s *eventStream) write(text []byte) error {
+	if err := s.control.SetWriteDeadline(time.Now().Add(answerTime)); err != nil {
+		return err
+	}
+	if _, err := s.w.Write(text); err != nil {
+		return err
+	}
+	return s.control.Flush()
+}

@@ -1,0 +1,108 @@
+package admin
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+
+	"sipregd/internal/admin/api"
+	"sipregd/internal/peers"
+)
+
+func (s *Server) listPeers(w http.ResponseWriter, r *http.Request) {
+	limit, err := limitOf(r)
+	if err != nil {
+		fail(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	query := r.URL.Query()
+	after, err := strconv.Atoi("0" + query.Get("after"))
+	if err != nil {
+		fail(w, http.StatusBadRequest, "after is not what an earlier answer had as next")
+		return
+	}
+	answer(w, http.StatusOK, s.peersPage(strings.ToLower(query.Get("q")), after, limit))
+}
+
+// peersPage returns the peers that hold a text in one of their names, from a place
+// in the files on.
+func (s *Server) peersPage(text string, after, limit int) api.Peers {
+	page := api.Peers{Peers: []api.Peer{}}
+	directory, bindings := s.Daemon.Directory(), s.bindingsOfPeers()
+	for p := range directory.All() {
+		if !namesHold(p, text) {
+			continue
+		}
+		page.Total++
+		switch {
+		case page.Total <= after:
+		case len(page.Peers) < limit:
+			page.Peers = append(page.Peers, peerOf(directory, p, bindings))
+		default:
+			page.Next = strconv.Itoa(after + limit)
+		}
+	}
+	return page
+}
+
+func namesHold(p *peers.Peer, text string) bool {
+	if text == "" || strings.Contains(strings.ToLower(p.Label), text) || strings.Contains(strings.ToLower(p.Authname), text) {
+		return true
+	}
+	for _, aor := range p.AORs {
+		if strings.Contains(strings.ToLower(aor.String()), text) {
+			return true
+		}
+	}
+	return false
+}
+
+// maker is who made a binding.
+type maker struct{ domain, authname string }
+
+// bindingsOfPeers counts the bindings of each peer.
+func (s *Server) bindingsOfPeers() map[maker]int {
+	now, counts := s.Clock(), map[maker]int{}
+	for _, bindings := range s.Store.All() {
+		for i := range bindings {
+			if b := &bindings[i]; b.Expires.After(now) {
+				counts[maker{b.Domain, b.Authname}]++
+			}
+		}
+	}
+	return counts
+}
+
+func (s *Server) showPeer(w http.ResponseWriter, r *http.Request) {
+	directory := s.Daemon.Directory()
+	p := directory.ByLabel(r.PathValue("label"))
+	if p == nil {
+		fail(w, http.StatusNotFound, "there is no ["+r.PathValue("label")+"] in the peers that are loaded")
+		return
+	}
+	answer(w, http.StatusOK, peerOf(directory, p, s.bindingsOfPeers()))
+}
+
+func peerOf(directory *peers.Directory, p *peers.Peer, bindings map[maker]int) api.Peer {
+	shown := api.Peer{
+		Label: p.Label, Authname: p.Authname, AORs: texts(p.AORs), AnyAOR: p.AnyAOR, Enabled: p.Enabled,
+		Realms: p.Realms(), Permit: texts(p.Permit), MaxContacts: p.MaxContacts, RemoveExisting: p.RemoveExisting,
+		MinimumExpiration: p.MinimumExpiration, DefaultExpiration: p.DefaultExpiration, MaximumExpiration: p.MaximumExpiration,
+		Where: directory.Where(p),
+	}
+	if p.Algorithm != 0 {
+		shown.Algorithm = p.Algorithm.String()
+	}
+	for _, domain := range directory.DomainsOf(p) {
+		shown.Bindings += bindings[maker{domain, p.Authname}]
+	}
+	return shown
+}
+
+func texts[T interface{ String() string }](values []T) []string {
+	list := []string{}
+	for _, value := range values {
+		list = append(list, value.String())
+	}
+	return list
+}

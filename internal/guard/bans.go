@@ -1,0 +1,185 @@
+// Package guard says who is listened to, by the source address alone and before
+// anything is parsed.
+package guard
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"sipregd/internal/journal"
+)
+
+const (
+	maxBans     = 10000
+	tellPause   = time.Minute // between two events of one ban
+	widestIPv4  = 8           // bits of a network that may be banned, at least
+	widestIPv6  = 16
+	tooManyBans = "there are %d bans already: lift some first, or ban a larger network"
+)
+
+// Ban keeps a network out.
+type Ban struct {
+	Network netip.Prefix
+	Until   time.Time // zero: until it is lifted
+	Dropped uint64    // messages
+}
+
+// ban is a Ban in force.
+type ban struct {
+	network netip.Prefix
+	until   time.Time
+	dropped atomic.Uint64
+	told    atomic.Int64 // Unix time in nanoseconds of the last event
+}
+
+func (b *ban) holds(now time.Time) bool { return b.until.IsZero() || now.Before(b.until) }
+
+func (b *ban) public() Ban { return Ban{b.network, b.until, b.dropped.Load()} }
+
+// bans is all bans at one time. It is not changed once made.
+type bans struct {
+	of      map[netip.Prefix]*ban
+	lengths map[int][]int // the lengths of networks in bits, each once, by the bits of addresses
+}
+
+// Guard holds bans, in memory. It may be used by many goroutines at once.
+type Guard struct {
+	journal journal.Journal
+	changes sync.Mutex
+	bans    atomic.Pointer[bans] // nil: nobody is banned
+	dropped atomic.Uint64
+	limit   int // bans at once
+}
+
+// New returns a guard that keeps nobody out. It takes down whom it keeps out later.
+func New(j journal.Journal) *Guard { return &Guard{journal: j, limit: maxBans} }
+
+// Admits tells whether messages from an address are to be read. It counts those
+// that are not.
+func (g *Guard) Admits(source netip.AddrPort, transport string, now time.Time) bool {
+	all := g.bans.Load()
+	if all == nil { // as a rule
+		return true
+	}
+	b := all.find(source.Addr().Unmap().WithZone(""))
+	if b == nil || !b.holds(now) {
+		return true
+	}
+	b.dropped.Add(1)
+	g.dropped.Add(1)
+	g.tell(b, source, transport, now)
+	return false
+}
+
+func (all *bans) find(address netip.Addr) *ban {
+	for _, bits := range all.lengths[address.BitLen()] {
+		network, _ := address.Prefix(bits)
+		if b := all.of[network]; b != nil {
+			return b
+		}
+	}
+	return nil
+}
+
+// tell takes down that somebody was kept out, once in a while.
+func (g *Guard) tell(b *ban, source netip.AddrPort, transport string, now time.Time) {
+	last := b.told.Load()
+	if now.UnixNano()-last < int64(tellPause) && last != 0 || !b.told.CompareAndSwap(last, now.UnixNano()) {
+		return
+	}
+	g.journal.Record(journal.Event{
+		Kind: journal.Refused, Reason: journal.Banned, Source: source, Transport: transport,
+		Detail: fmt.Sprintf("%s is banned %s; messages dropped so far: %d", Text(b.network), lasting(b.until), b.dropped.Load()),
+	})
+}
+
+func lasting(until time.Time) string {
+	if until.IsZero() {
+		return "until the ban is lifted"
+	}
+	return "until " + until.UTC().Format(time.RFC3339)
+}
+
+// Ban keeps a network out for a while, or until Lift for 0. It takes the place of
+// an earlier ban of the same network.
+func (g *Guard) Ban(network netip.Prefix, now time.Time, lasts time.Duration) (Ban, error) {
+	if network.Addr().Is4() && network.Bits() < widestIPv4 || network.Addr().Is6() && network.Bits() < widestIPv6 {
+		return Ban{}, fmt.Errorf("%s is too much of the Internet to ban: write a network of /%d (IPv6: /%d) or smaller", network, widestIPv4, widestIPv6)
+	}
+	g.changes.Lock()
+	defer g.changes.Unlock()
+	inForce := g.inForce(now)
+	if _, known := inForce[network]; !known && len(inForce) >= g.limit {
+		return Ban{}, fmt.Errorf(tooManyBans, len(inForce))
+	}
+	next := &ban{network: network}
+	if lasts > 0 {
+		next.until = now.Add(lasts)
+	}
+	inForce[network] = next
+	g.store(inForce)
+	return next.public(), nil
+}
+
+// Lift ends a ban and tells whether there was one.
+func (g *Guard) Lift(network netip.Prefix, now time.Time) bool {
+	g.changes.Lock()
+	defer g.changes.Unlock()
+	inForce := g.inForce(now)
+	_, known := inForce[network]
+	delete(inForce, network)
+	g.store(inForce)
+	return known
+}
+
+// List returns the bans in force, in the order of their networks.
+func (g *Guard) List(now time.Time) []Ban {
+	var list []Ban
+	for _, b := range g.inForce(now) {
+		list = append(list, b.public())
+	}
+	slices.SortFunc(list, func(a, b Ban) int { return a.Network.Compare(b.Network) })
+	return list
+}
+
+// Dropped returns how many messages were dropped since the start.
+func (g *Guard) Dropped() uint64 { return g.dropped.Load() }
+
+// inForce returns a map of its own.
+func (g *Guard) inForce(now time.Time) map[netip.Prefix]*ban {
+	all := g.bans.Load()
+	if all == nil {
+		return map[netip.Prefix]*ban{}
+	}
+	inForce := maps.Clone(all.of)
+	maps.DeleteFunc(inForce, func(_ netip.Prefix, b *ban) bool { return !b.holds(now) })
+	return inForce
+}
+
+func (g *Guard) store(of map[netip.Prefix]*ban) {
+	if len(of) == 0 {
+		g.bans.Store(nil)
+		return
+	}
+	all := &bans{of: of, lengths: map[int][]int{}}
+	for network := range of {
+		family := network.Addr().BitLen()
+		if !slices.Contains(all.lengths[family], network.Bits()) {
+			all.lengths[family] = append(all.lengths[family], network.Bits())
+		}
+	}
+	g.bans.Store(all)
+}
+
+// Text returns a network as people write it: one address without its bits.
+func Text(network netip.Prefix) string {
+	if network.IsSingleIP() {
+		return network.Addr().String()
+	}
+	return network.String()
+}

@@ -1,0 +1,44 @@
+package guard
+
+import (
+	"time"
+
+	"sipregd/internal/message"
+	"sipregd/internal/transaction"
+)
+
+// Handler handles messages.
+type Handler interface {
+	Receive(room, data []byte, flow message.Flow, now time.Time) transaction.Reply
+	Refuse(data []byte, flow message.Flow, wrong *message.Error) transaction.Reply
+	NotStored(data []byte, flow message.Flow, now time.Time) transaction.Reply
+}
+
+// guarded is a Handler that sees messages of those alone who are admitted.
+type guarded struct {
+	Handler
+	guard *Guard
+	clock func() time.Time
+}
+
+// Before returns a handler that passes on what the guard admits, and drops the
+// rest in silence.
+func (g *Guard) Before(next Handler, clock func() time.Time) Handler {
+	return guarded{next, g, clock}
+}
+
+// Receive handles one message, or drops it.
+func (g guarded) Receive(room, data []byte, flow message.Flow, now time.Time) transaction.Reply {
+	if !g.guard.Admits(flow.Source, flow.Transport, now) {
+		return transaction.Reply{}
+	}
+	return g.Handler.Receive(room, data, flow, now)
+}
+
+// Refuse answers what came on a stream that can be framed no more, or drops it.
+func (g guarded) Refuse(data []byte, flow message.Flow, wrong *message.Error) transaction.Reply {
+	if !g.guard.Admits(flow.Source, flow.Transport, g.clock()) {
+		return transaction.Reply{}
+	}
+	return g.Handler.Refuse(data, flow, wrong)
+}
