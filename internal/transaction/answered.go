@@ -19,6 +19,9 @@ type answered struct {
 	next     int // where the next one will
 	// end is where records end that go on at the front of log; 0: they do not.
 	end int
+	// evicted counts transactions that were dropped while they could still be
+	// asked for again.
+	evicted uint64
 }
 
 const (
@@ -47,7 +50,7 @@ func (a *answered) add(key uint64, transaction, response []byte, now time.Time) 
 	}
 	a.expire(now)
 	for a.places.count >= len(a.log)/usualRecord {
-		a.dropFirst()
+		a.evict()
 	}
 	at := a.makeRoom(size)
 	a.place(key, uint32(at))
@@ -81,8 +84,16 @@ func (a *answered) makeRoom(size int) (at int) {
 		case a.next+size <= len(a.log):
 			return a.next
 		}
-		a.dropFirst()
+		a.evict()
 	}
+}
+
+// evict drops the oldest to make room. One whose place another has taken is no
+// loss.
+func (a *answered) evict() {
+	before := a.places.count
+	a.dropFirst()
+	a.evicted += uint64(before - a.places.count)
 }
 
 // moveUp moves the records behind the front into memory that was not used yet.

@@ -42,6 +42,8 @@ type Layer struct {
 	table  *table
 	keys   maphash.Seed // of what transactions are found by
 	tags   maphash.Seed
+
+	counters counters
 }
 
 // NewLayer returns a layer above core, that keeps transactions in up to so many
@@ -66,7 +68,7 @@ func (l *Layer) Receive(room, data []byte, flow message.Flow, now time.Time) Rep
 	}
 	switch request.Method {
 	case "ACK": // never answered (§8.2.7, §17.2.1)
-		return Reply{}
+		return l.ignoreACK()
 	case "CANCEL":
 		return l.answerCancel(room, request, now)
 	}
@@ -75,7 +77,7 @@ func (l *Layer) Receive(room, data []byte, flow message.Flow, now time.Time) Rep
 	if flow.Reliable() || len(request.Digests) == 0 {
 		// Timer J is 0 over streams; without credentials nothing is changed.
 		response := l.core.Answer(request, now)
-		return l.reply(room, request, id, response.Own()).resting(response.Keep)
+		return l.reply(room, request, id, response).resting(response.Keep)
 	}
 	return l.answerOnce(room, request, id, now)
 }
@@ -85,6 +87,7 @@ func (l *Layer) Refuse(data []byte, flow message.Flow, wrong *message.Error) Rep
 	request, _ := l.parser.Parse(data, flow)
 	defer l.parser.Release(request)
 	if request == nil { // no SIP, or a response
+		l.counters.ignored.Add(1)
 		return Reply{}
 	}
 	return l.answerMalformed(nil, request, wrong, data)
@@ -95,15 +98,17 @@ func (l *Layer) answerOnce(room []byte, request *message.Request, id identity, n
 	state, stored := l.table.begin(id, now)
 	switch state {
 	case completed: // a retransmission gets the same bytes
-		return l.reply(room, request, id, stored).resting(true)
+		l.counters.retransmissions.Add(1)
+		return render(room, request, stored, id.tag).resting(true)
 	case trying: // a retransmission before the answer is dropped
+		l.counters.retransmissions.Add(1)
 		return Reply{}
 	case merged:
-		return l.reply(room, request, id, l.core.Merged(request).Own())
+		return l.reply(room, request, id, l.core.Merged(request))
 	}
 	response := l.core.Answer(request, now)
 	l.table.end(id, response.Own(), response.Keep, now)
-	return l.reply(room, request, id, response.Own()).resting(response.Keep)
+	return l.reply(room, request, id, response).resting(response.Keep)
 }
 
 // NotStored answers a message anew whose answer must not go out, since what it
@@ -120,7 +125,7 @@ func (l *Layer) NotStored(data []byte, flow message.Flow, now time.Time) Reply {
 	if !flow.Reliable() {
 		l.table.end(id, response.Own(), true, now)
 	}
-	return l.reply(nil, request, id, response.Own())
+	return l.reply(nil, request, id, response)
 }
 
 // answerCancel answers a CANCEL (§9.2). It comes too late for whatever it
@@ -132,13 +137,14 @@ func (l *Layer) answerCancel(room []byte, request *message.Request, now time.Tim
 	if l.table.has(id, now) {
 		response = request.Respond(200, "OK")
 	}
-	return l.reply(room, request, id, response.Own()) // with the To tag of what it cancels
+	return l.reply(room, request, id, response) // with the To tag of what it cancels
 }
 
 // answerUnread answers what is SIP, but not as it should be.
 func (l *Layer) answerUnread(room []byte, request *message.Request, err error, data []byte) Reply {
 	var wrong *message.Error
 	if !errors.As(err, &wrong) { // no SIP, or a response to nothing (§18.1.2)
+		l.counters.ignored.Add(1)
 		return Reply{}
 	}
 	return l.answerMalformed(room, request, wrong, data)
@@ -146,21 +152,30 @@ func (l *Layer) answerUnread(room []byte, request *message.Request, err error, d
 
 func (l *Layer) answerMalformed(room []byte, request *message.Request, wrong *message.Error, data []byte) Reply {
 	if request.Method == "ACK" {
-		return Reply{}
+		return l.ignoreACK()
 	}
-	return l.replyTagged(room, request, l.core.Malformed(request, wrong).Own(), maphash.Bytes(l.tags, data))
+	return l.replyTagged(room, request, l.core.Malformed(request, wrong), maphash.Bytes(l.tags, data))
 }
 
-// reply renders a response and addresses it. Its To tag is computed from the
-// request, so that a retransmission gets the same (§8.2.6.2, §8.2.7).
-func (l *Layer) reply(room []byte, request *message.Request, id identity, own []byte) Reply {
-	return l.replyTagged(room, request, own, id.tag)
+func (l *Layer) ignoreACK() Reply {
+	l.counters.countAnswer("ACK", noAnswer)
+	return Reply{}
 }
 
-// replyTagged does so with a To tag that has always the same length, so that it
-// tells nothing. Without a Via that can be read the response goes back to the
+// reply counts a response, renders it and addresses it. Its To tag is computed from
+// the request, so that a retransmission gets the same (§8.2.6.2, §8.2.7).
+func (l *Layer) reply(room []byte, request *message.Request, id identity, response *message.Response) Reply {
+	return l.replyTagged(room, request, response, id.tag)
+}
+
+func (l *Layer) replyTagged(room []byte, request *message.Request, response *message.Response, tag uint64) Reply {
+	l.counters.countAnswer(request.Method, response.Status)
+	return render(room, request, response.Own(), tag)
+}
+
+// render makes the To tag always the same length, so that it tells nothing. Without a Via that can be read the response goes back to the
 // source (§18.2.2).
-func (l *Layer) replyTagged(room []byte, request *message.Request, own []byte, tag uint64) Reply {
+func render(room []byte, request *message.Request, own []byte, tag uint64) Reply {
 	var bytes [8]byte
 	var digits [16]byte
 	binary.BigEndian.PutUint64(bytes[:], tag)
