@@ -78,6 +78,8 @@ type datagrams struct {
 	rooms   [][]byte  // for the answer to each of them
 	ready   *outgoing // answers that may go out at once
 	resting *outgoing // answers that go out once the bindings they tell of last
+
+	counters counters
 }
 
 func newDatagrams(conn *net.UDPConn, network string, local netip.AddrPort, closing *atomic.Bool, streams *atomic.Int64) (*datagrams, error) {
@@ -196,6 +198,9 @@ func (d *datagrams) handle(n int, handler Handler, now time.Time) {
 	d.resting.clear()
 	picked := d.overload.pick(n, d.in.data)
 	d.dropped += n - len(picked)
+	if n > 0 {
+		d.counters.countBatch(n, n-len(picked))
+	}
 	if d.thinning.count(n, n-len(picked), now) {
 		_ = d.conn.SetReadDeadline(time.Time{})
 		d.thinning.apply(d.raw)

@@ -207,9 +207,15 @@ func askDestination(raw syscall.RawConn, network string) error {
 // isHalfFull tells whether half of what the kernel keeps for a socket to read is
 // taken. A kernel that does not say so (before 4.12) is never half full.
 func isHalfFull(fd uintptr) bool {
-	var memory [unix.SK_MEMINFO_VARS]uint32
+	memory, known := socketMemory(fd)
+	return known && memory[unix.SK_MEMINFO_RMEM_ALLOC] > memory[unix.SK_MEMINFO_RCVBUF]/2
+}
+
+// socketMemory returns what the kernel says of a socket's memory (socket(7),
+// SO_MEMINFO).
+func socketMemory(fd uintptr) (memory [unix.SK_MEMINFO_VARS]uint32, known bool) {
 	size := uint32(unsafe.Sizeof(memory))
 	_, _, errno := unix.RawSyscall6(unix.SYS_GETSOCKOPT, fd, unix.SOL_SOCKET, unix.SO_MEMINFO,
 		uintptr(unsafe.Pointer(&memory)), uintptr(unsafe.Pointer(&size)), 0)
-	return errno == 0 && memory[unix.SK_MEMINFO_RMEM_ALLOC] > memory[unix.SK_MEMINFO_RCVBUF]/2
+	return memory, errno == 0
 }

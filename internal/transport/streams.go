@@ -33,20 +33,27 @@ const (
 
 // streams knows which are open.
 type streams struct {
-	limit  int
-	count  atomic.Int64 // of those that are open
-	mu     sync.Mutex
-	open   map[*net.TCPConn]struct{}
-	closed bool
+	limit    int
+	count    atomic.Int64  // of those that are open
+	accepted atomic.Uint64 // since the start
+	refused  atomic.Uint64 // for there were too many
+	mu       sync.Mutex
+	open     map[*net.TCPConn]struct{}
+	closed   bool
 }
 
 // add takes a stream in, unless there are too many or the server is closing.
 func (s *streams) add(conn *net.TCPConn) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed || len(s.open) >= s.limit {
+	switch {
+	case s.closed:
+		return false
+	case len(s.open) >= s.limit:
+		s.refused.Add(1)
 		return false
 	}
+	s.accepted.Add(1)
 	s.open[conn] = struct{}{}
 	s.count.Add(1)
 	return true
