@@ -114,6 +114,9 @@ func prepareDaemon(t testing.TB, sipregdConf, peersConf string) *daemon {
 	if !strings.Contains(sipregdConf, "[location]") {
 		sipregdConf += "\n[location]\npath = state\n"
 	}
+	if !strings.Contains(sipregdConf, "[admin]") {
+		sipregdConf += "\n[admin]\nsocket = sipregd.sock\n"
+	}
 	writeFile(t, filepath.Join(d.directory, "sipregd.conf"), listen+sipregdConf)
 	d.writePeers(t, peersConf)
 	return d

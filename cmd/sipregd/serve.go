@@ -2,14 +2,12 @@ package main
 
 import (
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
-	"reflect"
 	"runtime/debug"
-	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -17,8 +15,11 @@ import (
 	systemd "github.com/coreos/go-systemd/v22/daemon"
 	"github.com/rs/zerolog"
 
+	"sipregd/internal/admin"
+	"sipregd/internal/admin/api"
 	"sipregd/internal/config"
 	"sipregd/internal/digest"
+	"sipregd/internal/guard"
 	"sipregd/internal/journal"
 	"sipregd/internal/location"
 	"sipregd/internal/peers"
@@ -33,11 +34,19 @@ type sipregd struct {
 	config    config.Config
 	log       zerolog.Logger
 	often     zerolog.Logger // for what may repeat without end
-	store     location.Store
 	heap      heap
-	journal   journal.Journal
+	started   time.Time
+	recorder  *journal.Recorder
+	guard     *guard.Guard
+	store     location.Store
 	directory atomic.Pointer[peers.Directory]
 	registrar *registrar.Registrar
+	layer     *transaction.Layer
+	server    *transport.Server
+	admin     *admin.Server
+
+	reloading  sync.Mutex
+	lastReload atomic.Pointer[reloaded]
 }
 
 // checkConfiguration reads all configuration and says what it finds.
@@ -68,8 +77,9 @@ func serve(path string, out io.Writer) error {
 	}
 	lines := newLogWriter(out)
 	defer lines.close()
-	d := &sipregd{path: path, config: c, log: newLogger(c.Log, isTerminal(out), lines)}
-	d.journal = journal.NewLog(d.log)
+	d := &sipregd{path: path, config: c, started: time.Now().UTC(), log: newLogger(c.Log, isTerminal(out), lines)}
+	d.recorder = journal.NewRecorder(c.Admin.RecentMemory<<20, time.Now, journal.NewLog(d.log))
+	d.guard = guard.New(d.recorder)
 	d.heap.tune()
 	d.often = d.log.Sample(&zerolog.BurstSampler{Burst: 5, Period: time.Second})
 	directory, warnings, err := loadPeers(&c)
@@ -78,15 +88,15 @@ func serve(path string, out io.Writer) error {
 		return err
 	}
 	d.directory.Store(directory)
+	d.lastReload.Store(&reloaded{api.Reload{OK: true, Time: d.started, Peers: directory.Len(), Warnings: warnings}})
 	debug.FreeOSMemory() // what reading them took
 	d.heap.tune()
 	// What comes while bindings are read waits in the kernel.
 	longest := time.Duration(c.Registrar.MaximumExpiration) * time.Second
-	server, err := transport.Listen(c.Listen.UDP, c.Listen.TCP, longest, d.trouble)
-	if err != nil {
+	if d.server, err = transport.Listen(c.Listen.UDP, c.Listen.TCP, longest, d.trouble); err != nil {
 		return err
 	}
-	defer server.Close()
+	defer d.server.Close()
 	if d.store, err = openStore(&c, d); err != nil {
 		return err
 	}
@@ -94,14 +104,19 @@ func serve(path string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	d.registrar = registrar.New(domains(&c), directory, authenticator, d.store, d.journal)
-	server.Serve(transaction.NewLayer(d.registrar, c.Listen.TransactionMemory<<20), d.store)
-	d.log.Info().Strs("listen", server.Addresses()).Int("peers", directory.Len()).
+	d.registrar = registrar.New(domains(&c), directory, authenticator, d.store, d.recorder)
+	d.layer = transaction.NewLayer(d.registrar, c.Listen.TransactionMemory<<20)
+	if err := d.administer(); err != nil {
+		return err
+	}
+	defer d.admin.Close()
+	d.server.Serve(d.guard.Before(d.layer, time.Now), d.store)
+	d.log.Info().Strs("listen", append(d.server.Addresses(), d.admin.Addresses()...)).Int("peers", directory.Len()).
 		Str("version", buildVersion()).Msg("started")
 	d.notify(systemd.SdNotifyReady)
 	d.loop(signals)
 	d.notify(systemd.SdNotifyStopping)
-	server.Close()
+	d.server.Close()
 	d.closeStore()
 	d.log.Info().Msg("stopped")
 	return nil
@@ -130,46 +145,8 @@ func (d *sipregd) loop(signals <-chan os.Signal) {
 				d.log.Info().Stringer("signal", s).Msg("stopping")
 				return
 			}
-			d.notify(systemd.SdNotifyReloading)
 			d.reload()
-			d.notify(systemd.SdNotifyReady)
 		}
-	}
-}
-
-// reload reads the peers anew. Where they do not load nothing changes.
-func (d *sipregd) reload() {
-	if c, err := loadConfig(d.path); err != nil {
-		d.log.Error().Err(err).Msg("sipregd.conf does not load any more: mend it before the next start")
-	} else if !reflect.DeepEqual(c, d.config) {
-		d.log.Warn().Msg("sipregd.conf has changed: that takes a restart; only peers are read anew")
-	}
-	next, warnings, err := loadPeers(&d.config)
-	d.warn(warnings)
-	if err == nil && next.Len() == 0 && d.registrar.Directory().Len() > 0 {
-		err = errNoPeersLeft
-	}
-	if err != nil {
-		d.reloadFailed(err)
-		return
-	}
-	difference := peers.Compare(d.registrar.Directory(), next)
-	d.directory.Store(next)
-	mark := d.store.Begin()
-	d.registrar.Reload(next)
-	_ = d.store.Commit(mark) // a disk that fails is another matter
-	d.log.Info().Str("event", "reloaded").Int("peers", next.Len()).
-		Strs("added", difference.Added).Strs("removed", difference.Removed).Strs("changed", difference.Changed).
-		Msg("peers reloaded: " + difference.String())
-}
-
-// errNoPeersLeft is what a file amounts to that was read half written.
-var errNoPeersLeft = errors.New("no peers are left: if that is meant, stop the daemon, or keep one with enabled = no")
-
-// reloadFailed says what is wrong, a line for each fault.
-func (d *sipregd) reloadFailed(err error) {
-	for fault := range strings.SplitSeq(err.Error(), "\n") {
-		d.log.Error().Str("event", "reload_failed").Str("error", fault).Msg("peers not reloaded: everything stays as it was")
 	}
 }
 

@@ -8,27 +8,29 @@ import (
 	"sipregd/internal/peers"
 )
 
+const stamp = time.DateTime + " UTC"
+
 // Nothing says what it means that no events of a name are remembered since then.
 // registered: there is a binding all the same.
 func Nothing(name string, directory *peers.Directory, registered bool, since time.Time) string {
 	p := find(name, directory)
 	switch {
 	case name == "":
-		return fmt.Sprintf("No phone has failed since %s.", since.Format(time.DateTime))
+		return fmt.Sprintf("No phone has failed since %s.", since.UTC().Format(stamp))
 	case registered:
 		return fmt.Sprintf("%s is registered (sipregctl contacts shows it). What it tried is not remembered any more.", name)
 	case p != nil:
 		return fmt.Sprintf("%s has authname = %s and aorname = %s in %s, and nothing that could be its phone has come since %s. "+
 			"Look whether the phone has network and this server's address, port and transport, and whether a packet filter keeps it off.",
-			p, p.Authname, joined(p.AORs), directory.Where(p), since.Format(time.DateTime))
+			p, p.Authname, joined(p.AORs), directory.Where(p), since.UTC().Format(stamp))
 	}
 	if _, err := netip.ParseAddr(name); err == nil {
 		return fmt.Sprintf("Nothing has come from %s since %s, or nothing that could be read as SIP. "+
 			"Look whether the phone has this server's address, port and transport, and whether a packet filter or a NAT is between.",
-			name, since.Format(time.DateTime))
+			name, since.UTC().Format(stamp))
 	}
 	return fmt.Sprintf("Nothing has come with that name since %s, and no peer has it as label, authname or aorname. "+
-		"sipregctl peers lists them; sipregctl why without a name shows all that failed.", since.Format(time.DateTime))
+		"sipregctl peers lists them; sipregctl why without a name shows all that failed.", since.UTC().Format(stamp))
 }
 
 // find returns the peer that has the name as one of its three.

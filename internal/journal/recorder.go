@@ -40,6 +40,27 @@ func (c *Counts) Of(kind Kind) (count uint64) {
 	return count
 }
 
+// ByKind returns how many there were of each kind, by its name.
+func (c *Counts) ByKind() map[string]uint64 {
+	counts := map[string]uint64{}
+	for _, kind := range Kinds() {
+		counts[kind.String()] = c.Of(kind)
+	}
+	return counts
+}
+
+// ByReason returns how many requests were refused for each reason, by its name;
+// those that there were.
+func (c *Counts) ByReason() map[string]uint64 {
+	counts := map[string]uint64{}
+	for _, reason := range Reasons() {
+		if n := c[Refused][reason]; n > 0 {
+			counts[reason.String()] = n
+		}
+	}
+	return counts
+}
+
 // Recorder is the journal that numbers events, remembers the last ones, shows
 // them to those who watch, and passes them on to the log. It may be used by many
 // goroutines at once.

@@ -1,0 +1,96 @@
+package main
+
+import (
+	"net/http"
+	"strings"
+	"time"
+
+	"sipregd/internal/admin"
+	"sipregd/internal/admin/api"
+	"sipregd/internal/location/durable"
+	"sipregd/internal/peers"
+	"sipregd/internal/sipuri"
+)
+
+// What follows is what the administrator sees and does: admin.Daemon.
+
+// administer listens to the administrator. That there is no control socket is no
+// reason not to serve phones.
+func (d *sipregd) administer() error {
+	d.admin = admin.New(admin.Options{
+		Daemon: d, Store: d.store, Recorder: d.recorder, Guard: d.guard, Metrics: http.NotFoundHandler(),
+		Token: d.config.Admin.Token, Clock: time.Now, Trouble: d.trouble,
+	})
+	if path := d.config.Admin.Socket; path != "" {
+		if err := d.admin.ListenUnix(path); err != nil {
+			d.log.Warn().Err(err).Msg("sipregctl cannot reach this daemon")
+		}
+	}
+	if address := d.config.Admin.HTTP; address != "" {
+		return d.admin.ListenHTTP(address)
+	}
+	return nil
+}
+
+// Directory returns the peers of today.
+func (d *sipregd) Directory() *peers.Directory { return d.registrar.Directory() }
+
+// Remove removes bindings and makes that last.
+func (d *sipregd) Remove(aor sipuri.AOR, contact string) (removed int, err error) {
+	mark := d.store.Begin()
+	if removed, err = d.registrar.Remove(aor, contact, time.Now()); err != nil || removed == 0 {
+		return 0, err
+	}
+	return removed, d.store.Commit(mark)
+}
+
+// Reload reads the peers anew, as SIGHUP does.
+func (d *sipregd) Reload() api.Reload {
+	return d.reload()
+}
+
+// Check tells what Reload would do.
+func (d *sipregd) Check() api.Reload {
+	next, result := d.readPeers()
+	if next != nil {
+		result.take(peers.Compare(d.registrar.Directory(), next))
+	}
+	return result.Reload
+}
+
+// Ready returns why phones cannot register.
+func (d *sipregd) Ready() error {
+	if store, ok := d.store.(*durable.Store); ok && d.config.Location.RequireDurable {
+		return store.Status().Failure
+	}
+	return nil
+}
+
+// Stats tells how the daemon does.
+func (d *sipregd) Stats() api.Stats {
+	aors, bindings := d.store.Count()
+	events := d.recorder.Counts()
+	stats := api.Stats{
+		Version: strings.TrimSpace(buildVersion()), Started: d.started, Uptime: int64(time.Since(d.started).Seconds()),
+		Listen: append(d.server.Addresses(), d.admin.Addresses()...),
+		Peers:  d.registrar.Directory().Len(), AORs: aors, Bindings: bindings,
+		Streams: d.server.Counts().Streams, Transactions: d.layer.Counts(time.Now()).Transactions, Bans: len(d.guard.List(time.Now())),
+		Events: events.ByKind(), Refusals: events.ByReason(),
+		Store: d.storeStats(), Reload: d.lastReload.Load().Reload,
+	}
+	return stats
+}
+
+func (d *sipregd) storeStats() api.Store {
+	stats := api.Store{Kind: d.config.Location.Store}
+	store, ok := d.store.(*durable.Store)
+	if !ok {
+		return stats
+	}
+	status := store.Status()
+	stats.Durable, stats.Unsaved = status.Failure == nil, status.Unsaved
+	if status.Failure != nil {
+		stats.Failure, stats.Since = status.Failure.Error(), &status.Since
+	}
+	return stats
+}
