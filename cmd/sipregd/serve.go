@@ -37,6 +37,7 @@ type sipregd struct {
 	heap      heap
 	started   time.Time
 	recorder  *journal.Recorder
+	journal   journal.Journal // the recorder, or the log alone
 	guard     *guard.Guard
 	store     location.Store
 	directory atomic.Pointer[peers.Directory]
@@ -78,8 +79,12 @@ func serve(path string, out io.Writer) error {
 	lines := newLogWriter(out)
 	defer lines.close()
 	d := &sipregd{path: path, config: c, started: time.Now().UTC(), log: newLogger(c.Log, isTerminal(out), lines)}
-	d.recorder = journal.NewRecorder(c.Admin.RecentMemory<<20, time.Now, journal.NewLog(d.log))
-	d.guard = guard.New(d.recorder)
+	d.journal = journal.NewLog(d.log)
+	d.recorder = journal.NewRecorder(c.Admin.RecentMemory<<20, time.Now, d.journal)
+	if c.Admin.RecentMemory > 0 {
+		d.journal = d.recorder
+	}
+	d.guard = guard.New(d.journal)
 	d.heap.tune()
 	d.often = d.log.Sample(&zerolog.BurstSampler{Burst: 5, Period: time.Second})
 	directory, warnings, err := loadPeers(&c)
@@ -104,7 +109,7 @@ func serve(path string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	d.registrar = registrar.New(domains(&c), directory, authenticator, d.store, d.recorder)
+	d.registrar = registrar.New(domains(&c), directory, authenticator, d.store, d.journal)
 	d.layer = transaction.NewLayer(d.registrar, c.Listen.TransactionMemory<<20)
 	if err := d.administer(); err != nil {
 		return err

@@ -75,7 +75,7 @@ func parentWarnings(path string) []string {
 func (d *sipregd) endLeftover(entry location.Entry) bool {
 	event, ends := registrar.Leftover(d.directory.Load(), entry, time.Now())
 	if ends {
-		d.recorder.Record(event)
+		d.journal.Record(event)
 	}
 	return ends
 }

@@ -49,7 +49,8 @@ const (
 	rowOverload = "overload"
 	rowStreams  = "streams"
 	rowPeers    = "peers"
-	defaultRows = "echo,memory,tcp,two-cores,kamailio,stateful,flat,steady,overload,streams,peers,new,refresh,latency,start"
+	rowJournal  = "journal"
+	defaultRows = "echo,memory,tcp,two-cores,kamailio,stateful,journal,flat,steady,overload,streams,peers,new,refresh,latency,start"
 
 	// rowLatencyMemory tells what of a latency is not the disk's.
 	rowLatencyMemory = "latency-memory"
@@ -70,6 +71,7 @@ func bench(ctx context.Context, o *options) error {
 		rows    []string
 	}{
 		{b.benchServers, []string{rowEcho, rowMemory, rowTCP, rowTwoCores, rowKamailio, rowStateful}},
+		{b.benchJournal, []string{rowJournal}},
 		{b.benchFlat, []string{rowFlat}},
 		{b.benchSteady, []string{rowSteady}},
 		{b.benchOverload, []string{rowOverload}},

@@ -17,6 +17,7 @@ type configuration struct {
 	store     string // memory or file
 	level     string // of the log
 	tcp       bool   // streams are listened to
+	forgets   bool   // no events are remembered
 }
 
 func (c *configuration) path() string { return filepath.Join(c.directory, "sipregd.conf") }
@@ -42,8 +43,13 @@ func (c *configuration) text() string {
 	if c.tcp {
 		tcp = " " + c.address.String()
 	}
+	recent := 8
+	if c.forgets {
+		recent = 0
+	}
 	return fmt.Sprintf("[listen]\nudp = %v\ntcp =%s\n[peers]\nfile = peers.conf\n[location]\nstore = %s\npath = store\n"+
-		"[admin]\nsocket =\n[log]\nlevel = %s\nformat = json\n", c.address, tcp, c.store, c.level)
+		"[admin]\nsocket = %s\nrecent_memory = %d\n[log]\nlevel = %s\nformat = json\n",
+		c.address, tcp, c.store, controlSocket, recent, c.level)
 }
 
 func (b *benchmark) startSipregd(c *configuration) (*server, error) {

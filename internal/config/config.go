@@ -74,7 +74,7 @@ type Admin struct {
 	Token         string // that HTTP asks for; empty: none, and HTTP is on loopback
 	Webhook       string // URL that events are posted to, empty: none; it may hold a password
 	WebhookSecret string // that posts are signed with, empty: they are not
-	RecentMemory  int    // MB, for the events that are remembered
+	RecentMemory  int    // MB, for the events that are remembered; 0: none are, nor shown to anybody
 }
 
 // Log is what is logged, and how.

@@ -141,6 +141,10 @@ func (r *reader) checkAdmin(a *Admin) {
 		r.fail(r.lines["admin.http"], "admin", inifile.Fault{
 			Cause: "http is open to others than this machine", Advice: "write a token too, or listen on 127.0.0.1"})
 	}
+	if a.Webhook != "" && a.RecentMemory == 0 {
+		r.fail(r.lines["admin.webhook"], "admin", inifile.Fault{
+			Cause: "webhook needs events, and recent_memory = 0 keeps none", Advice: "write recent_memory = 8, or leave webhook empty"})
+	}
 	if a.WebhookSecret != "" && a.Webhook == "" {
 		r.fail(r.lines["admin.webhook_secret"], "admin", inifile.Fault{
 			Cause: "webhook_secret is of no use without webhook", Advice: "write the URL to post to as webhook"})

@@ -22,37 +22,38 @@ func (e *Event) texts() [texts]*string {
 	}
 }
 
-// sizeOf returns how many bytes appendEvent appends.
-func sizeOf(e *Event) int {
-	size := eventHead
-	for _, text := range e.texts() {
-		size += min(len(*text), maxKept)
+// lengths are those of the texts of an event, with what is beyond maxKept cut off.
+type lengths [texts]uint16
+
+// lengthsOf returns them, and how many bytes encode takes for the event.
+func lengthsOf(e *Event) (l lengths, size int) {
+	size = eventHead
+	for i, text := range e.texts() {
+		length := min(len(*text), maxKept)
+		l[i] = uint16(length)
+		size += length
 	}
-	return size
+	return l, size
 }
 
-// appendEvent appends an event as bytes: numbers, the lengths of its texts, and
-// these, with what is beyond maxKept cut off.
-func appendEvent(encoded []byte, e *Event) []byte {
-	encoded = binary.LittleEndian.AppendUint64(encoded, e.Seq)
-	encoded = binary.LittleEndian.AppendUint64(encoded, uint64(e.Time.UnixNano()))
-	encoded = binary.LittleEndian.AppendUint64(encoded, uint64(e.Expires))
-	address := [16]byte{}
-	if e.Source.IsValid() {
-		address = e.Source.Addr().As16()
+// encode writes an event as bytes: numbers, the lengths of its texts, and these.
+func encode(into []byte, e *Event, l *lengths) {
+	head := into[:eventHead]
+	binary.LittleEndian.PutUint64(head[0:], e.Seq)
+	binary.LittleEndian.PutUint64(head[8:], uint64(e.Time.UnixNano()))
+	binary.LittleEndian.PutUint64(head[16:], uint64(e.Expires))
+	address := e.Source.Addr().As16() // zero where there is none
+	copy(head[24:40], address[:])
+	binary.LittleEndian.PutUint16(head[40:], e.Source.Port())
+	binary.LittleEndian.PutUint16(head[42:], uint16(e.Status))
+	head[44], head[45] = byte(e.Kind), byte(e.Reason)
+	for i, length := range l {
+		binary.LittleEndian.PutUint16(head[46+2*i:], length)
 	}
-	encoded = append(encoded, address[:]...)
-	encoded = binary.LittleEndian.AppendUint16(encoded, e.Source.Port())
-	encoded = binary.LittleEndian.AppendUint16(encoded, uint16(e.Status))
-	encoded = append(encoded, byte(e.Kind), byte(e.Reason))
-	all := e.texts()
-	for _, text := range all {
-		encoded = binary.LittleEndian.AppendUint16(encoded, uint16(min(len(*text), maxKept)))
+	rest := into[eventHead:]
+	for i, text := range e.texts() {
+		rest = rest[copy(rest, (*text)[:l[i]]):]
 	}
-	for _, text := range all {
-		encoded = append(encoded, (*text)[:min(len(*text), maxKept)]...)
-	}
-	return encoded
 }
 
 func seqOf(encoded []byte) uint64 { return binary.LittleEndian.Uint64(encoded) }

@@ -12,7 +12,7 @@ import (
 // the network: who shows it has to escape it.
 type Event struct {
 	Seq       uint64    // of the events of an AOR, that which came later has the higher one; set by Recorder
-	Time      time.Time // set by Recorder
+	Time      time.Time // zero: Recorder sets it
 	Kind      Kind
 	Reason    Reason
 	Source    netip.AddrPort

@@ -94,7 +94,10 @@ func (r *Recorder) remember(e *Event) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.seq++
-	e.Seq, e.Time = r.seq, r.clock()
+	e.Seq = r.seq
+	if e.Time.IsZero() {
+		e.Time = r.clock()
+	}
 	r.counts[e.Kind][e.Reason]++
 	class := e.class()
 	r.rings[class].add(e)

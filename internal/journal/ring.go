@@ -35,7 +35,7 @@ func (r *ring) resize(size int) {
 
 // add takes an event in.
 func (r *ring) add(e *Event) {
-	size := sizeOf(e)
+	lengths, size := lengthsOf(e)
 	for !r.fits(size) {
 		if len(r.data) < r.limit {
 			r.grow()
@@ -43,7 +43,7 @@ func (r *ring) add(e *Event) {
 		}
 		r.drop()
 	}
-	appendEvent(r.take(size)[:0], e)
+	encode(r.take(size), e, &lengths)
 }
 
 // fits tells whether there is room for so many bytes in one piece, and goes on

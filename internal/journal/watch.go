@@ -11,7 +11,7 @@ const (
 	// events it then gets at most: what happens faster than that nobody reads, and
 	// phones shall not wait for it.
 	watchPause = 50 * time.Millisecond
-	watchBatch = 512
+	watchBatch = 256
 )
 
 // Watch follows the events of a recorder, in their order. It must be closed, and

@@ -321,6 +321,7 @@ func (g *registration) recordChanges(expired []location.Binding) {
 		for i := range change.bindings {
 			b := &change.bindings[i]
 			event := bindingEvent(change.kind, change.reason, g.aor, b)
+			event.Time = g.now
 			if change.kind == journal.Added || change.kind == journal.Refreshed {
 				event.Expires = b.Remaining(g.now)
 			}

@@ -200,7 +200,7 @@ func (g *registration) endWith(response *message.Response, reason journal.Reason
 // event says what is known of the request by now.
 func (g *registration) event(kind journal.Kind, reason journal.Reason) journal.Event {
 	event := g.requestEvent(g.request)
-	event.Kind, event.Reason, event.Authname = kind, reason, g.authname
+	event.Time, event.Kind, event.Reason, event.Authname = g.now, kind, reason, g.authname
 	if g.peer != nil {
 		event.Label = g.peer.Label
 	}
