@@ -1,0 +1,68 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// visible makes text from the network fit for a terminal: what is no printable
+// character (escape sequences, C1 controls, line ends, marks that turn the
+// direction of writing) becomes visible as "\x1b" or "\u202e".
+func visible(text string) string {
+	var b strings.Builder
+	for len(text) > 0 {
+		r, size := utf8.DecodeRuneInString(text)
+		switch {
+		case r == utf8.RuneError && size == 1:
+			fmt.Fprintf(&b, `\x%02x`, text[0])
+		case strconv.IsPrint(r):
+			b.WriteRune(r)
+		default:
+			b.WriteString(strings.Trim(strconv.QuoteRuneToASCII(r), "'"))
+		}
+		text = text[size:]
+	}
+	return b.String()
+}
+
+// mostShown is how many bytes of one text stand in a line.
+const mostShown = 160
+
+// short is visible, cut where it would fill the screen.
+func short(text string) string {
+	if len(text) <= mostShown {
+		return visible(text)
+	}
+	end := mostShown
+	for end > mostShown-utf8.UTFMax && !utf8.RuneStart(text[end]) {
+		end--
+	}
+	return visible(text[:end]) + "…"
+}
+
+// visibleLines is visible for a whole message: its lines stay lines.
+func visibleLines(message string) []string {
+	lines := strings.Split(strings.TrimRight(message, "\r\n"), "\n")
+	for i, line := range lines {
+		lines[i] = visible(strings.TrimSuffix(line, "\r"))
+	}
+	return lines
+}
+
+// visibleJSON escapes in a JSON text what encoding/json leaves as it is and a
+// terminal may obey. All of it stands within strings.
+func visibleJSON(text []byte) []byte {
+	b := make([]byte, 0, len(text))
+	for _, r := range string(text) {
+		if strconv.IsPrint(r) {
+			b = utf8.AppendRune(b, r)
+		} else if r < 0x10000 {
+			b = fmt.Appendf(b, `\u%04x`, r)
+		} else {
+			b = fmt.Appendf(b, `\u%04x\u%04x`, 0xd800+(r-0x10000)>>10, 0xdc00+(r-0x10000)&0x3ff)
+		}
+	}
+	return b
+}
