@@ -169,8 +169,8 @@ func (r *registration) findSecret(command *cobra.Command) (err error) {
 	if r.hasSecret || r.noAuth {
 		return nil
 	}
-	secret, ok := os.LookupEnv("SIPREGCTL_SECRET")
-	if !ok {
+	secret := os.Getenv("SIPREGCTL_SECRET")
+	if secret == "" {
 		if secret, err = readSecret(command.Context(), command.InOrStdin(), command.ErrOrStderr(), r.authname); err != nil {
 			return usageError(err.Error())
 		}
