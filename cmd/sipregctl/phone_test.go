@@ -359,8 +359,8 @@ func TestStreams(t *testing.T) {
 					r.timers.f = 200 * time.Millisecond
 				}
 			})
-			if !regexp.MustCompile("(?m)" + test.want).MatchString(printed) {
-				t.Errorf("printed without %s:\n%s", test.want, printed)
+			if !regexp.MustCompile("(?m)"+test.want).MatchString(printed) || strings.Contains(printed, "passed over") {
+				t.Errorf("something was passed over, or printed without %s:\n%s", test.want, printed)
 			}
 		})
 	}
