@@ -222,6 +222,7 @@ type importing struct{ cause error }
 
 func (i *importing) NotDurable(cause error, _ int) { i.cause = cause }
 func (i *importing) Durable(time.Duration)         { i.cause = nil }
+func (i *importing) Committed(time.Duration, int)  {}
 func (i *importing) Trouble(error)                 {}
 func (i *importing) Reading(int)                   {}
 func (i *importing) Loaded(int, time.Duration)     {}

@@ -44,6 +44,8 @@ type Observer interface {
 	// while that lasts. The bindings of that many AORs are to be saved.
 	NotDurable(cause error, aors int)
 	Durable(after time.Duration)
+	// Committed is called once the bindings of that many AORs are on disk.
+	Committed(took time.Duration, aors int)
 	// Trouble is called for what Pebble gets over by itself. It may be often.
 	Trouble(error)
 }

@@ -26,6 +26,8 @@ type watcher struct {
 	notDurable []error
 	durable    int
 	loaded     int
+	committed  []int // AORs
+	took       time.Duration
 }
 
 func (w *watcher) Reading(int)   {}
@@ -53,6 +55,12 @@ func (w *watcher) Durable(time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.durable++
+}
+
+func (w *watcher) Committed(took time.Duration, aors int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.committed, w.took = append(w.committed, aors), w.took+took
 }
 
 func (w *watcher) seen() (damage []Damage, notDurable []error, durable int) {
@@ -231,5 +239,30 @@ func TestAClockThatWentBackDoesNotMakeBindingsImmortal(t *testing.T) {
 	got := again.Bindings(aor("a"), time.Now())
 	if len(got) != 1 || got[0].Remaining(time.Now()) > 3600 {
 		t.Errorf("got %+v", got)
+	}
+}
+
+// What is told of commits is what they have written, and takes no longer than they do.
+func TestCommitsAreTold(t *testing.T) {
+	s, w := open(t, Options{Path: t.TempDir()})
+	began, hour := time.Now(), time.Now().Add(time.Hour)
+	for i := range 10 {
+		_ = register(s, fmt.Sprint(i), "sip:a@192.0.2.1", 1, hour)
+	}
+	s.RemoveIf(func(sipuri.AOR, *location.Binding) bool { return true }, nil) // at once
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	written := 0
+	for _, aors := range w.committed {
+		written += aors
+	}
+	if first := w.committed[0]; first != 1 || slices.Max(w.committed) < 2 || slices.Min(w.committed) < 1 || written != 20 {
+		t.Errorf("told of commits of %v AORs", w.committed)
+	}
+	if w.took <= 0 || w.took > time.Since(began) {
+		t.Errorf("took %v of %v", w.took, time.Since(began))
 	}
 }

@@ -223,6 +223,9 @@ func (s *Store) saveSome() (more bool, err error) {
 	changes, begun := a.giveUp()
 	if err == nil {
 		s.settle(changes)
+		if len(changes) > 0 {
+			s.observer.Committed(a.took, len(changes))
+		}
 		clear(changes)
 		s.room = changes[:0]
 		return a.more, nil
@@ -281,7 +284,8 @@ type attempt struct {
 	disk   *disk
 	memory *location.Memory
 	unsure map[sipuri.AOR][]uint64
-	limit  int // of AORs
+	limit  int           // of AORs
+	took   time.Duration // to write them; known once run has ended
 
 	mu      sync.Mutex
 	givenUp bool
@@ -298,7 +302,10 @@ func (a *attempt) run() error {
 	if err != nil {
 		return err
 	}
-	return a.disk.write(changes, unsure)
+	began := time.Now()
+	err = a.disk.write(changes, unsure)
+	a.took = time.Since(began)
+	return err
 }
 
 // take takes the changes to write, with what is unsure about their AORs.
