@@ -1,7 +1,6 @@
 package main
 
 import (
-	"net/http"
 	"strings"
 	"time"
 
@@ -17,8 +16,9 @@ import (
 // administer listens to the administrator. That there is no control socket is no
 // reason not to serve phones.
 func (d *sipregd) administer() error {
+	d.readMetrics()
 	d.admin = admin.New(admin.Options{
-		Daemon: d, Store: d.store, Recorder: d.recorder, Guard: d.guard, Metrics: http.NotFoundHandler(),
+		Daemon: d, Store: d.store, Recorder: d.recorder, Guard: d.guard, Metrics: d.metrics.Handler(),
 		Token: d.config.Admin.Token, Clock: time.Now, Trouble: d.trouble,
 	})
 	if path := d.config.Admin.Socket; path != "" {
@@ -79,6 +79,22 @@ func (d *sipregd) Stats() api.Stats {
 		Store: d.storeStats(), Reload: d.lastReload.Load().Reload,
 	}
 	return stats
+}
+
+// readMetrics has all that is counted read at each scrape.
+func (d *sipregd) readMetrics() {
+	sources := admin.Sources{
+		Events: d.recorder.Counts, Watches: d.recorder.Watches, Requests: d.layer.Counts, Sockets: d.server.Counts,
+		Bindings: d.store.Count, Peers: func() int { return d.registrar.Directory().Len() },
+		Bans: func() (inForce int, dropped uint64) { return len(d.guard.List(time.Now())), d.guard.Dropped() },
+	}
+	if store, ok := d.store.(*durable.Store); ok {
+		sources.Saving = func() (durable bool, unsaved int) {
+			status := store.Status()
+			return status.Failure == nil, status.Unsaved
+		}
+	}
+	d.metrics.Read(sources)
 }
 
 func (d *sipregd) storeStats() api.Store {

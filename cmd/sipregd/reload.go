@@ -37,6 +37,7 @@ func (d *sipregd) reload() api.Reload {
 		result.take(d.takePeers(next))
 	}
 	d.lastReload.Store(&result)
+	d.metrics.Reloaded(result.OK, result.Time)
 	return result.Reload
 }
 

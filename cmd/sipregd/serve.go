@@ -34,6 +34,7 @@ type sipregd struct {
 	config    config.Config
 	log       zerolog.Logger
 	often     zerolog.Logger // for what may repeat without end
+	metrics   *admin.Metrics
 	heap      heap
 	started   time.Time
 	recorder  *journal.Recorder
@@ -93,6 +94,7 @@ func serve(path string, out io.Writer) error {
 		return err
 	}
 	d.directory.Store(directory)
+	d.metrics = admin.NewMetrics(d.started)
 	d.lastReload.Store(&reloaded{api.Reload{OK: true, Time: d.started, Peers: directory.Len(), Warnings: warnings}})
 	debug.FreeOSMemory() // what reading them took
 	d.heap.tune()

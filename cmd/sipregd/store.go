@@ -133,5 +133,8 @@ func (d *sipregd) Durable(after time.Duration) {
 	d.log.Info().Str("event", "durable").Dur("after_ms", after).Msg("durable again: all bindings are saved")
 }
 
+// Committed tells how long it took to save the bindings of so many AORs.
+func (d *sipregd) Committed(took time.Duration, aors int) { d.metrics.Committed(took, aors) }
+
 // Trouble may come often: a few lines a second say enough.
 func (d *sipregd) Trouble(err error) { d.often.Warn().Err(err).Msg("trouble with the store") }

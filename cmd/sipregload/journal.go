@@ -72,7 +72,7 @@ func (a *administrator) scrape() error {
 	ticker := time.NewTicker(scrapePause)
 	defer ticker.Stop()
 	for {
-		response, err := a.get("/healthz")
+		response, err := a.get("/metrics")
 		if err != nil {
 			return err
 		}

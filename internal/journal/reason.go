@@ -120,6 +120,9 @@ func (r Reason) String() string { return reasons[r].name }
 // Advice returns a sentence for the administrator on what helps, empty for none.
 func (r Reason) Advice() string { return reasons[r].advice }
 
+// EndsBinding tells whether it is a reason for which bindings end.
+func (r Reason) EndsBinding() bool { return r >= ByPhone }
+
 // MarshalText returns the name.
 func (r Reason) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
 

@@ -45,6 +45,13 @@ func (r *Recorder) Watch(f Filter, after uint64) *Watch {
 	return w
 }
 
+// Watches returns how many watches there are.
+func (r *Recorder) Watches() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.watches)
+}
+
 // Close ends the watch.
 func (w *Watch) Close() {
 	r := w.recorder

@@ -1,0 +1,198 @@
+package admin
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"sipregd/internal/journal"
+	"sipregd/internal/transaction"
+	"sipregd/internal/transport"
+)
+
+// What a scrape reads from each source, with the names of labels.
+var (
+	registrationsTotal = describe("registrations_total", "What became of bindings, and of requests that ask for some.", "result")
+	challengesTotal    = describe("challenges_total", "Requests without credentials that were asked for some.")
+	refusalsTotal      = describe("refusals_total", "Requests that were refused. sipregctl why says more.", "reason")
+	bindingsEnded      = describe("bindings_ended_total", "Bindings that were removed or replaced or have expired.", "reason")
+
+	requestsTotal        = describe("requests_total", "Requests answered, without retransmissions. The code is none for ACK, which gets no answer; a registration that was granted and then could not be saved counts as both.", "method", "code")
+	retransmissionsTotal = describe("retransmissions_total", "Requests that were found to have come before, and got the same answer.")
+	ignoredTotal         = describe("messages_ignored_total", "Messages that are no SIP request: keepalives, responses and noise.")
+	transactions         = describe("transactions", "Transactions in memory.")
+	transactionBytes     = describe("transaction_bytes", "Memory that transactions take or once took.")
+	transactionsEvicted  = describe("transactions_evicted_total", "Transactions that made room for others before their time: their retransmissions are judged anew.")
+
+	batchSize        = describe("datagram_batch_size", "Datagrams that were taken from the kernel at once.")
+	datagramsDropped = describe("datagrams_dropped_total", "Datagrams without credentials that were dropped unread in overload.")
+	datagramsLost    = describe("datagrams_lost_total", "Datagrams that the kernel has dropped: its queue was full, or it was told to let fewer through in overload.")
+	streamsOpen      = describe("streams", "Streams that are open.")
+	streamsAccepted  = describe("streams_accepted_total", "Streams that were opened.")
+	streamsRefused   = describe("streams_refused_total", "Streams that were closed at once, since too many were open.")
+
+	bindingsNow = describe("bindings", "Bindings: Contacts that addresses-of-record are bound to.")
+	aorsNow     = describe("aors", "Addresses-of-record that are bound to a Contact or several.")
+
+	storeDurable = describe("store_durable", "Whether bindings are saved: 1, or 0 while the disk fails.")
+	storeUnsaved = describe("store_unsaved_aors", "Addresses-of-record whose bindings are still to be saved.")
+
+	bansNow       = describe("bans", "Bans in force.")
+	bannedDropped = describe("banned_dropped_total", "Messages from banned networks, dropped unread.")
+
+	webhookEvents = describe("webhook_events_total", "Events posted to the webhook, and those dropped since too many waited.", "result")
+)
+
+func describe(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("sipregd_"+name, help, labels, nil)
+}
+
+// collector is a source, and what is read from it.
+type collector struct {
+	descriptions []*prometheus.Desc
+	collect      func(sink)
+}
+
+// sink takes metrics in.
+type sink chan<- prometheus.Metric
+
+func (c collector) Describe(descriptions chan<- *prometheus.Desc) {
+	for _, d := range c.descriptions {
+		descriptions <- d
+	}
+}
+
+func (c collector) Collect(metrics chan<- prometheus.Metric) { c.collect(metrics) }
+
+func (s sink) counter(d *prometheus.Desc, value uint64, labels ...string) {
+	s <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(value), labels...)
+}
+
+func (s sink) gauge(d *prometheus.Desc, value float64) {
+	s <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value)
+}
+
+// collectors returns those of the sources that are there.
+func (s Sources) collectors() (all []prometheus.Collector) {
+	add := func(is bool, collect func(sink), descriptions ...*prometheus.Desc) {
+		if is {
+			all = append(all, collector{descriptions, collect})
+		}
+	}
+	add(s.Events != nil, s.collectEvents, registrationsTotal, challengesTotal, refusalsTotal, bindingsEnded)
+	add(s.Requests != nil, s.collectRequests, requestsTotal, retransmissionsTotal, ignoredTotal,
+		transactions, transactionBytes, transactionsEvicted)
+	add(s.Sockets != nil, s.collectSockets, batchSize, datagramsDropped, datagramsLost,
+		streamsOpen, streamsAccepted, streamsRefused)
+	add(s.Bindings != nil, s.collectBindings, bindingsNow, aorsNow)
+	add(s.Saving != nil, s.collectSaving, storeDurable, storeUnsaved)
+	add(s.Bans != nil, s.collectBans, bansNow, bannedDropped)
+	add(s.Webhook != nil, s.collectWebhook, webhookEvents)
+	if s.Peers != nil {
+		all = append(all, newCount("sipregd_peers", "Peers of peers.conf.", s.Peers))
+	}
+	if s.Watches != nil {
+		all = append(all, newCount("sipregd_watchers", "Who follows events as they happen: sipregctl watch, pages that are open, the webhook.", s.Watches))
+	}
+	return all
+}
+
+func newCount(name, help string, count func() int) prometheus.Collector {
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 { return float64(count()) })
+}
+
+func (s Sources) collectEvents(out sink) {
+	counts := s.Events()
+	for _, kind := range journal.Kinds() {
+		if kind == journal.Challenged {
+			out.counter(challengesTotal, counts.Of(kind))
+		} else {
+			out.counter(registrationsTotal, counts.Of(kind), kind.String())
+		}
+	}
+	for _, reason := range journal.Reasons() {
+		out.counter(refusalsTotal, counts[journal.Refused][reason], reason.String())
+		if reason.EndsBinding() {
+			ended := counts[journal.Removed][reason] + counts[journal.Replaced][reason] + counts[journal.Expired][reason]
+			out.counter(bindingsEnded, ended, reason.String())
+		}
+	}
+}
+
+func (s Sources) collectRequests(out sink) {
+	counts := s.Requests(time.Now())
+	for _, answered := range withUsual(counts.Answered) {
+		code := "none"
+		if answered.Status > 0 {
+			code = strconv.Itoa(answered.Status)
+		}
+		out.counter(requestsTotal, answered.Count, answered.Method, code)
+	}
+	out.counter(retransmissionsTotal, counts.Retransmissions)
+	out.counter(ignoredTotal, counts.Ignored)
+	out.gauge(transactions, float64(counts.Transactions))
+	out.gauge(transactionBytes, float64(counts.Bytes))
+	out.counter(transactionsEvicted, counts.Evicted)
+}
+
+// withUsual adds the usual answers that were not given yet: what appears with its
+// first count does not rise for Prometheus.
+func withUsual(list []transaction.Answered) []transaction.Answered {
+	given := map[transaction.Answered]bool{}
+	for _, a := range list {
+		given[transaction.Answered{Method: a.Method, Status: a.Status}] = true
+	}
+	for _, usual := range []transaction.Answered{
+		{Method: "REGISTER", Status: 200}, {Method: "REGISTER", Status: 401}, {Method: "REGISTER", Status: 403},
+		{Method: "REGISTER", Status: 500}, {Method: "REGISTER", Status: 503}, {Method: "OPTIONS", Status: 200},
+	} {
+		if !given[usual] {
+			list = append(list, usual)
+		}
+	}
+	return list
+}
+
+func (s Sources) collectSockets(out sink) {
+	counts := s.Sockets()
+	out <- batchHistogram(&counts)
+	out.counter(datagramsDropped, counts.Dropped)
+	out.counter(datagramsLost, counts.Lost)
+	out.gauge(streamsOpen, float64(counts.Streams))
+	out.counter(streamsAccepted, counts.Accepted)
+	out.counter(streamsRefused, counts.Refused)
+}
+
+func batchHistogram(counts *transport.Counts) prometheus.Metric {
+	upTo, buckets := uint64(0), map[float64]uint64{}
+	for _, b := range counts.Batches {
+		upTo += b.Count
+		buckets[float64(b.Size)] = upTo
+	}
+	return prometheus.MustNewConstHistogram(batchSize, upTo, float64(counts.Datagrams), buckets)
+}
+
+func (s Sources) collectBindings(out sink) {
+	aors, bindings := s.Bindings()
+	out.gauge(aorsNow, float64(aors))
+	out.gauge(bindingsNow, float64(bindings))
+}
+
+func (s Sources) collectSaving(out sink) {
+	durable, unsaved := s.Saving()
+	out.gauge(storeDurable, oneIf(durable))
+	out.gauge(storeUnsaved, float64(unsaved))
+}
+
+func (s Sources) collectBans(out sink) {
+	inForce, dropped := s.Bans()
+	out.gauge(bansNow, float64(inForce))
+	out.counter(bannedDropped, dropped)
+}
+
+func (s Sources) collectWebhook(out sink) {
+	webhook := s.Webhook()
+	out.counter(webhookEvents, webhook.Posted, "posted")
+	out.counter(webhookEvents, webhook.Dropped, "dropped")
+}

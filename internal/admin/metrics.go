@@ -1,0 +1,135 @@
+package admin
+
+import (
+	"net/http"
+	"runtime"
+	"runtime/debug"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"sipregd/internal/admin/api"
+	"sipregd/internal/journal"
+	"sipregd/internal/transaction"
+	"sipregd/internal/transport"
+)
+
+// maxScrapes bounds how many are answered at once: each goes through all bindings.
+const maxScrapes = 4
+
+// Metrics is what Prometheus sees of the daemon. No label has values that the network
+// chooses. It may be used by many goroutines at once.
+type Metrics struct {
+	registry *prometheus.Registry
+
+	commitSeconds, commitAORs prometheus.Histogram
+
+	reloads          *prometheus.CounterVec
+	reloadSuccessful prometheus.Gauge
+	reloadedAt       prometheus.Gauge
+}
+
+// Sources are what is read at each scrape. Of one that is nil there are no metrics.
+type Sources struct {
+	Events   func() journal.Counts
+	Watches  func() int
+	Requests func(now time.Time) transaction.Counts
+	Sockets  func() transport.Counts
+	Bindings func() (aors, bindings int)
+	// Saving tells whether bindings last, and of how many AORs they are still to be
+	// saved; nil: none are meant to last.
+	Saving  func() (durable bool, unsaved int)
+	Peers   func() int
+	Bans    func() (inForce int, dropped uint64)
+	Webhook func() api.Webhook // nil: there is none
+}
+
+// NewMetrics returns the metrics of a daemon that has loaded its configuration at
+// that time.
+func NewMetrics(loaded time.Time) *Metrics {
+	m := &Metrics{
+		registry: prometheus.NewRegistry(),
+		commitSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "sipregd_store_commit_duration_seconds", Help: "Time to write bindings to disk for good, for each commit.",
+			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5},
+		}),
+		commitAORs: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "sipregd_store_commit_aors", Help: "Addresses-of-record written in one commit.",
+			Buckets: prometheus.ExponentialBuckets(1, 4, 7),
+		}),
+		reloads: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "sipregd_config_reloads_total", Help: "Times that peers.conf was read anew.",
+		}, []string{"result"}),
+		reloadSuccessful: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "sipregd_config_last_reload_successful", Help: "Whether peers.conf did load the last time: 1, or 0 and the peers of before serve.",
+		}),
+		reloadedAt: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "sipregd_config_last_reload_success_timestamp_seconds", Help: "When peers.conf was last read with success.",
+		}),
+	}
+	m.registry.MustRegister(
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfo(),
+		m.commitSeconds, m.commitAORs, m.reloads, m.reloadSuccessful, m.reloadedAt,
+	)
+	for _, ok := range []bool{true, false} {
+		m.reloads.WithLabelValues(resultOf(ok))
+	}
+	m.setReload(true, loaded)
+	return m
+}
+
+func buildInfo() prometheus.Collector {
+	version := "unknown"
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		version = info.Main.Version
+	}
+	info := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "sipregd_build_info", Help: "1, with what was built by what.",
+		ConstLabels: prometheus.Labels{"version": version, "goversion": runtime.Version()},
+	})
+	info.Set(1)
+	return info
+}
+
+// Read has sources read at each scrape from now on. It is called once.
+func (m *Metrics) Read(s Sources) { m.registry.MustRegister(s.collectors()...) }
+
+// Handler answers scrapes.
+func (m *Metrics) Handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{MaxRequestsInFlight: maxScrapes})
+}
+
+// Committed takes down that the bindings of so many AORs were written to disk.
+func (m *Metrics) Committed(took time.Duration, aors int) {
+	m.commitSeconds.Observe(took.Seconds())
+	m.commitAORs.Observe(float64(aors))
+}
+
+// Reloaded takes down that the configuration was read anew at that time.
+func (m *Metrics) Reloaded(ok bool, at time.Time) {
+	m.reloads.WithLabelValues(resultOf(ok)).Inc()
+	m.setReload(ok, at)
+}
+
+func (m *Metrics) setReload(ok bool, at time.Time) {
+	m.reloadSuccessful.Set(oneIf(ok))
+	if ok {
+		m.reloadedAt.Set(float64(at.UnixMilli()) / 1000)
+	}
+}
+
+func resultOf(ok bool) string {
+	if ok {
+		return "success"
+	}
+	return "failure"
+}
+
+func oneIf(is bool) float64 {
+	if is {
+		return 1
+	}
+	return 0
+}
