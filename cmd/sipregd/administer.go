@@ -84,9 +84,12 @@ func (d *sipregd) Stats() api.Stats {
 // readMetrics has all that is counted read at each scrape.
 func (d *sipregd) readMetrics() {
 	sources := admin.Sources{
-		Events: d.recorder.Counts, Watches: d.recorder.Watches, Requests: d.layer.Counts, Sockets: d.server.Counts,
+		Watches: d.recorder.Watches, Requests: d.layer.Counts, Sockets: d.server.Counts,
 		Bindings: d.store.Count, Peers: func() int { return d.registrar.Directory().Len() },
 		Bans: func() (inForce int, dropped uint64) { return len(d.guard.List(time.Now())), d.guard.Dropped() },
+	}
+	if d.config.Admin.RecentMemory > 0 {
+		sources.Events = d.recorder.Counts
 	}
 	if store, ok := d.store.(*durable.Store); ok {
 		sources.Saving = func() (durable bool, unsaved int) {
