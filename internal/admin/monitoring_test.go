@@ -63,17 +63,20 @@ func readText(t *testing.T, path string) string {
 // dashboard is what of a Grafana dashboard is looked at.
 type dashboard struct {
 	Templating struct {
-		List []struct{ Name, Type string }
+		List []struct {
+			Name, Type string
+			Datasource struct{ UID string }
+		}
 	}
 	Panels []struct {
 		ID         int
 		Type       string
 		Title      string
 		GridPos    struct{ X, Y, W, H int }
-		Datasource struct{ Type, UID string }
+		Datasource struct{ UID string }
 		Targets    []struct {
 			Expr       string
-			Datasource struct{ Type, UID string }
+			Datasource struct{ UID string }
 		}
 	}
 }
@@ -134,6 +137,11 @@ func TestTheDashboardIsWhole(t *testing.T) {
 	}
 	if first := d.Templating.List[0]; first.Name != "datasource" || first.Type != "datasource" || len(d.Panels) < 20 {
 		t.Errorf("no variable for the datasource, or %d panels only", len(d.Panels))
+	}
+	for _, variable := range d.Templating.List[1:] {
+		if variable.Datasource.UID != own {
+			t.Errorf("$%s is of one datasource only", variable.Name)
+		}
 	}
 }
 

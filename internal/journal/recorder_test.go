@@ -231,6 +231,32 @@ func TestAWatchEndsWithItsContext(t *testing.T) {
 	}
 }
 
+func TestWatchesAreCounted(t *testing.T) {
+	r := newTestRecorder(1 << 20)
+	first, second := r.Watch(Filter{}, 0), r.Watch(Filter{}, 0)
+	for _, step := range []struct {
+		do   func()
+		want int
+	}{{func() {}, 2}, {first.Close, 1}, {second.Close, 0}} {
+		if step.do(); r.Watches() != step.want {
+			t.Errorf("%d watches, want %d", r.Watches(), step.want)
+		}
+	}
+}
+
+func TestReasonsForWhichBindingsEnd(t *testing.T) {
+	var got []string
+	for _, reason := range Reasons() {
+		if reason.EndsBinding() {
+			got = append(got, reason.String())
+		}
+	}
+	const want = "[by_phone by_administrator peer_changed newer_contact not_refreshed stream_gone]"
+	if fmt.Sprint(got) != want {
+		t.Errorf("got %v, want %s", got, want)
+	}
+}
+
 func TestEachReasonHasANameAndAdvice(t *testing.T) {
 	names := map[string]bool{}
 	for _, reason := range Reasons() {
