@@ -91,3 +91,14 @@ func TestCountsOfTransactionsThatMadeRoom(t *testing.T) {
 		t.Errorf("of %d: %+v", count, got)
 	}
 }
+
+// BenchmarkCount is what it costs each request to be counted, where all processors
+// count the same.
+func BenchmarkCount(b *testing.B) {
+	var c counters
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			c.countAnswer("REGISTER", 200)
+		}
+	})
+}
