@@ -16,6 +16,9 @@ import (
 // administer listens to the administrator. That there is no control socket is no
 // reason not to serve phones.
 func (d *sipregd) administer() error {
+	if err := d.startWebhook(); err != nil {
+		return err
+	}
 	d.readMetrics()
 	d.admin = admin.New(admin.Options{
 		Daemon: d, Store: d.store, Recorder: d.recorder, Guard: d.guard, Metrics: d.metrics.Handler(),
@@ -78,6 +81,10 @@ func (d *sipregd) Stats() api.Stats {
 		Events: events.ByKind(), Refusals: events.ByReason(),
 		Store: d.storeStats(), Reload: d.lastReload.Load().Reload,
 	}
+	if d.webhook != nil {
+		webhook := d.webhook.Status()
+		stats.Webhook = &webhook
+	}
 	return stats
 }
 
@@ -96,6 +103,9 @@ func (d *sipregd) readMetrics() {
 			status := store.Status()
 			return status.Failure == nil, status.Unsaved
 		}
+	}
+	if d.webhook != nil {
+		sources.Webhook = d.webhook.Status
 	}
 	d.metrics.Read(sources)
 }

@@ -46,6 +46,7 @@ type sipregd struct {
 	layer     *transaction.Layer
 	server    *transport.Server
 	admin     *admin.Server
+	webhook   *admin.Webhook // nil: there is none
 
 	reloading  sync.Mutex
 	lastReload atomic.Pointer[reloaded]
@@ -125,6 +126,7 @@ func serve(path string, out io.Writer) error {
 	d.notify(systemd.SdNotifyStopping)
 	d.server.Close()
 	d.closeStore()
+	d.closeWebhook()
 	d.log.Info().Msg("stopped")
 	return nil
 }

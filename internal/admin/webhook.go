@@ -67,8 +67,8 @@ func NewWebhook(o WebhookOptions) (*Webhook, error) {
 
 // Start begins to post what a recorder takes down from now on. It is called once.
 func (w *Webhook) Start(recorder *journal.Recorder) {
-	f := newFollower(recorder)
-	w.running.Go(func() { w.follow(f) })
+	watch := recorder.Watch(journal.Filter{Kinds: notable}, 0)
+	w.running.Go(func() { w.follow(watch) })
 	w.running.Go(w.post)
 }
 
@@ -89,20 +89,22 @@ func (w *Webhook) Status() api.Webhook { return w.health.current() }
 
 // follow puts events into the queue, so that the journal need not remember those
 // that wait for a slow server.
-func (w *Webhook) follow(f *follower) {
+func (w *Webhook) follow(watch *journal.Watch) {
 	defer w.queue.end()
-	defer f.close()
-	for w.enqueue(f.next(w.following)) {
+	defer watch.Close()
+	for {
+		events, missed, err := watch.Next(w.following)
+		if err != nil {
+			break
+		}
+		w.enqueue(events, missed)
 	}
-	f.renew()
-	for f.behind() && w.enqueue(f.next(w.posting)) {
+	for events, missed := watch.Look(); len(events) > 0 || missed > 0; events, missed = watch.Look() {
+		w.enqueue(events, missed)
 	}
 }
 
-func (w *Webhook) enqueue(events []journal.Event, missed uint64, err error) bool {
-	if err != nil {
-		return false
-	}
+func (w *Webhook) enqueue(events []journal.Event, missed uint64) {
 	w.queue.lose(missed)
 	for i := range events {
 		encoded, err := json.Marshal(eventOf(&events[i]))
@@ -114,7 +116,6 @@ func (w *Webhook) enqueue(events []journal.Event, missed uint64, err error) bool
 		missed += w.queue.add(encoded)
 	}
 	w.health.dropped(missed)
-	return true
 }
 
 // post posts what is in the queue until that ends, or Close waits no longer.

@@ -135,7 +135,7 @@ func (r *receiver) all() [][]byte {
 	return append([][]byte(nil), r.bodies...)
 }
 
-func answer(status int) http.HandlerFunc {
+func answerWith(status int) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }
 }
 
@@ -285,10 +285,10 @@ func TestWebhookPostsAgainUntilItIsTaken(t *testing.T) {
 		timeout time.Duration
 		failure string
 	}{
-		{"500", answer(500), patience, "answers 500 Internal Server Error"},
-		{"400", answer(400), patience, "answers 400 Bad Request: look whether [admin] webhook is right"},
-		{"401", answer(401), patience, "answers 401 Unauthorized: let it take what is signed"},
-		{"410", answer(410), patience, "answers 410 Gone: look"},
+		{"500", answerWith(500), patience, "answers 500 Internal Server Error"},
+		{"400", answerWith(400), patience, "answers 400 Bad Request: look whether [admin] webhook is right"},
+		{"401", answerWith(401), patience, "answers 401 Unauthorized: let it take what is signed"},
+		{"410", answerWith(410), patience, "answers 410 Gone: look"},
 		{"a redirect of the post", redirect(307), patience, "answers 307 Temporary Redirect: redirects are not followed"},
 		{"a redirect to a page", redirect(302), patience, "answers 302 Found: redirects are not followed"},
 		{"no answer", silence, 500 * time.Millisecond, "does not answer in time"},
@@ -420,7 +420,7 @@ func TestWebhookIsClosedWhateverItsServerDoes(t *testing.T) {
 		name   string
 		answer http.HandlerFunc
 		taken  int
-	}{{"it fails", answer(500), 0}, {"it does not answer", silence, 0}, {"it comes back", answer(500), 10}} {
+	}{{"it fails", answerWith(500), 0}, {"it does not answer", silence, 0}, {"it comes back", answerWith(500), 10}} {
 		t.Run(test.name, func(t *testing.T) {
 			answers := make([]http.HandlerFunc, 100)
 			for i := range answers {
@@ -503,11 +503,11 @@ func TestNothingSecretIsSaid(t *testing.T) {
 	refusing.Close()
 	for _, test := range []struct{ name, url, failure string }{
 		{"no answer", serve(t, http.HandlerFunc(silence)), "in time"},
-		{"an error", serve(t, answer(500)), "500"},
+		{"an error", serve(t, answerWith(500)), "500"},
 		{"a redirect", serve(t, http.RedirectHandler("http://name:hunter2@127.0.0.1/?hunter2", http.StatusFound)), "302"},
 		{"refused", "http://" + refusing.Addr().String(), "refused"},
 		{"an unknown certificate", tls.URL, "certificate"},
-		{"TLS to a server without it", strings.Replace(serve(t, answer(200)), "http:", "https:", 1), "HTTPS client"},
+		{"TLS to a server without it", strings.Replace(serve(t, answerWith(200)), "http:", "https:", 1), "HTTPS client"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			observer := &told{}

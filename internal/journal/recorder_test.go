@@ -286,3 +286,22 @@ func BenchmarkRecord(b *testing.B) {
 		r.Record(e)
 	}
 }
+
+// Whoever waits for a while, and then again, misses nothing in between.
+func TestAWaitThatIsCutShortLosesNothing(t *testing.T) {
+	r := newTestRecorder(1 << 20)
+	w := r.Watch(Filter{}, 0)
+	defer w.Close()
+	for i := range 40 {
+		r.Record(Event{Kind: Added})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i%10)*watchPause/10)
+		got, _, err := w.Next(ctx)
+		cancel()
+		if err != nil {
+			got, _ = next(t, w, 1)
+		}
+		if len(got) != 1 {
+			t.Fatalf("round %d: %d events", i, len(got))
+		}
+	}
+}

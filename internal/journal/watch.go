@@ -65,6 +65,10 @@ func (w *Watch) wakeFor(class class) {
 	if !w.filter.follows(class) {
 		return
 	}
+	w.rouse()
+}
+
+func (w *Watch) rouse() {
 	select {
 	case w.wake <- struct{}{}:
 	default: // it is awake
@@ -79,7 +83,7 @@ func (w *Watch) Next(ctx context.Context) (events []Event, missed uint64, err er
 		if err := w.wait(ctx); err != nil {
 			return nil, 0, err
 		}
-		events, missed = w.look()
+		events, missed = w.Look()
 	}
 	return events, missed, nil
 }
@@ -94,6 +98,7 @@ func (w *Watch) wait(ctx context.Context) error {
 	defer pause.Stop()
 	select {
 	case <-ctx.Done():
+		w.rouse() // for the next call
 		return ctx.Err()
 	case <-pause.C:
 		w.looked = time.Now()
@@ -101,7 +106,9 @@ func (w *Watch) wait(ctx context.Context) error {
 	}
 }
 
-func (w *Watch) look() (events []Event, missed uint64) {
+// Look returns the events that there are, as Next does, and none where there are
+// none.
+func (w *Watch) Look() (events []Event, missed uint64) {
 	for more := true; more && len(events) < watchBatch; {
 		events, more = w.lookAtSome(events)
 	}
@@ -129,7 +136,7 @@ func (w *Watch) lookAtSome(events []Event) (all []Event, more bool) {
 			events = append(events, decode(encoded))
 		}
 	}
-	w.wakeFor(refusals)
+	w.rouse()
 	return events, true
 }
 
