@@ -8,6 +8,8 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -33,7 +35,7 @@ func run(arguments []string, in io.Reader, out, errs io.Writer) int {
 	case errors.Is(err, errSaid):
 		return 1
 	}
-	fmt.Fprintln(errs, "sipregctl:", visible(err.Error()))
+	fmt.Fprintln(errs, "sipregctl:", strings.Join(visibleLines(err.Error()), "\n"))
 	if !begun || errors.As(err, new(usageError)) {
 		return 2
 	}
@@ -48,13 +50,46 @@ type usageError string
 
 func (e usageError) Error() string { return string(e) }
 
+const rootHelp = `Shows who is registered at the daemon sipregd of this machine, why a phone is not,
+and lets you act on it.
+
+A phone has three names, and they have nothing to do with each other:
+
+  AOR        what it registers: its User ID, extension or account
+  authname   what it proves with its password: its Auth ID or login
+  label      what you call it: the section of peers.conf
+
+All commands but register reach the daemon by its control socket. Who may use that,
+its file mode says: root, and the group of the daemon's account, sipregd. What
+phones have sent they print so that it does no harm to a terminal, and with --json
+they print what the daemon answers, as JSON.
+
+The exit status is 0, 1 if a command did not succeed, and 2 for a wrong command
+line.`
+
 func newRootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "sipregctl",
 		Short:         "See and change what a SIP registrar does",
+		Long:          rootHelp,
+		Example:       "  sipregctl contacts\n  sipregctl why 2001\n  sipregctl help why",
+		Version:       buildVersion(),
 		SilenceErrors: true, // run prints them
 		SilenceUsage:  true,
 	}
-	root.AddCommand(newRegisterCommand())
+	root.AddCommand(
+		newContactsCommand(), newPeersCommand(), newStatsCommand(), newWhyCommand(), newWatchCommand(),
+		newRemoveCommand(), newBanCommand(), newReloadCommand(), newCheckCommand(), newDigestCommand(),
+		newRegisterCommand(), newManCommand(),
+	)
 	return root
+}
+
+// buildVersion is the module's version, or the commit that it was built from.
+func buildVersion() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "(unknown)"
+	}
+	return info.Main.Version + " " + info.GoVersion
 }

@@ -107,6 +107,18 @@ func (a *A1) set(algorithm Algorithm, digits string) error {
 	return nil
 }
 
+// Text returns what ParseA1 reads, with those of the algorithms that a has. It is
+// as good as the secret to whoever sees it: it belongs into no log.
+func (a A1) Text(algorithms ...Algorithm) string {
+	var parts []string
+	for _, algorithm := range algorithms {
+		if a.Has(algorithm) {
+			parts = append(parts, algorithm.String()+":"+string(a.appendHex(nil, algorithm)))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
 // Has tells whether the peer can answer with the algorithm.
 func (a A1) Has(algorithm Algorithm) bool {
 	return a.has&algorithms(0).with(algorithm) != 0

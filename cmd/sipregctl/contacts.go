@@ -1,0 +1,172 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"sipregd/internal/admin/api"
+)
+
+const contactsHelp = `Prints the bindings: which address-of-record (AOR) is reached where. Of each it
+tells
+
+  AOR         the address that the phone has registered
+  LABEL       the section of peers.conf that it belongs to
+  AUTHNAME    what the phone has proved with its password
+  CONTACT     where the phone says that it is reached
+  RECEIVED    where its REGISTER came from: behind NAT, that is the router
+  VIA         the transport
+  EXPIRES     when the binding ends, if the phone does not refresh it
+  SEEN        when the phone has last done so
+  USER-AGENT  what the phone calls itself
+
+With an AOR it prints the bindings of that one; with --search, those that have a
+text in any column. On a terminal that is too narrow, long texts end in "…" and the
+columns that matter less are left out; --wide keeps them, and so does a pipe.
+
+The exit status is 0, or 1 if there is no binding of the AOR.`
+
+const contactsExamples = `  sipregctl contacts
+  sipregctl contacts 2001
+  sipregctl contacts --search Grandstream
+  sipregctl contacts --json | jq -r '.contacts[].contact'`
+
+func newContactsCommand() *cobra.Command {
+	command := &cobra.Command{
+		Use:     "contacts [AOR]",
+		Short:   "Who is registered, and where",
+		Long:    contactsHelp,
+		Example: contactsExamples,
+		Args:    cobra.MaximumNArgs(1),
+	}
+	c := newJSONClient(command)
+	l := newListing(command, "bindings", "AOR, label, authname, Contact, source or User-Agent")
+	command.ValidArgsFunction = c.completeFirst(c.suggestAORs)
+	command.RunE = func(command *cobra.Command, arguments []string) error {
+		path, err := contactsPath(arguments, l)
+		if err != nil {
+			return err
+		}
+		if c.json {
+			err = l.printAsOne(command.Context(), c, path, "contacts", command.OutOrStdout())
+		} else {
+			err = printContacts(command.Context(), c, l, path, command.OutOrStdout())
+		}
+		if len(arguments) > 0 && hasStatus(err, http.StatusNotFound) {
+			return fmt.Errorf("%w\n`sipregctl why %s` tells whether the phone has tried; `sipregctl contacts --search TEXT` looks for parts of names",
+				err, asArgument(arguments[0]))
+		}
+		return err
+	}
+	return command
+}
+
+func contactsPath(arguments []string, l *listing) (string, error) {
+	if len(arguments) == 0 {
+		return "/contacts", nil
+	}
+	if l.search != "" {
+		return "", usageError("say an AOR or --search, not both")
+	}
+	return aorPath(arguments[0])
+}
+
+// aorPath returns the path of an AOR's bindings.
+func aorPath(aor string) (string, error) {
+	if aor == "" {
+		return "", usageError("the AOR is empty")
+	}
+	return "/contacts/" + url.PathEscape(aor), nil
+}
+
+func printContacts(ctx context.Context, c *client, l *listing, path string, out io.Writer) error {
+	t := newTable(out, terminalWidth(out, l.wide), contactColumns...)
+	sum := contactSum{}
+	err := l.eachPage(ctx, c, path, "contacts", func(p page) error {
+		contacts, err := decodeAll[api.Contact](p.entries)
+		if err != nil {
+			return err
+		}
+		sum.add(contacts, p.total)
+		if len(contacts) > 0 {
+			t.add(contactRows(contacts, time.Now())...)
+		}
+		return nil
+	})
+	if err == nil {
+		fmt.Fprintln(out, sum.String()+missing(t))
+	}
+	return err
+}
+
+// contactColumns has the three names side by side, and keeps them.
+var contactColumns = []column{
+	{title: "AOR", rank: 1, least: 8, stays: true},
+	{title: "LABEL", rank: 3, least: 8, stays: true},
+	{title: "AUTHNAME", rank: 2, least: 8, stays: true},
+	{title: "CONTACT", rank: 6, least: 16},
+	{title: "RECEIVED", rank: 5, least: 15},
+	{title: "VIA", rank: 7},
+	{title: "EXPIRES", rank: 4},
+	{title: "SEEN", rank: 8},
+	{title: "USER-AGENT", rank: 9, least: 10},
+}
+
+func contactRows(contacts []api.Contact, now time.Time) (rows [][]string) {
+	for _, c := range contacts {
+		rows = append(rows, []string{c.AOR, c.Label, c.Authname, c.Contact, c.Source, c.Transport,
+			seconds(c.ExpiresIn), ago(now, c.LastSeen), c.UserAgent})
+	}
+	return rows
+}
+
+// contactSum counts bindings that come ordered by AOR.
+type contactSum struct {
+	bindings, addresses, total int
+	last                       string
+}
+
+func (s *contactSum) add(contacts []api.Contact, total int) {
+	s.total = total
+	for _, c := range contacts {
+		if s.bindings == 0 || c.AOR != s.last {
+			s.addresses++
+		}
+		s.bindings, s.last = s.bindings+1, c.AOR
+	}
+}
+
+// String returns the line below the table.
+func (s *contactSum) String() string {
+	switch {
+	case s.bindings == 0:
+		return "no bindings"
+	case s.bindings < s.total:
+		return fmt.Sprintf("the first %d of %d bindings", s.bindings, s.total)
+	}
+	return plural(s.bindings, "binding", "bindings") + " of " + plural(s.addresses, "address", "addresses")
+}
+
+// missing says what the terminal has no room for.
+func missing(t *table) string {
+	titles := t.leftOut()
+	if len(titles) == 0 {
+		return ""
+	}
+	return "; no room for " + strings.Join(titles, ", ") + " (--wide)"
+}
+
+// asArgument returns text as an argument for the shell.
+func asArgument(text string) string {
+	if text != "" && strings.Trim(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@.:_-+/[]") == "" {
+		return text
+	}
+	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
+}

@@ -1,0 +1,166 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/mattn/go-runewidth"
+	"golang.org/x/term"
+)
+
+const columnGap = "  "
+
+// column is one of a table.
+type column struct {
+	title string
+
+	// rank says when it has to make room on a narrow terminal: those of the
+	// highest rank shrink first, and are left out first, unless they always stay.
+	rank  int
+	stays bool
+
+	// least is how narrow its cells may become, with an ellipsis where that cuts
+	// them. None: it is a number or a time, which says nothing when cut.
+	least int
+}
+
+// table prints rows beneath titles, and fits them to the terminal. Rows may come
+// in batches: a column grows for wider ones.
+type table struct {
+	out     io.Writer
+	width   int // cells of the terminal; 0: as wide as it takes
+	columns []column
+	natural []int // the width that all cells up to now need
+	shown   []int // the width of each column; -1: it is left out
+	titled  bool
+}
+
+func newTable(out io.Writer, width int, columns ...column) *table {
+	t := &table{out: out, width: width, columns: columns}
+	for _, c := range columns {
+		t.natural = append(t.natural, runewidth.StringWidth(c.title))
+	}
+	return t
+}
+
+// terminalWidth returns how many cells a line of the terminal has, and 0 where
+// out is no terminal, or wide is wanted.
+func terminalWidth(out io.Writer, wide bool) int {
+	file, ok := out.(*os.File)
+	if !ok || wide {
+		return 0
+	}
+	width, _, err := term.GetSize(int(file.Fd()))
+	if err != nil {
+		return 0
+	}
+	return width
+}
+
+// add prints rows of cells, whose texts may come from the network.
+func (t *table) add(rows ...[]string) {
+	for _, row := range rows {
+		for i := range row {
+			row[i] = visible(row[i])
+			t.natural[i] = max(t.natural[i], runewidth.StringWidth(row[i]))
+		}
+	}
+	t.shown = fit(t.columns, t.natural, t.width)
+	if !t.titled {
+		t.titled = true
+		var titles []string
+		for _, c := range t.columns {
+			titles = append(titles, c.title)
+		}
+		t.print(titles)
+	}
+	for _, row := range rows {
+		t.print(row)
+	}
+}
+
+func (t *table) print(cells []string) {
+	var line strings.Builder
+	for i, cell := range cells {
+		if t.shown[i] < 0 {
+			continue
+		}
+		cell = runewidth.Truncate(cell, t.shown[i], "…")
+		line.WriteString(cell)
+		line.WriteString(strings.Repeat(" ", max(0, t.shown[i]-runewidth.StringWidth(cell))))
+		line.WriteString(columnGap)
+	}
+	fmt.Fprintln(t.out, strings.TrimRight(line.String(), " "))
+}
+
+// leftOut returns the titles of the columns for which there is no room.
+func (t *table) leftOut() []string {
+	var titles []string
+	for i, width := range t.shown {
+		if width < 0 {
+			titles = append(titles, t.columns[i].title)
+		}
+	}
+	return titles
+}
+
+// fit returns how wide each column is to be in width cells, -1 for those that are
+// left out. Columns shrink before others are left out.
+func fit(columns []column, natural []int, width int) []int {
+	widths := slices.Clone(natural)
+	if width <= 0 {
+		return widths
+	}
+	ranked := byRank(columns)
+	for _, i := range ranked {
+		if total(smallest(columns, widths)) <= width {
+			break
+		}
+		if !columns[i].stays {
+			widths[i] = -1
+		}
+	}
+	for _, i := range ranked {
+		if excess := total(widths) - width; excess > 0 && widths[i] >= 0 {
+			widths[i] = max(widths[i]-excess, smallest(columns, widths)[i])
+		}
+	}
+	for total(widths) > width && slices.Max(widths) > 1 { // a few cells: nothing fits any more
+		widths[slices.Index(widths, slices.Max(widths))]--
+	}
+	return widths
+}
+
+// byRank returns the indices of the columns, that of the highest rank first.
+func byRank(columns []column) []int {
+	var ranked []int
+	for i := range columns {
+		ranked = append(ranked, i)
+	}
+	slices.SortStableFunc(ranked, func(a, b int) int { return columns[b].rank - columns[a].rank })
+	return ranked
+}
+
+// smallest returns how narrow each column may become.
+func smallest(columns []column, widths []int) []int {
+	narrow := slices.Clone(widths)
+	for i, c := range columns {
+		if c.least > 0 {
+			narrow[i] = min(narrow[i], c.least)
+		}
+	}
+	return narrow
+}
+
+// total returns how many cells a line takes.
+func total(widths []int) (sum int) {
+	for _, width := range widths {
+		if width >= 0 {
+			sum += width + len(columnGap)
+		}
+	}
+	return sum - len(columnGap)
+}
