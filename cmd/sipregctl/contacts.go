@@ -108,10 +108,10 @@ func printContacts(ctx context.Context, c *client, l *listing, path string, out 
 
 // contactColumns has the three names side by side, and keeps them.
 var contactColumns = []column{
-	{title: "AOR", rank: 1, least: 8, stays: true},
-	{title: "LABEL", rank: 3, least: 8, stays: true},
+	{title: "AOR", rank: 1, least: 10, stays: true},
+	{title: "LABEL", rank: 3, least: 12, stays: true},
 	{title: "AUTHNAME", rank: 2, least: 8, stays: true},
-	{title: "CONTACT", rank: 6, least: 16},
+	{title: "CONTACT", rank: 6, least: 14},
 	{title: "RECEIVED", rank: 5, least: 15},
 	{title: "VIA", rank: 7},
 	{title: "EXPIRES", rank: 4},
