@@ -35,6 +35,7 @@ func TestScripts(t *testing.T) {
 				startDaemon(t, script, binary, neg, arguments)
 			},
 			"log":    waitLog,
+			"until":  waitFile,
 			"status": runWithStatus,
 		},
 		RequireExplicitExec: true,
@@ -151,15 +152,27 @@ func waitLog(script *testscript.TestScript, neg bool, arguments []string) {
 	if neg || len(arguments) != 1 {
 		script.Fatalf("usage: log PATTERN")
 	}
-	pattern, err := regexp.Compile("(?m)" + arguments[0])
+	waitFile(script, neg, []string{"sipregd.log", arguments[0]})
+}
+
+// waitFile is the command "until FILE PATTERN" of the scripts: it waits until a line
+// of the file matches.
+func waitFile(script *testscript.TestScript, neg bool, arguments []string) {
+	if neg || len(arguments) != 2 {
+		script.Fatalf("usage: until FILE PATTERN")
+	}
+	pattern, err := regexp.Compile("(?m)" + arguments[1])
 	script.Check(err)
 	for deadline := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
-		printed := script.ReadFile("sipregd.log")
+		printed := ""
+		if exists(script.MkAbs(arguments[0])) {
+			printed = script.ReadFile(arguments[0])
+		}
 		if pattern.MatchString(printed) {
 			return
 		}
 		if time.Now().After(deadline) {
-			script.Fatalf("no %q in the log of sipregd:\n%s", arguments[0], printed)
+			script.Fatalf("no %q in %s:\n%s", arguments[1], arguments[0], printed)
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -91,10 +92,13 @@ func (c *client) lookUp(ctx context.Context, path, typed string, page any) error
 	return err
 }
 
-// suggest appends a name that begins with what is typed, unless it holds what a
-// shell or its terminal might take for something else.
+// suggest appends a name that begins with what is typed, once, unless it holds what
+// a shell or its terminal might take for something else.
 func suggest(found []cobra.Completion, typed, name, about string) []cobra.Completion {
 	if name == "" || !strings.HasPrefix(name, typed) || visible(name) != name || strings.ContainsAny(name, "$`\\\"'!") {
+		return found
+	}
+	if slices.ContainsFunc(found, func(c cobra.Completion) bool { return strings.HasPrefix(c+"\t", name+"\t") }) {
 		return found
 	}
 	return append(found, cobra.CompletionWithDesc(name, visible(about)))

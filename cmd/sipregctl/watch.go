@@ -31,6 +31,7 @@ left out.`
 const watchExamples = `  sipregctl watch
   sipregctl watch --all 2001
   sipregctl watch --kinds refused 192.0.2.0/24
+  sipregctl watch --kinds added -n 1 2001 && echo "2001 is there"
   sipregctl watch --json | jq -r 'select(.reason == "wrong_secret").src_ip'`
 
 // watching is the command line of watch.
@@ -42,6 +43,7 @@ type watching struct {
 	retry  bool
 	wide   bool
 	since  uint64
+	limit  int
 }
 
 func newWatchCommand() *cobra.Command {
@@ -60,16 +62,20 @@ func newWatchCommand() *cobra.Command {
 	flags.BoolVar(&w.retry, "retry", false, "when the daemon goes away, wait until it is back")
 	flags.BoolVar(&w.wide, "wide", false, "leave nothing out and cut nothing off, however narrow the terminal")
 	flags.Uint64Var(&w.since, "since", 0, "begin behind the event of this sequence number, if it is still remembered")
+	flags.IntVarP(&w.limit, "limit", "n", 0, "end after so many events (default: when it is interrupted)")
 	_ = command.RegisterFlagCompletionFunc("kinds", cobra.FixedCompletions(eventKinds(), cobra.ShellCompDirectiveNoFileComp))
 	_ = command.RegisterFlagCompletionFunc("since", cobra.NoFileCompletions)
 	command.ValidArgsFunction = w.client.completeFirst(w.client.suggestNames)
 	command.RunE = func(command *cobra.Command, arguments []string) error {
 		w.name = strings.Join(arguments, "")
-		if w.all && len(w.kinds) > 0 {
+		switch {
+		case w.all && len(w.kinds) > 0:
 			return usageError("say --all or --kinds, not both")
+		case w.limit < 0:
+			return usageError("--limit has to be more than nothing")
 		}
 		out := command.OutOrStdout()
-		v := &viewer{out: out, errs: command.ErrOrStderr(), json: w.client.json, last: w.since,
+		v := &viewer{out: out, errs: command.ErrOrStderr(), json: w.client.json, last: w.since, left: w.limit,
 			table: newTable(out, terminalWidth(out, w.wide), eventColumns...)}
 		return w.run(command.Context(), v)
 	}
@@ -80,7 +86,7 @@ func newWatchCommand() *cobra.Command {
 func (w *watching) run(ctx context.Context, v *viewer) error {
 	for {
 		err := w.once(ctx, v)
-		if ctx.Err() != nil {
+		if ctx.Err() != nil || errors.Is(err, errEnough) {
 			return nil // Ctrl-C is how it ends
 		}
 		var refused *refusedError
@@ -144,7 +150,11 @@ type viewer struct {
 	json      bool
 	table     *table
 	last      uint64 // sequence number of the last one
+	left      int    // how many are still to be printed; 0: all
 }
+
+// errEnough ends a watch that has seen as much as it should.
+var errEnough = errors.New("enough")
 
 // writeError is about the output: nobody reads it any more.
 type writeError struct{ error }
@@ -168,10 +178,11 @@ func (v *viewer) event(data []byte) error {
 	v.last = e.Seq
 	if !v.json {
 		v.table.add(eventRow(e))
-		return nil
-	}
-	if err := printJSON(v.out, data); err != nil {
+	} else if err := printJSON(v.out, data); err != nil {
 		return writeError{err}
+	}
+	if v.left--; v.left == 0 {
+		return errEnough
 	}
 	return nil
 }
