@@ -4,6 +4,7 @@ package diagnosis
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"sipregd/internal/journal"
@@ -39,24 +40,16 @@ type phone struct {
 
 func phoneOf(e *journal.Event) phone { return phone{e.Source.Addr(), e.AOR, e.Authname} }
 
-// outcome is what a request came to that something else followed.
-type outcome int
-
-const (
-	answered  outcome = iota + 1 // the challenge was
-	succeeded                    // the phone got through
-)
-
 // Attempts returns what the events tell, the latest first, as they have to be given.
 // What phones get over by themselves is left out.
 func Attempts(events []journal.Event, directory *peers.Directory, now time.Time) []Attempt {
 	var attempts []Attempt
 	last := map[phone]int{} // the place of the earliest attempt of each phone so far
-	later := map[string]outcome{}
+	ends := endings{}
 	for i := range events {
 		e := &events[i]
-		isNews := isNews(e, later[e.CallID], now)
-		take(later, e)
+		isNews := ends.leaveOpen(e)
+		ends.take(e)
 		if !isNews {
 			continue
 		}
@@ -67,63 +60,84 @@ func Attempts(events []journal.Event, directory *peers.Directory, now time.Time)
 		last[phoneOf(e)] = len(attempts)
 		attempts = append(attempts, Attempt{Event: *e, Times: 1})
 	}
+	attempts = slices.DeleteFunc(attempts, func(a Attempt) bool { return a.isUnderWay(now) })
 	return explained(attempts, directory)
 }
 
-// isNews tells whether an event is to be told of, by what has followed it with the
-// same Call-ID.
-func isNews(e *journal.Event, later outcome, now time.Time) bool {
+// endings holds what came of the requests of a Call-ID: None if the phone got
+// through, else why the last one was refused. Where there is none, nothing followed.
+type endings map[string]journal.Reason
+
+func (ends endings) take(e *journal.Event) {
+	_, known := ends[e.CallID]
+	switch {
+	case e.CallID == "":
+	case isSuccess(e):
+		ends[e.CallID] = journal.None
+	case e.Kind == journal.Refused && !known:
+		ends[e.CallID] = e.Reason
+	}
+}
+
+// isSuccess tells whether a phone got what it asked for.
+func isSuccess(e *journal.Event) bool {
+	switch e.Kind {
+	case journal.Added, journal.Refreshed, journal.Listed:
+		return true
+	case journal.Removed:
+		return e.Reason == journal.ByPhone
+	}
+	return false
+}
+
+// leaveOpen tells whether an event is news, by what has followed it.
+func (ends endings) leaveOpen(e *journal.Event) bool {
+	end, followed := ends[e.CallID]
 	switch {
 	case e.Kind == journal.Listed:
 		return false
 	case e.Kind == journal.Challenged:
-		return later == 0 && now.Sub(e.Time) > answerTime
+		return !followed
 	case retriesItself(e.Reason):
-		return later != succeeded
+		return !followed || isAlike(end, e.Reason)
 	}
 	return true
 }
 
 // retriesItself tells whether a sound phone tries again at once, and then gets
 // through.
-func retriesItself(r journal.Reason) bool {
-	return r == journal.StaleNonce || r == journal.Replay || r == journal.ExpiryTooBrief
-}
+func retriesItself(r journal.Reason) bool { return isStale(r) || r == journal.ExpiryTooBrief }
 
-func take(later map[string]outcome, e *journal.Event) {
-	switch {
-	case e.CallID == "":
-	case isSuccess(e.Kind):
-		later[e.CallID] = succeeded
-	case e.Kind == journal.Refused && later[e.CallID] == 0:
-		later[e.CallID] = answered
-	}
-}
+func isStale(r journal.Reason) bool { return r == journal.StaleNonce || r == journal.Replay }
 
-func isSuccess(k journal.Kind) bool {
-	return k == journal.Added || k == journal.Refreshed || k == journal.Listed || k == journal.Removed
-}
+func isAlike(a, b journal.Reason) bool { return a == b || isStale(a) && isStale(b) }
 
 // isSame tells whether two events of a phone are one attempt: a binding that is
 // refreshed is as good as one that is added.
 func isSame(a, b *journal.Event) bool {
 	isBound := func(e *journal.Event) bool { return e.Kind == journal.Added || e.Kind == journal.Refreshed }
-	return a.Kind == b.Kind && a.Reason == b.Reason || isBound(a) && isBound(b)
+	if a.Reason == journal.Malformed && a.Detail != b.Detail {
+		return false
+	}
+	return a.Kind == b.Kind && isAlike(a.Reason, b.Reason) || isBound(a) && isBound(b)
 }
 
-// explained adds cause and cure to each. A nonce that was stale once, and now the
-// phone is silent, is a challenge that was not answered.
+// isUnderWay tells whether the phone may still be about to answer.
+func (a *Attempt) isUnderWay(now time.Time) bool {
+	mayAnswer := a.Event.Kind == journal.Challenged || retriesItself(a.Event.Reason) && a.Times < staleLoop
+	return mayAnswer && now.Sub(a.Event.Time) <= answerTime
+}
+
+// explained adds cause and cure to each.
 func explained(attempts []Attempt, directory *peers.Directory) []Attempt {
+	names := newNames(directory)
 	for i := range attempts {
 		a := &attempts[i]
-		if r := a.Event.Reason; a.Times < staleLoop && (r == journal.StaleNonce || r == journal.Replay) {
-			a.Event.Kind, a.Event.Reason = journal.Challenged, journal.None
-		}
-		explainer := explainer{directory, &a.Event, peerOf(directory, &a.Event)}
-		a.Cause, a.Cure = explainer.explain(a.Times)
+		peer := names.peerOf(&a.Event)
+		a.Cause, a.Cure = explainer{directory, names, &a.Event, peer, a.Times}.explain()
 		a.Failed = isFailure(&a.Event)
-		if explainer.peer != nil {
-			a.Where = directory.Where(explainer.peer)
+		if peer != nil {
+			a.Where = directory.Where(peer)
 		}
 	}
 	return attempts
@@ -131,18 +145,4 @@ func explained(attempts []Attempt, directory *peers.Directory) []Attempt {
 
 func isFailure(e *journal.Event) bool {
 	return e.Kind == journal.Refused || e.Kind == journal.Challenged || e.Kind == journal.Expired
-}
-
-// peerOf returns the peer that an event is about: that which proved itself, or
-// whose authname was claimed.
-func peerOf(directory *peers.Directory, e *journal.Event) *peers.Peer {
-	if e.Label != "" {
-		if p := directory.ByLabel(e.Label); p != nil {
-			return p
-		}
-	}
-	if e.Authname == "" {
-		return nil
-	}
-	return directory.ByAuthname(e.AOR.Domain, e.Authname)
 }

@@ -14,6 +14,7 @@ type Filter struct {
 
 	name   string       // an AOR, its user part, an authname or a label; empty: any
 	source netip.Prefix // where it may come from; not valid: from everywhere
+	also   func(*Event) bool
 }
 
 // NewFilter picks the events of a name, which is an AOR, with or without sip: and
@@ -29,12 +30,25 @@ func NewFilter(name string, kinds ...Kind) Filter {
 	return f
 }
 
+// Or returns a filter that picks besides what also tells of, and that alone in the
+// place of all. also must not keep an event's texts.
+func (f Filter) Or(also func(*Event) bool) Filter {
+	f.also = also
+	return f
+}
+
 // Picks tells whether the filter picks an event.
 func (f *Filter) Picks(e *Event) bool {
 	if len(f.Kinds) > 0 && (!slices.Contains(f.Kinds, e.Kind) || !f.follows(e.class())) {
 		return false
 	}
-	return f.name == "" || f.names(e) || f.source.IsValid() && f.source.Contains(e.Source.Addr())
+	if f.also != nil && f.also(e) {
+		return true
+	}
+	if f.name == "" {
+		return f.also == nil
+	}
+	return f.names(e) || f.source.IsValid() && f.source.Contains(e.Source.Addr())
 }
 
 func (f *Filter) names(e *Event) bool {

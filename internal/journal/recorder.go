@@ -113,6 +113,23 @@ func (r *Recorder) Counts() Counts {
 	return r.counts
 }
 
+// WholeSince returns the time since when all events are remembered; zero: none is
+// forgotten.
+func (r *Recorder) WholeSince() (since time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for class := range r.rings {
+		ring := &r.rings[class]
+		if ring.lost == 0 {
+			continue
+		}
+		if oldest := view(ring.bytes(ring.first)).Time; oldest.After(since) {
+			since = oldest
+		}
+	}
+	return since
+}
+
 // lookAtOnce is how many events are looked at while nobody can record one.
 const lookAtOnce = 128
 
