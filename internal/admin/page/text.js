@@ -1,0 +1,74 @@
+// How things are written for people. Text from the network is hostile: it goes
+// through plain, and into the page by textContent alone.
+
+const unseen = /[\u0000-\u001f\u007f-\u009f\u00ad\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]/g;
+
+// plain makes visible what cannot be seen or would turn text around.
+export function plain(text) {
+  return String(text ?? '').replace(unseen, (c) => '\\u' + c.charCodeAt(0).toString(16).padStart(4, '0'));
+}
+
+const numbers = new Intl.NumberFormat('en');
+
+export function count(n) {
+  return numbers.format(n);
+}
+
+// countOf says "1 binding", "2 bindings".
+export function countOf(n, word) {
+  return `${count(n)} ${word}${n === 1 ? '' : 's'}`;
+}
+
+// countdown writes seconds as a clock does: 0:59, 1:02:03.
+export function countdown(seconds) {
+  const s = Math.max(0, Math.floor(seconds));
+  const two = (n) => String(n).padStart(2, '0');
+  const minutes = Math.floor(s / 60) % 60;
+  const hours = Math.floor(s / 3600);
+  return hours > 0 ? `${hours}:${two(minutes)}:${two(s % 60)}` : `${minutes}:${two(s % 60)}`;
+}
+
+// duration writes seconds in the two largest units: 12 d 4 h.
+export function duration(seconds) {
+  const s = Math.max(0, Math.floor(seconds));
+  if (s < 60) return `${s} s`;
+  if (s < 3600) return `${Math.floor(s / 60)} min`;
+  if (s < 86400) return `${Math.floor(s / 3600)} h ${Math.floor(s / 60) % 60} min`;
+  return `${count(Math.floor(s / 86400))} d ${Math.floor(s / 3600) % 24} h`;
+}
+
+// ago writes how long ago something was, in one unit.
+export function ago(seconds) {
+  const s = Math.max(0, Math.floor(seconds));
+  if (s < 5) return 'now';
+  if (s < 60) return `${s} s ago`;
+  if (s < 3600) return `${Math.floor(s / 60)} min ago`;
+  if (s < 86400) return `${Math.floor(s / 3600)} h ago`;
+  return `${Math.floor(s / 86400)} d ago`;
+}
+
+const moments = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'medium' });
+
+export function moment(time) {
+  const date = new Date(time);
+  return Number.isNaN(date.getTime()) ? '' : moments.format(date);
+}
+
+// put sets an element's text, if it is another one.
+export function put(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+// show puts text into an element that is hidden without.
+export function show(element, text) {
+  put(element, text);
+  element.hidden = text === '';
+}
+
+// make makes an element with text.
+export function make(tag, className, text) {
+  const element = document.createElement(tag);
+  if (className) element.className = className;
+  if (text !== undefined) element.textContent = text;
+  return element;
+}

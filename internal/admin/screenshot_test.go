@@ -1,0 +1,78 @@
+package admin
+
+import (
+	"os"
+	"testing"
+	"time"
+
+	"sipregd/internal/admin/api"
+	"sipregd/internal/admin/chromium"
+)
+
+// office is what the page shows of a small office.
+func office(d *fakeDaemon) {
+	now := time.Now()
+	d.contacts = sortByAOR([]api.Contact{
+		binding("2001", "7f3a9c", "Kitchen, 1st floor", "sip:2001@192.0.2.21:5060", "192.0.2.21:5060", "Yealink SIP-T54W 96.86.0.70", 3*time.Minute),
+		binding("2001", "frontdesk", "Front desk", "sip:2001@192.0.2.22:5060", "192.0.2.22:5060", "Grandstream GXP2170 1.0.11.84", 41*time.Minute),
+		binding("2002", "frontdesk", "Front desk", "sip:2002@192.0.2.22:5060", "192.0.2.22:5060", "Grandstream GXP2170 1.0.11.84", 41*time.Minute),
+		binding("2003", "b41d77", "Workshop", "sip:2003@192.0.2.35:5062", "192.0.2.35:5062", "Cisco/SPA508G-7.6.2", 59*time.Minute+24*time.Second),
+		binding("2004", "c02e51", "Meeting room Elbe", "sip:2004@192.0.2.41:5060;transport=tcp", "192.0.2.41:49152", "PolyEdge-E400-UA/8.2.0", 12*time.Minute),
+		binding("2005", "mara-home", "Mara, at home", "sip:2005@203.0.113.7:61022", "203.0.113.7:61022", "baresip v3.5.1", 4*time.Second),
+		binding("2006", "e6610d", "Warehouse DECT", "sip:2006@192.0.2.60:5060", "192.0.2.60:5060", "N510 IP PRO/42.258", 22*time.Minute),
+		binding("2007", "e6610e", "Warehouse DECT, 2nd handset", "sip:2007@192.0.2.60:5060", "192.0.2.60:5060", "N510 IP PRO/42.258", 22*time.Minute),
+		binding("2010", "fax-10", "Fax, ground floor", "sip:2010@192.0.2.80:5061", "192.0.2.80:5061", "OBIHAI/OBi200-3.2.2", 51*time.Minute),
+		binding("2011", "9ab7c4", "Front gate", "sip:2011@[2001:db8:0:12::31]:5060", "[2001:db8:0:12::31]:5060", "2N IP Verso 2.42", 8*time.Minute),
+		binding("2015", "jonas-mobile", "Jonas, mobile", "sip:2015@198.51.100.84:33410", "198.51.100.84:33410", "LinphoneAndroid/5.2.5", 35*time.Second),
+		binding("2020", "0d4f18", "Reception, night", "sip:2020@192.0.2.24:5060", "192.0.2.24:5060", "snomD785/10.1.175.16", 27*time.Minute),
+	})
+	d.attempts = []api.Attempt{
+		failure(9, 40*time.Second, 14, "unknown_authname", "2003", "2003", "", "192.0.2.36:5060",
+			"No peer has the authname 2003, but [Workshop] has that aorname: the phone sends its User ID as its Auth ID.",
+			"On Cisco and Sipura phones set Use Auth ID = yes and Auth ID to b41d77; or set authname = 2003 in [Workshop] and reload.", "peers.conf:21"),
+		failure(8, 6*time.Minute, 3, "wrong_secret", "2008", "a7730b", "", "192.0.2.52:5060",
+			"The password of a7730b is not the secret of [Lab bench].",
+			"Type it anew into the phone, or correct secret in [Lab bench] and reload.", "peers.conf:58"),
+		failure(7, 19*time.Minute, 1, "aor_not_of_this_peer", "2012", "9ab7c4", "Front gate", "[2001:db8:0:12::31]:5060",
+			"[Front gate] has proved who it is, but 2012 is not in its aorname.",
+			"Add 2012 to the aorname of [Front gate], or set the phone's User ID to 2011.", "peers.conf:47"),
+		failure(6, 2*time.Hour, 212, "source_not_permitted", "2002", "frontdesk", "Front desk", "203.0.113.99:5080",
+			"[Front desk] may not come from 203.0.113.99.",
+			"If that is your phone, add its network to permit of [Front desk] and reload.", "peers.conf:9"),
+	}
+	d.stats = api.Stats{
+		Version: "1.0.0", Started: now, Uptime: 12*86400 + 4*3600, Listen: []string{"udp 192.0.2.5:5060", "tcp 192.0.2.5:5060"}, Peers: 18,
+		Refusals: map[string]uint64{"unknown_authname": 14, "wrong_secret": 3, "aor_not_of_this_peer": 1, "source_not_permitted": 212, "stale_nonce": 1201},
+		Store:    api.Store{Kind: "file", Durable: true}, Reload: api.Reload{OK: true},
+	}
+}
+
+func failure(seq uint64, age time.Duration, times int, reason, aor, authname, label, source, cause, cure, where string) api.Attempt {
+	address := source[:len(source)-len(":5060")]
+	if address[0] == '[' {
+		address = address[1 : len(address)-1]
+	}
+	return api.Attempt{
+		Event: api.Event{
+			Seq: seq, Time: time.Now().Add(-age), Event: "refused", Reason: reason, SourceIP: address, Port: 5060,
+			Transport: "UDP", Status: 403, Label: label, Authname: authname, AOR: aor,
+		},
+		Failed: true, Times: times, Cause: cause, Cure: cure, Where: where,
+	}
+}
+
+// SIPREGD_SCREENSHOT=FILE makes the picture of the README.
+func TestScreenshot(t *testing.T) {
+	path := os.Getenv("SIPREGD_SCREENSHOT")
+	if path == "" {
+		t.Skip("SIPREGD_SCREENSHOT is not set")
+	}
+	d := newFakeDaemon(t)
+	d.set(func() { office(d) })
+	b := chromium.Start(t)
+	b.Size(1280, 860)
+	b.Open(d.URL)
+	b.Wait(`document.querySelectorAll("#rows tr").length === 12 && document.querySelectorAll("#failures li").length === 4`)
+	b.Wait(`document.getElementById("link").textContent === "Live"`)
+	b.Screenshot(path)
+}
