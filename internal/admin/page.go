@@ -33,7 +33,7 @@ type pageFile struct {
 	tag     string // changes with the content
 }
 
-// page serves the page and what belongs to it, by GET and HEAD.
+// page serves the page at / and what belongs to it below /page/, by GET and HEAD.
 func page() http.Handler {
 	files := readPage()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -50,8 +50,8 @@ func page() http.Handler {
 	})
 }
 
-// readPage returns the files of the page by their paths. That they are in the
-// binary was seen to when it was built.
+// readPage returns the files of the page by where they are served. That they are
+// in the binary was seen to when it was built.
 func readPage() map[string]pageFile {
 	files := map[string]pageFile{}
 	entries, err := pageFiles.ReadDir("page")
@@ -63,13 +63,13 @@ func readPage() map[string]pageFile {
 		if err != nil {
 			panic(err)
 		}
-		files["/"+entry.Name()] = pageFile{
-			content: content,
-			kind:    pageTypes[path.Ext(entry.Name())],
-			tag:     fmt.Sprintf(`"%.16x"`, sha256.Sum256(content)),
+		at := "/page/" + entry.Name()
+		if entry.Name() == "index.html" {
+			at = "/"
 		}
+		sum := sha256.Sum256(content)
+		files[at] = pageFile{content, pageTypes[path.Ext(entry.Name())], fmt.Sprintf(`"%x"`, sum[:16])}
 	}
-	files["/"] = files["/index.html"]
 	return files
 }
 

@@ -32,6 +32,8 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("GET /healthz", s.health)
 	mux.HandleFunc("GET /readyz", s.readiness)
 	mux.Handle("GET /metrics", s.Metrics)
+	mux.Handle("GET /{$}", page())
+	mux.Handle("GET /page/", page())
 	return mux
 }
 

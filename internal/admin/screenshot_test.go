@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"net/netip"
 	"os"
 	"testing"
 	"time"
@@ -28,17 +29,17 @@ func office(d *fakeDaemon) {
 	})
 	d.attempts = []api.Attempt{
 		failure(9, 40*time.Second, 14, "unknown_authname", "2003", "2003", "", "192.0.2.36:5060",
-			"No peer has the authname 2003, but [Workshop] has that aorname: the phone sends its User ID as its Auth ID.",
-			"On Cisco and Sipura phones set Use Auth ID = yes and Auth ID to b41d77; or set authname = 2003 in [Workshop] and reload.", "peers.conf:21"),
-		failure(8, 6*time.Minute, 3, "wrong_secret", "2008", "a7730b", "", "192.0.2.52:5060",
-			"The password of a7730b is not the secret of [Lab bench].",
-			"Type it anew into the phone, or correct secret in [Lab bench] and reload.", "peers.conf:58"),
-		failure(7, 19*time.Minute, 1, "aor_not_of_this_peer", "2012", "9ab7c4", "Front gate", "[2001:db8:0:12::31]:5060",
-			"[Front gate] has proved who it is, but 2012 is not in its aorname.",
-			"Add 2012 to the aorname of [Front gate], or set the phone's User ID to 2011.", "peers.conf:47"),
-		failure(6, 2*time.Hour, 212, "source_not_permitted", "2002", "frontdesk", "Front desk", "203.0.113.99:5080",
-			"[Front desk] may not come from 203.0.113.99.",
-			"If that is your phone, add its network to permit of [Front desk] and reload.", "peers.conf:9"),
+			`The phone sends "2003" as its Auth ID, and no peer has that authname. But it is the aorname of [Workshop]: the phone sends its User ID as Auth ID.`,
+			"Set the phone's Auth ID to b41d77 (on Cisco/Sipura with Use Auth ID = yes), or set authname = 2003 in [Workshop] (peers.conf:21) and reload."),
+		failure(8, 6*time.Minute, 3, "wrong_secret", "2008", "a7730b", "Lab bench", "192.0.2.52:5060",
+			`The phone sends the Auth ID "a7730b" of [Lab bench] with a wrong password.`,
+			"Type the password anew into the phone: it is the secret of [Lab bench] (peers.conf:58). Capitals and blanks count."),
+		failure(7, 19*time.Minute, 1, "aor_not_of_this_peer", "2012", "9ab7c4", "Front gate", "192.0.2.31:5060",
+			"[Front gate] has proved who it is, but may not register 2012: its aorname is 2011.",
+			"Set the phone's User ID to 2011. Or add 2012 to the list of [Front gate] (peers.conf:47): aorname = 2011, 2012, and reload."),
+		failure(6, 2*time.Hour, 212, "source_not_permitted", "2002", "frontdesk", "Front desk", "203.0.113.99:5060",
+			"[Front desk] has proved who it is, but comes from 203.0.113.99: its permit is 192.0.2.0/24.",
+			"Add 203.0.113.99, or its network, to permit in [Front desk] (peers.conf:9) and reload; or have the phone come from where it may."),
 	}
 	d.stats = api.Stats{
 		Version: "1.0.0", Started: now, Uptime: 12*86400 + 4*3600, Listen: []string{"udp 192.0.2.5:5060", "tcp 192.0.2.5:5060"}, Peers: 18,
@@ -47,17 +48,14 @@ func office(d *fakeDaemon) {
 	}
 }
 
-func failure(seq uint64, age time.Duration, times int, reason, aor, authname, label, source, cause, cure, where string) api.Attempt {
-	address := source[:len(source)-len(":5060")]
-	if address[0] == '[' {
-		address = address[1 : len(address)-1]
-	}
+func failure(seq uint64, age time.Duration, times int, reason, aor, authname, label, source, cause, cure string) api.Attempt {
+	address := netip.MustParseAddrPort(source)
 	return api.Attempt{
 		Event: api.Event{
-			Seq: seq, Time: time.Now().Add(-age), Event: "refused", Reason: reason, SourceIP: address, Port: 5060,
-			Transport: "UDP", Status: 403, Label: label, Authname: authname, AOR: aor,
+			Seq: seq, Time: time.Now().Add(-age), Event: "refused", Reason: reason, SourceIP: address.Addr().String(), Port: address.Port(),
+			Transport: "UDP", Label: label, Authname: authname, AOR: aor,
 		},
-		Failed: true, Times: times, Cause: cause, Cure: cure, Where: where,
+		Failed: true, Times: times, Cause: cause, Cure: cure,
 	}
 }
 
@@ -70,7 +68,7 @@ func TestScreenshot(t *testing.T) {
 	d := newFakeDaemon(t)
 	d.set(func() { office(d) })
 	b := chromium.Start(t)
-	b.Size(1280, 860)
+	b.Size(1280, 780)
 	b.Open(d.URL)
 	b.Wait(`document.querySelectorAll("#rows tr").length === 12 && document.querySelectorAll("#failures li").length === 4`)
 	b.Wait(`document.getElementById("link").textContent === "Live"`)

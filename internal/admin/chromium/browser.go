@@ -103,13 +103,16 @@ func (b *Browser) Size(width, height int64) {
 	b.do(chromedp.EmulateViewport(width, height))
 }
 
-// Prefer sets media features, such as prefers-color-scheme and dark.
-func (b *Browser) Prefer(feature, value string) {
+// Prefer sets media features, such as prefers-color-scheme: dark, and takes back
+// what was set before.
+func (b *Browser) Prefer(features map[string]string) {
 	b.t.Helper()
+	var list []*emulation.MediaFeature
+	for name, value := range features {
+		list = append(list, &emulation.MediaFeature{Name: name, Value: value})
+	}
 	b.do(chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
-		_, err := cdp.Call(ctx, t, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
-			Features: []*emulation.MediaFeature{{Name: feature, Value: value}},
-		})
+		_, err := cdp.Call(ctx, t, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: list})
 		return err
 	}))
 }

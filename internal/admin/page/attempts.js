@@ -34,7 +34,7 @@ function meta(attempt, now) {
   if (attempt.times > 1) parts.push(make('strong', '', `${count(attempt.times)} times`));
   if (attempt.src_ip) parts.push(make('span', '', `from ${source(attempt)}`));
   if (attempt.user_agent) parts.push(make('span', '', plain(attempt.user_agent)));
-  if (attempt.where) parts.push(make('span', '', plain(attempt.where)));
+  if (attempt.where && !`${attempt.cause}${attempt.cure}`.includes(attempt.where)) parts.push(make('span', '', plain(attempt.where)));
   return parts.flatMap((part) => [part, ' ']);
 }
 

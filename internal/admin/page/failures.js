@@ -89,6 +89,6 @@ function matches(attempt, query) {
 }
 
 function nothing(query, note) {
-  if (query) return note ? plain(note) : 'No failure matches.';
-  return 'None. When a phone is refused, the cause and the cure stand here.';
+  if (query) return plain(note) || 'No failure matches.';
+  return 'None. When a phone is refused, its cause and the cure stand here.';
 }

@@ -107,7 +107,7 @@ export class Table {
       if (query !== this.#query) return;
       this.#total = answer.total;
       this.#next = answer.next ?? '';
-      this.#show((answer.contacts ?? []).slice(0, this.#limit));
+      this.#show(answer.contacts ?? []);
       this.#settled = true;
       show(this.#trouble, '');
     } catch (error) {

@@ -1,0 +1,153 @@
+package admin
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"sipregd/internal/admin/api"
+	"sipregd/internal/admin/chromium"
+)
+
+func TestPageComesWithStrictHeaders(t *testing.T) {
+	tests := []struct {
+		path, kind, holds string
+	}{
+		{"/", "text/html; charset=utf-8", "<title>sipregd</title>"},
+		{"/page/style.css", "text/css; charset=utf-8", "color-scheme"},
+		{"/page/page.js", "text/javascript; charset=utf-8", "import"},
+		{"/page/icon.svg", "image/svg+xml", "<svg"},
+	}
+	for _, test := range tests {
+		t.Run(test.path, func(t *testing.T) {
+			answer := getPage(test.path, "")
+			if answer.Code != http.StatusOK || !strings.Contains(answer.Body.String(), test.holds) {
+				t.Fatalf("status %d:\n%s", answer.Code, answer.Body)
+			}
+			for name, want := range map[string]string{
+				"Content-Type": test.kind, "Content-Security-Policy": pagePolicy, "X-Content-Type-Options": "nosniff",
+				"Referrer-Policy": "no-referrer", "Cache-Control": "no-cache",
+			} {
+				if got := answer.Header().Get(name); got != want {
+					t.Errorf("%s is %q, not %q", name, got, want)
+				}
+			}
+			tag := answer.Header().Get("ETag")
+			if again := getPage(test.path, tag); tag == "" || again.Code != http.StatusNotModified || again.Body.Len() > 0 {
+				t.Errorf("with the ETag %q: status %d", tag, again.Code)
+			}
+		})
+	}
+}
+
+func TestPageHasNothingElse(t *testing.T) {
+	for _, path := range []string{"/page/", "/page/index.html", "/page/../page.go", "/nothing"} {
+		if answer := getPage(path, ""); answer.Code != http.StatusNotFound {
+			t.Errorf("%s: status %d", path, answer.Code)
+		}
+	}
+}
+
+func getPage(path, tag string) *httptest.ResponseRecorder {
+	request := httptest.NewRequest(http.MethodGet, path, nil)
+	if tag != "" {
+		request.Header.Set("If-None-Match", tag)
+	}
+	answer := httptest.NewRecorder()
+	page().ServeHTTP(answer, request)
+	return answer
+}
+
+// rows is an expression for how many rows the table has.
+const rows = `document.querySelectorAll("#rows tr").length`
+
+func openFake(t *testing.T, d *fakeDaemon) *chromium.Browser {
+	t.Helper()
+	b := chromium.Start(t)
+	b.Open(d.URL)
+	b.Wait(`document.getElementById("link").textContent === "Live"`)
+	return b
+}
+
+func numbered(count int) []api.Contact {
+	var contacts []api.Contact
+	for i := range count {
+		aor := fmt.Sprint(100000 + i)
+		contacts = append(contacts, binding(aor, "a"+aor, "Desk "+aor, "sip:"+aor+"@192.0.2.1", "192.0.2.1:5060", "phone", time.Minute))
+	}
+	return contacts
+}
+
+// However many events there are, the server is asked about once a second.
+func TestPageBearsAFloodOfEvents(t *testing.T) {
+	d := newFakeDaemon(t)
+	d.set(func() { d.contacts = numbered(150) })
+	b := openFake(t, d)
+	b.Wait(rows + " === 150")
+	start, pages, single := time.Now(), d.asked("/api/v1/contacts"), 0
+	for i := range 5000 {
+		d.happen(api.Event{Seq: uint64(i + 1), Time: time.Now(), Event: "added", AOR: fmt.Sprint(100000 + i%150)})
+	}
+	d.set(func() { d.contacts = numbered(151) })
+	d.happen(api.Event{Seq: 5001, Time: time.Now(), Event: "added", AOR: "100150"})
+	b.Wait(rows + " === 151")
+	for i := range 151 {
+		single += d.asked(fmt.Sprintf("/api/v1/contacts/%d", 100000+i))
+	}
+	allowed := 5 + int(time.Since(start).Seconds())
+	if asked := d.asked("/api/v1/contacts") - pages; asked > allowed || single > 5*8 {
+		t.Errorf("the table was asked for %d times, and %d AORs by themselves, in %v", asked, single, time.Since(start))
+	}
+}
+
+func TestPageLoadsNoMoreThanSomebodyLooksAt(t *testing.T) {
+	d := newFakeDaemon(t)
+	d.set(func() { d.contacts = numbered(5000) })
+	b := openFake(t, d)
+	b.Wait(rows + " === 200")
+	b.Wait(`document.getElementById("matches").textContent === "200 of 5,000"`)
+	b.Click("#more")
+	b.Wait(rows + " === 400")
+	// What happens beyond the last row adds none.
+	d.set(func() { d.contacts = numbered(5001) })
+	d.happen(api.Event{Seq: 1, Time: time.Now(), Event: "added", AOR: "105000"})
+	b.Wait(`document.getElementById("matches").textContent === "400 of 5,001"`)
+	for want := 600; want <= 1000; want += 200 {
+		b.Click("#more")
+		b.Wait(fmt.Sprint(rows, " === ", want))
+	}
+	b.Wait(`document.getElementById("more").hidden`)
+	b.Wait(`document.getElementById("matches").textContent.endsWith("search for the others")`)
+}
+
+func TestPageSaysThatItLostTheConnection(t *testing.T) {
+	d := newFakeDaemon(t)
+	b := openFake(t, d)
+	d.set(func() { d.down = true })
+	d.disconnect()
+	b.Wait(`document.getElementById("link").textContent.startsWith("Connection lost")`)
+	d.set(func() { d.down, d.contacts = false, numbered(1) })
+	b.Wait(`document.getElementById("link").textContent === "Live"`)
+	b.Wait(rows + " === 1")
+}
+
+func TestPageSaysWhatIsWrongWithTheDaemon(t *testing.T) {
+	since := time.Now().Add(-time.Minute)
+	d := newFakeDaemon(t)
+	d.set(func() {
+		d.stats.Store = api.Store{Kind: "file", Failure: "no space left on device", Since: &since, Unsaved: 12}
+		d.stats.Reload = api.Reload{Time: since, Errors: []string{"peers.conf:7: [<b>Lab</b>] secret is empty"}}
+		d.stats.Webhook = &api.Webhook{Failure: "connection refused"}
+	})
+	b := openFake(t, d)
+	for _, text := range []string{"12 addresses wait", "no space left on device", "peers.conf:7: [<b>Lab</b>] secret is empty", "connection refused"} {
+		b.Wait(fmt.Sprintf(`document.getElementById("notices").textContent.includes(%q)`, text))
+	}
+	b.Wait(`document.getElementById("store").textContent === "not on disk"`)
+	d.set(func() { d.stats.Store = api.Store{Kind: "file", Durable: true} })
+	d.happen(api.Event{Seq: 1, Time: time.Now(), Event: "added", AOR: "1"})
+	b.Wait(`document.getElementById("store").textContent === "on disk"`)
+}
