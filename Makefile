@@ -29,7 +29,7 @@ lint:
 	$(GO) tool staticcheck ./...
 
 unit:
-	.ci/apt gcc libc6-dev sip-tester baresip-core systemd prometheus
+	.ci/apt gcc libc6-dev sip-tester baresip-core chromium systemd prometheus
 	CI=$${CI:-} $(GO) test -race ./...
 
 # Each fuzz target for a short while.

@@ -1,8 +1,17 @@
 package admin
 
 import (
+	"bytes"
+	"cmp"
+	"image"
+	"image/color"
+	"image/draw"
+	"image/png"
+	"maps"
 	"net/netip"
 	"os"
+	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -72,5 +81,60 @@ func TestScreenshot(t *testing.T) {
 	b.Open(d.URL)
 	b.Wait(`document.querySelectorAll("#rows tr").length === 12 && document.querySelectorAll("#failures li").length === 4`)
 	b.Wait(`document.getElementById("link").textContent === "Live"`)
+	height, err := strconv.ParseInt(b.Eval("document.documentElement.scrollHeight"), 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Size(1280, height)
 	b.Screenshot(path)
+	shrink(t, path)
+}
+
+// shrink has a picture do with 256 colours.
+func shrink(t *testing.T, path string) {
+	t.Helper()
+	file, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	full, err := png.Decode(file)
+	file.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	few := image.NewPaletted(full.Bounds(), commonest(full, 256))
+	draw.Draw(few, full.Bounds(), full, image.Point{}, draw.Src)
+	var text bytes.Buffer
+	if err := (&png.Encoder{CompressionLevel: png.BestCompression}).Encode(&text, few); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, text.Bytes(), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// commonest returns the commonest colours that are not much like each other.
+func commonest(picture image.Image, limit int) color.Palette {
+	counts := map[color.Color]int{}
+	for y := range picture.Bounds().Dy() {
+		for x := range picture.Bounds().Dx() {
+			counts[picture.At(x, y)]++
+		}
+	}
+	var palette color.Palette
+	for _, c := range slices.SortedFunc(maps.Keys(counts), func(a, b color.Color) int { return cmp.Compare(counts[b], counts[a]) }) {
+		if len(palette) < limit && (len(palette) == 0 || distance(c, palette.Convert(c)) > 10) {
+			palette = append(palette, c)
+		}
+	}
+	return palette
+}
+
+// distance returns by how much two colours differ, of 255 for each part.
+func distance(a, b color.Color) (sum int) {
+	p, q := color.RGBAModel.Convert(a).(color.RGBA), color.RGBAModel.Convert(b).(color.RGBA)
+	for _, d := range []int{int(p.R) - int(q.R), int(p.G) - int(q.G), int(p.B) - int(q.B)} {
+		sum += max(d, -d)
+	}
+	return sum
 }

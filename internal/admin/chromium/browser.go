@@ -12,7 +12,9 @@ import (
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 )
 
 // patience is how long a page may take for what has to happen.
@@ -117,10 +119,30 @@ func (b *Browser) Prefer(features map[string]string) {
 	}))
 }
 
-// Press presses keys, whatever has the focus: text, or constants of kb.
+// Press presses keys, whatever has the focus: text, or constants of package kb.
 func (b *Browser) Press(keys string) {
 	b.t.Helper()
-	b.do(chromedp.KeyEvent(keys))
+	for _, key := range keys {
+		b.do(press(key))
+	}
+}
+
+// press is a key that goes down and up. Unlike chromedp's own, it types nothing
+// where the page has taken it for a command.
+func press(key rune) chromedp.Action[chromedp.Void] {
+	return chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		events := kb.Encode(key)
+		down, up := *events[0], *events[len(events)-1]
+		if len(events) > 2 {
+			down.Text = events[1].Text
+		}
+		for _, event := range []input.DispatchKeyEventParams{down, up} {
+			if _, err := cdp.Call(ctx, t, input.DispatchKeyEvent, event); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // Click clicks on the first element of a CSS selector, once it is visible.

@@ -2,7 +2,7 @@
 // first page, or some, and follows the events.
 
 import { Errand } from './errand.js';
-import { ago, count, countdown, countOf, moment, plain, put, show } from './text.js';
+import { ago, count, countdown, moment, plain, put, putURI, show } from './text.js';
 
 const page = 200; // bindings
 const most = 1000; // rows; beyond, only a search helps
@@ -182,7 +182,7 @@ export class Table {
       const all = `${count(this.#rows.size)} of ${count(this.#total)}`;
       return this.#limit >= most ? `${all}: search for the others` : all;
     }
-    return this.#query && this.#total > 0 ? countOf(this.#total, 'match').replace('matchs', 'matches') : '';
+    return this.#query && this.#total > 0 ? `${count(this.#total)} found` : '';
   }
 
   #showMore() {
@@ -254,7 +254,7 @@ class Row {
     put(this.button, plain(binding.aor));
     put(this.#cells.authname, plain(binding.authname));
     put(this.#cells.label, plain(binding.label));
-    put(this.#cells.uri, plain(binding.contact));
+    putURI(this.#cells.uri, plain(binding.contact));
     put(this.#cells.from, plain(`${binding.source} ${binding.transport}`));
     put(this.#cells.phone, plain(binding.user_agent) || '–');
     this.#cells.seen.title = moment(binding.last_seen);

@@ -14,11 +14,6 @@ export function count(n) {
   return numbers.format(n);
 }
 
-// countOf says "1 binding", "2 bindings".
-export function countOf(n, word) {
-  return `${count(n)} ${word}${n === 1 ? '' : 's'}`;
-}
-
 // countdown writes seconds as a clock does: 0:59, 1:02:03.
 export function countdown(seconds) {
   const s = Math.max(0, Math.floor(seconds));
@@ -47,16 +42,27 @@ export function ago(seconds) {
   return `${Math.floor(s / 86400)} d ago`;
 }
 
-const moments = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'medium' });
+const clock = new Intl.DateTimeFormat(undefined, { timeStyle: 'medium', hourCycle: 'h23' });
+const calendar = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'medium', hourCycle: 'h23' });
 
+// moment writes a time, and its day if that is another than today.
 export function moment(time) {
   const date = new Date(time);
-  return Number.isNaN(date.getTime()) ? '' : moments.format(date);
+  if (Number.isNaN(date.getTime())) return '';
+  const isToday = date.toDateString() === new Date().toDateString();
+  return (isToday ? clock : calendar).format(date);
 }
 
 // put sets an element's text, if it is another one.
 export function put(element, text) {
   if (element.textContent !== text) element.textContent = text;
+}
+
+// putURI sets an element's text, which may be broken before its port and parameters.
+export function putURI(element, text) {
+  if (element.textContent === text) return;
+  const parts = text.split(/(?=;|:\d+(?:;|$))/);
+  element.replaceChildren(...parts.flatMap((part, i) => (i === 0 ? [part] : [document.createElement('wbr'), part])));
 }
 
 // show puts text into an element that is hidden without.
