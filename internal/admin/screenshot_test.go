@@ -32,9 +32,9 @@ func office(d *fakeDaemon) {
 		binding("2006", "e6610d", "Warehouse DECT", "sip:2006@192.0.2.60:5060", "192.0.2.60:5060", "N510 IP PRO/42.258", 22*time.Minute),
 		binding("2007", "e6610e", "Warehouse DECT, 2nd handset", "sip:2007@192.0.2.60:5060", "192.0.2.60:5060", "N510 IP PRO/42.258", 22*time.Minute),
 		binding("2010", "fax-10", "Fax, ground floor", "sip:2010@192.0.2.80:5061", "192.0.2.80:5061", "OBIHAI/OBi200-3.2.2", 51*time.Minute),
-		binding("2011", "9ab7c4", "Front gate", "sip:2011@[2001:db8:0:12::31]:5060", "[2001:db8:0:12::31]:5060", "2N IP Verso 2.42", 8*time.Minute),
-		binding("2015", "jonas-mobile", "Jonas, mobile", "sip:2015@198.51.100.84:33410", "198.51.100.84:33410", "LinphoneAndroid/5.2.5", 35*time.Second),
-		binding("2020", "0d4f18", "Reception, night", "sip:2020@192.0.2.24:5060", "192.0.2.24:5060", "snomD785/10.1.175.16", 27*time.Minute),
+		binding("2011", "9ab7c4", "Front gate", "sip:2011@[2001:db8::31]:5060", "[2001:db8::31]:5060", "2N IP Verso 2.42", 8*time.Minute),
+		binding("2015", "jonas-mobile", "Jonas, mobile", "sip:2015@198.51.100.84:33410", "198.51.100.84:33410", "Linphone/5.2.5", 35*time.Second),
+		binding("2020", "0d4f18", "Reception, night", "sip:2020@192.0.2.24:5060", "192.0.2.24:5060", "snomD785/10.1.175", 27*time.Minute),
 	})
 	d.attempts = []api.Attempt{
 		failure(9, 40*time.Second, 14, "unknown_authname", "2003", "2003", "", "192.0.2.36:5060",
