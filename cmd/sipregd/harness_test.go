@@ -21,10 +21,11 @@ const patience = 15 * time.Second
 
 // daemon is a sipregd that a test runs, built from this tree.
 type daemon struct {
-	udp, tcp  netip.AddrPort
-	directory string
-	command   *exec.Cmd
-	output    output
+	udp, tcp    netip.AddrPort
+	directory   string
+	environment []string // beside that of the tests
+	command     *exec.Cmd
+	output      output
 }
 
 // output collects what a process prints while it runs.
@@ -125,7 +126,7 @@ func prepareDaemon(t testing.TB, sipregdConf, peersConf string) *daemon {
 func (d *daemon) run(t testing.TB) {
 	t.Helper()
 	d.command = exec.Command(buildDaemon(t), "--config", filepath.Join(d.directory, "sipregd.conf"))
-	d.command.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0") // else each one sleeps a second at its end
+	d.command.Env = append(append(os.Environ(), "GORACE=atexit_sleep_ms=0"), d.environment...) // else each one sleeps a second at its end
 	d.command.Stdout, d.command.Stderr = &d.output, &d.output
 	if err := d.command.Start(); err != nil {
 		t.Fatal(err)

@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"hash/maphash"
 	"slices"
 	"sync"
 	"time"
@@ -68,6 +69,9 @@ type Recorder struct {
 	clock func() time.Time
 	next  Journal // the log
 
+	seed  maphash.Seed
+	turns [64]sync.Mutex // for the events of some AORs each, which are to have one order everywhere
+
 	mu      sync.Mutex
 	seq     uint64
 	rings   [classes]ring
@@ -79,13 +83,16 @@ type Recorder struct {
 // numbers go on from those of an earlier life of the daemon, unless the clock has
 // gone back, and are exact in JavaScript too.
 func NewRecorder(bytes int, clock func() time.Time, next Journal) *Recorder {
-	r := &Recorder{clock: clock, next: next, seq: uint64(clock().Unix()) << 20}
+	r := &Recorder{clock: clock, next: next, seed: maphash.MakeSeed(), seq: uint64(clock().Unix()) << 20}
 	r.rings = [classes]ring{refusals: newRing(bytes / 2), changes: newRing(bytes / 4), routine: newRing(bytes / 4)}
 	return r
 }
 
 // Record takes an event down.
 func (r *Recorder) Record(e Event) {
+	turn := &r.turns[maphash.String(r.seed, e.AOR.User)%uint64(len(r.turns))]
+	turn.Lock()
+	defer turn.Unlock()
 	r.remember(&e)
 	r.next.Record(e)
 }
