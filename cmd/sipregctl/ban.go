@@ -50,7 +50,10 @@ func newBanListCommand() *cobra.Command {
 		case c.json:
 			return printJSON(out, text)
 		case len(bans.Bans) > 0:
-			newTable(out, terminalWidth(out, false), banColumns...).add(banRows(bans.Bans, time.Now())...)
+			err = newTable(out, terminalWidth(out, false), banColumns...).add(banRows(bans.Bans, time.Now())...)
+		}
+		if err != nil {
+			return err
 		}
 		fmt.Fprintln(out, plural(len(bans.Bans), "ban", "bans"))
 		return nil

@@ -95,10 +95,10 @@ func printContacts(ctx context.Context, c *client, l *listing, path string, out 
 			return err
 		}
 		sum.add(contacts, p.total)
-		if len(contacts) > 0 {
-			t.add(contactRows(contacts, time.Now())...)
+		if len(contacts) == 0 {
+			return nil
 		}
-		return nil
+		return t.add(contactRows(contacts, time.Now())...)
 	})
 	if err == nil {
 		fmt.Fprintln(out, sum.String()+missing(t))

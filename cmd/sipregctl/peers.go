@@ -59,10 +59,10 @@ func printPeers(ctx context.Context, c *client, l *listing, out io.Writer) error
 		if err != nil {
 			return err
 		}
-		if count, total = count+len(peers), p.total; len(peers) > 0 {
-			t.add(peerRows(peers)...)
+		if count, total = count+len(peers), p.total; len(peers) == 0 {
+			return nil
 		}
-		return nil
+		return t.add(peerRows(peers)...)
 	})
 	switch {
 	case err != nil:

@@ -60,8 +60,9 @@ func terminalWidth(out io.Writer, wide bool) int {
 	return width
 }
 
-// add prints rows of cells, whose texts may come from the network.
-func (t *table) add(rows ...[]string) {
+// add prints rows of cells, whose texts may come from the network. It fails where
+// nobody takes the output.
+func (t *table) add(rows ...[]string) error {
 	for _, row := range rows {
 		for i := range row {
 			row[i] = visible(row[i])
@@ -75,14 +76,19 @@ func (t *table) add(rows ...[]string) {
 		for _, c := range t.columns {
 			titles = append(titles, c.title)
 		}
-		t.print(titles)
+		if err := t.print(titles); err != nil {
+			return err
+		}
 	}
 	for _, row := range rows {
-		t.print(row)
+		if err := t.print(row); err != nil {
+			return err
+		}
 	}
+	return nil
 }
 
-func (t *table) print(cells []string) {
+func (t *table) print(cells []string) error {
 	var line strings.Builder
 	for i, cell := range cells {
 		if t.shown[i] < 0 {
@@ -93,7 +99,8 @@ func (t *table) print(cells []string) {
 		line.WriteString(strings.Repeat(" ", max(0, t.shown[i]-runewidth.StringWidth(cell))))
 		line.WriteString(columnGap)
 	}
-	fmt.Fprintln(t.out, strings.TrimRight(line.String(), " "))
+	_, err := fmt.Fprintln(t.out, strings.TrimRight(line.String(), " "))
+	return err
 }
 
 // leftOut returns the titles of the columns for which there is no room.

@@ -159,6 +159,8 @@ var errEnough = errors.New("enough")
 // writeError is about the output: nobody reads it any more.
 type writeError struct{ error }
 
+func (e writeError) Unwrap() error { return e.error }
+
 // take prints a message.
 func (v *viewer) take(m message) error {
 	switch m.event {
@@ -176,9 +178,7 @@ func (v *viewer) event(data []byte) error {
 		return fmt.Errorf("the daemon sends what is no event: %w", err)
 	}
 	v.last = e.Seq
-	if !v.json {
-		v.table.add(eventRow(e))
-	} else if err := printJSON(v.out, data); err != nil {
+	if err := v.print(e, data); err != nil {
 		return writeError{err}
 	}
 	if v.left--; v.left == 0 {
@@ -187,13 +187,23 @@ func (v *viewer) event(data []byte) error {
 	return nil
 }
 
+func (v *viewer) print(e api.Event, data []byte) error {
+	if v.json {
+		return printJSON(v.out, data)
+	}
+	return v.table.add(eventRow(e))
+}
+
 func (v *viewer) missed(data []byte) error {
 	var m api.Missed
 	if err := json.Unmarshal(data, &m); err != nil {
 		return fmt.Errorf("the daemon sends what is no message: %w", err)
 	}
 	if v.json {
-		return printJSON(v.out, data)
+		if err := printJSON(v.out, data); err != nil {
+			return writeError{err}
+		}
+		return nil
 	}
 	v.say(plural(int(m.Missed), "event was", "events were") + " left out here: they came faster than they were taken")
 	return nil

@@ -43,6 +43,20 @@ func TestParseA1(t *testing.T) {
 	}
 }
 
+func TestTextOfA1IsWhatParseA1Reads(t *testing.T) {
+	whole := NewA1("a", "r", "s")
+	if got, err := ParseA1(whole.Text(MD5, SHA256)); err != nil || got != whole {
+		t.Errorf("%s: %v", whole.Text(MD5, SHA256), err)
+	}
+	half, err := ParseA1(whole.Text(SHA256))
+	if err != nil || half.Has(MD5) || !half.Has(SHA256) {
+		t.Errorf("%s: %v", whole.Text(SHA256), err)
+	}
+	if got := half.Text(MD5); got != "" {
+		t.Errorf("a digest that it does not have: %s", got)
+	}
+}
+
 func TestChallengeEscapesTheRealm(t *testing.T) {
 	a := New([32]byte{1}, []Algorithm{MD5}, time.Minute)
 	got := challenges(a, time.Unix(1, 0), `a "b" \c`, true)[0]
