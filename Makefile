@@ -7,13 +7,24 @@ SHELL := /bin/bash
 prefix  := /usr
 etc     := /etc/sipregd
 state   := /var/lib/sipregd
+share    = $(DESTDIR)$(prefix)/share
+# Of sipregctl: where man pages go, and what bash, zsh and fish complete by.
+man      = $(share)/man/man1
+bash     = $(share)/bash-completion/completions/sipregctl
+zsh      = $(share)/zsh/vendor-completions/_sipregctl
+fish     = $(share)/fish/vendor_completions.d/sipregctl.fish
 GO       = $(eval GO := $$(shell .ci/go))$(GO)
 # Counted, not timed: a fuzzer whose time runs out amid its work fails.
 fuzztime := 50000x
 
-# Built from git, a binary says which commit it is of.
+# Built from git, a binary says which commit it is of. The man pages and what
+# shells complete by come from sipregctl itself.
 build:
 	$(GO) build -buildvcs=auto -trimpath -o bin/ ./cmd/...
+	rm -rf bin/man bin/completions
+	mkdir -p bin/man bin/completions
+	bin/sipregctl man bin/man
+	for shell in bash zsh fish; do bin/sipregctl completion $$shell > bin/completions/$$shell; done
 
 # A registrar on 127.0.0.1:5060 with the peers of configs/peers.conf.
 run: build
@@ -54,7 +65,11 @@ bench: build
 # already stays as it is. It builds nothing, so that root need not.
 install:
 	@test -x bin/sipregd || { echo "nothing is built yet: make && sudo make install" >&2; exit 1; }
-	install -D -m 755 bin/sipregd $(DESTDIR)$(prefix)/bin/sipregd
+	install -D -m 755 -t $(DESTDIR)$(prefix)/bin bin/sipregd bin/sipregctl
+	install -D -m 644 -t $(man) bin/man/*
+	install -D -m 644 bin/completions/bash $(bash)
+	install -D -m 644 bin/completions/zsh $(zsh)
+	install -D -m 644 bin/completions/fish $(fish)
 	install -D -m 644 configs/sipregd.service $(DESTDIR)/lib/systemd/system/sipregd.service
 	test -n "$(DESTDIR)" || getent passwd sipregd >/dev/null || \
 		useradd --system --user-group --home-dir /nonexistent --shell /usr/sbin/nologin sipregd
@@ -68,4 +83,5 @@ install:
 
 uninstall:
 	test -n "$(DESTDIR)" || ! test -d /run/systemd/system || systemctl disable --now sipregd.service
-	rm -f $(DESTDIR)$(prefix)/bin/sipregd $(DESTDIR)/lib/systemd/system/sipregd.service
+	rm -f $(DESTDIR)$(prefix)/bin/sipregd $(DESTDIR)$(prefix)/bin/sipregctl $(DESTDIR)/lib/systemd/system/sipregd.service
+	rm -f $(man)/sipregctl.1 $(man)/sipregctl-*.1 $(bash) $(zsh) $(fish)

@@ -101,7 +101,7 @@ func printContacts(ctx context.Context, c *client, l *listing, path string, out 
 		return t.add(contactRows(contacts, time.Now())...)
 	})
 	if err == nil {
-		fmt.Fprintln(out, sum.String()+missing(t))
+		t.end(sum.String())
 	}
 	return err
 }
@@ -152,15 +152,6 @@ func (s *contactSum) String() string {
 		return fmt.Sprintf("the first %d of %d bindings", s.bindings, s.total)
 	}
 	return plural(s.bindings, "binding", "bindings") + " of " + plural(s.addresses, "address", "addresses")
-}
-
-// missing says what the terminal has no room for.
-func missing(t *table) string {
-	titles := t.leftOut()
-	if len(titles) == 0 {
-		return ""
-	}
-	return "; no room for " + strings.Join(titles, ", ") + " (--wide)"
 }
 
 // asArgument returns text as an argument for the shell.

@@ -68,11 +68,11 @@ func printPeers(ctx context.Context, c *client, l *listing, out io.Writer) error
 	case err != nil:
 		return err
 	case count == 0:
-		fmt.Fprintln(out, "no peers")
+		t.end("no peers")
 	case count < total:
-		fmt.Fprintf(out, "the first %d of %d peers%s\n", count, total, missing(t))
+		t.end(fmt.Sprintf("the first %d of %d peers", count, total))
 	default:
-		fmt.Fprintln(out, plural(count, "peer", "peers")+missing(t))
+		t.end(plural(count, "peer", "peers"))
 	}
 	return nil
 }

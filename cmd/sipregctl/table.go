@@ -25,6 +25,9 @@ type column struct {
 	// least is how narrow its cells may become, with an ellipsis where that cuts
 	// them. None: it is a number or a time, which says nothing when cut.
 	least int
+
+	// usual is how wide its cells are as a rule, where rows come one by one.
+	usual int
 }
 
 // table prints rows beneath titles, and fits them to the terminal. Rows may come
@@ -41,7 +44,7 @@ type table struct {
 func newTable(out io.Writer, width int, columns ...column) *table {
 	t := &table{out: out, width: width, columns: columns}
 	for _, c := range columns {
-		t.natural = append(t.natural, runewidth.StringWidth(c.title))
+		t.natural = append(t.natural, max(runewidth.StringWidth(c.title), c.usual))
 	}
 	return t
 }
@@ -103,7 +106,14 @@ func (t *table) print(cells []string) error {
 	return err
 }
 
-// leftOut returns the titles of the columns for which there is no room.
+// end prints a line below the table, and says for which columns there was no room.
+func (t *table) end(line string) {
+	if titles := t.leftOut(); len(titles) > 0 {
+		line += "; no room for " + strings.Join(titles, ", ") + " (--wide)"
+	}
+	paragraph(t.out, t.width, "", line)
+}
+
 func (t *table) leftOut() []string {
 	var titles []string
 	for i, width := range t.shown {

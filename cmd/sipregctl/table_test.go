@@ -77,16 +77,19 @@ AOR    LABEL  AUTHN…
 }
 
 func TestNarrowTerminalSaysWhatItLeavesOut(t *testing.T) {
-	table := newTable(&bytes.Buffer{}, 60, contactColumns...)
-	table.add(contactRows([]api.Contact{kitchen, desk}, noon)...)
-	const want = "; no room for CONTACT, VIA, SEEN, USER-AGENT (--wide)"
-	if got := missing(table); got != want {
-		t.Errorf("got %q, want %q", got, want)
-	}
-	wide := newTable(&bytes.Buffer{}, 0, contactColumns...)
-	wide.add(contactRows([]api.Contact{kitchen}, noon)...)
-	if got := missing(wide); got != "" {
-		t.Errorf("nothing is left out, but it says %q", got)
+	for width, want := range map[int]string{
+		0:  "\n2 bindings\n",
+		60: "\n2 bindings; no room for CONTACT, VIA, SEEN, USER-AGENT\n(--wide)\n",
+	} {
+		var out bytes.Buffer
+		table := newTable(&out, width, contactColumns...)
+		if err := table.add(contactRows([]api.Contact{kitchen, desk}, noon)...); err != nil {
+			t.Fatal(err)
+		}
+		table.end("2 bindings")
+		if got := out.String(); !strings.HasSuffix(got, want) {
+			t.Errorf("width %d: got\n%s", width, got)
+		}
 	}
 }
 
