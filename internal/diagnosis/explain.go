@@ -59,14 +59,17 @@ var ends = map[journal.Reason]string{
 func (x explainer) refusal() (cause, cure string) {
 	if isMended := mended[x.event.Reason]; isMended != nil && x.peer != nil && isMended(x) {
 		cause, _ = x.refusalAsItWas()
-		return cause, fmt.Sprintf("Nothing more is to be done: %s lets the phone in by now, when it tries again.", x.place())
+		return cause, x.nothingMore()
 	}
 	return x.refusalAsItWas()
 }
 
+func (x explainer) nothingMore() string {
+	return fmt.Sprintf("Nothing more is to be done: with %s as it is now, the phone gets in when it tries again.", x.place())
+}
+
 // mended tells whether the peers of today let in what was refused for a reason.
 var mended = map[journal.Reason]func(x explainer) bool{
-	journal.UnknownAuthname:    func(x explainer) bool { return true }, // there is a peer
 	journal.PeerDisabled:       func(x explainer) bool { return x.peer.Enabled },
 	journal.SourceNotPermitted: func(x explainer) bool { return x.peer.Permits(x.event.Source.Addr()) },
 	journal.AORNotListed:       func(x explainer) bool { return x.directory.MayBind(x.peer, x.event.AOR) },

@@ -106,7 +106,10 @@ func (x explainer) labelForShell() string {
 // unknownAuthname tells who the phone may have meant to be.
 func (x explainer) unknownAuthname() (cause, cure string) {
 	name := x.event.Authname
-	if x.event.Detail != "" {
+	switch {
+	case x.peer != nil:
+		return fmt.Sprintf("The phone has sent %s as its Auth ID, and no peer had that authname then.", quoted(name)), x.nothingMore()
+	case x.event.Detail != "":
 		return fmt.Sprintf("The phone sends the Auth ID %s, which is of another domain: %s.", quoted(name), printable(x.event.Detail)),
 			"Set the phone's Domain to that of the peer, or domain in the peer to the one that the phone uses, and reload."
 	}
@@ -122,6 +125,9 @@ func (x explainer) unknownAuthname() (cause, cure string) {
 	}
 	if binders := x.names.binders(x.event.AOR); len(binders) > 0 {
 		return fmt.Sprintf("%s It wants to register %s, which belongs to %s.", sends, x.aor(), labels(binders)), x.setAuthname(binders)
+	}
+	if x.event.AOR.User == "" {
+		return sends, "Set the phone's User ID, Auth ID and password: it registers no name at all."
 	}
 	return fmt.Sprintf("%s Nor has one %s in its aorname.", sends, x.aor()),
 		fmt.Sprintf("If you know the phone at %s, add a peer to peers.conf with authname = %s, its secret and aorname = %s, and reload. "+
