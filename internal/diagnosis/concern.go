@@ -17,7 +17,6 @@ func Concerns(name string, directory *peers.Directory) func(e *journal.Event) bo
 	var known, binders []*peers.Peer // by label or authname; by AOR
 	for p := range directory.All() {
 		switch {
-		case name == "":
 		case strings.EqualFold(p.Label, name) || p.Authname == name:
 			known = append(known, p)
 		case slices.Contains(p.AORs, asked):

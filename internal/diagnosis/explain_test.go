@@ -219,6 +219,8 @@ func TestExplain(t *testing.T) {
 		{"too brief", proved("Kitchen", with("5; the minimum is 60", refused(60, "a", journal.ExpiryTooBrief))),
 			"The phone asks to be registered for 5 seconds, and the minimum is 60. Most phones ask again for longer; this one has not.",
 			"Set the phone's registration interval to 60 seconds or more, or lower minimum_expiration in [Kitchen] ($:1) and reload."},
+		{"too brief, of a peer with another authname since", proved("Front desk", as("before", with("5; the minimum is 60", refused(60, "a", journal.ExpiryTooBrief)))),
+			"", "or lower minimum_expiration in [Front desk] ($:6) and reload."},
 		{"CSeq not rising", proved("Kitchen", with("last was 7", refused(60, "a", journal.CSeqNotRising))),
 			"and its CSeq is no higher (the last was 7). A phone that rebooted with its old Call-ID looks like that.",
 			"sipregctl remove 2001 lets it in at once; else it comes in when its binding expires."},
@@ -399,6 +401,7 @@ func TestConcerns(t *testing.T) {
 		want  bool
 	}{
 		{"proved", kitchens, proved("Kitchen", added(60, "a")), true},
+		{"proved with another authname", kitchens, to("2999", "", proved("Kitchen", as("before", added(60, "a")))), true},
 		{"claimed", kitchens, refused(60, "a", journal.WrongSecret), true},
 		{"claimed, for another address", kitchens, to("2999", "", refused(60, "a", journal.WrongSecret)), true},
 		{"challenged for its address", kitchens, challenged(60, "a"), true},
@@ -441,6 +444,10 @@ func TestBans(t *testing.T) {
 		if got := Bans([]journal.Event{test.event})(&ban); got != test.want {
 			t.Errorf("%s: %v", test.story, got)
 		}
+	}
+	one := with("192.0.2.7 is banned until the ban is lifted", refused(60, "", journal.Banned))
+	if !Bans([]journal.Event{added(60, "a")})(&one) {
+		t.Error("the ban of one address concerns nobody")
 	}
 	other := refused(60, "a", journal.WrongSecret)
 	if Bans([]journal.Event{other})(&other) {
