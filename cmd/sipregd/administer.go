@@ -16,21 +16,20 @@ import (
 // administer listens to the administrator. That there is no control socket is no
 // reason not to serve phones.
 func (d *sipregd) administer() error {
-	if err := d.startWebhook(); err != nil {
-		return err
-	}
 	d.readMetrics()
 	d.admin = admin.New(admin.Options{
 		Daemon: d, Store: d.store, Recorder: d.recorder, Guard: d.guard, Metrics: d.metrics.Handler(),
 		Token: d.config.Admin.Token, Clock: time.Now, Trouble: d.trouble,
 	})
+	if address := d.config.Admin.HTTP; address != "" {
+		if err := d.admin.ListenHTTP(address); err != nil {
+			return err
+		}
+	}
 	if path := d.config.Admin.Socket; path != "" {
 		if err := d.admin.ListenUnix(path); err != nil {
 			d.log.Warn().Err(err).Msg("sipregctl cannot reach this daemon")
 		}
-	}
-	if address := d.config.Admin.HTTP; address != "" {
-		return d.admin.ListenHTTP(address)
 	}
 	return nil
 }

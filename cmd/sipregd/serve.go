@@ -47,6 +47,7 @@ type sipregd struct {
 	server    *transport.Server
 	admin     *admin.Server
 	webhook   *admin.Webhook // nil: there is none
+	serving   bool
 
 	reloading  sync.Mutex
 	lastReload atomic.Pointer[reloaded]
@@ -80,54 +81,90 @@ func serve(path string, out io.Writer) error {
 	}
 	lines := newLogWriter(out)
 	defer lines.close()
-	d := &sipregd{path: path, config: c, started: time.Now().UTC(), log: newLogger(c.Log, isTerminal(out), lines)}
-	d.journal = journal.NewLog(d.log)
+	d := newDaemon(path, c, newLogger(c.Log, isTerminal(out), lines))
+	defer d.stop()
+	if err := d.start(); err != nil {
+		return err
+	}
+	d.loop(signals)
+	d.notify(systemd.SdNotifyStopping)
+	return nil
+}
+
+// newDaemon returns a daemon that does nothing yet.
+func newDaemon(path string, c config.Config, log zerolog.Logger) *sipregd {
+	d := &sipregd{path: path, config: c, log: log, started: time.Now().UTC()}
+	d.often = log.Sample(&zerolog.BurstSampler{Burst: 5, Period: time.Second})
+	d.journal = journal.NewLog(log)
 	d.recorder = journal.NewRecorder(c.Admin.RecentMemory<<20, time.Now, d.journal)
 	if c.Admin.RecentMemory > 0 {
 		d.journal = d.recorder
 	}
 	d.guard = guard.New(d.journal)
+	d.metrics = admin.NewMetrics(d.started)
+	return d
+}
+
+// start does what it takes until phones are served.
+func (d *sipregd) start() error {
+	// What comes while bindings are read waits in the kernel.
+	for _, step := range []func() error{d.readFirstPeers, d.listen, d.openStore, d.decide, d.startWebhook, d.administer} {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	d.server.Serve(d.guard.Before(d.layer, time.Now), d.store)
+	d.serving = true
+	d.log.Info().Strs("listen", append(d.server.Addresses(), d.admin.Addresses()...)).
+		Int("peers", d.Directory().Len()).Str("version", buildVersion()).Msg("started")
+	d.notify(systemd.SdNotifyReady)
+	return nil
+}
+
+// stop ends what start has begun, as far as that got: what has come is answered and
+// saved, then the administrator is told of it.
+func (d *sipregd) stop() {
+	if d.server != nil {
+		d.server.Close()
+	}
+	d.closeStore()
+	d.closeWebhook()
+	if d.admin != nil {
+		d.admin.Close()
+	}
+	if d.serving {
+		d.log.Info().Msg("stopped")
+	}
+}
+
+func (d *sipregd) readFirstPeers() error {
 	d.heap.tune()
-	d.often = d.log.Sample(&zerolog.BurstSampler{Burst: 5, Period: time.Second})
-	directory, warnings, err := loadPeers(&c)
+	directory, warnings, err := loadPeers(&d.config)
 	d.warn(warnings)
 	if err != nil {
 		return err
 	}
 	d.directory.Store(directory)
-	d.metrics = admin.NewMetrics(d.started)
 	d.lastReload.Store(&reloaded{api.Reload{OK: true, Time: d.started, Peers: directory.Len(), Warnings: warnings}})
 	debug.FreeOSMemory() // what reading them took
 	d.heap.tune()
-	// What comes while bindings are read waits in the kernel.
-	longest := time.Duration(c.Registrar.MaximumExpiration) * time.Second
-	if d.server, err = transport.Listen(c.Listen.UDP, c.Listen.TCP, longest, d.trouble); err != nil {
-		return err
-	}
-	defer d.server.Close()
-	if d.store, err = openStore(&c, d); err != nil {
-		return err
-	}
-	authenticator, err := newAuthenticator(&c)
+	return nil
+}
+
+func (d *sipregd) listen() (err error) {
+	longest := time.Duration(d.config.Registrar.MaximumExpiration) * time.Second
+	d.server, err = transport.Listen(d.config.Listen.UDP, d.config.Listen.TCP, longest, d.trouble)
+	return err
+}
+
+// decide makes the registrar and the transactions before it.
+func (d *sipregd) decide() error {
+	authenticator, err := newAuthenticator(&d.config)
 	if err != nil {
 		return err
 	}
-	d.registrar = registrar.New(domains(&c), directory, authenticator, d.store, d.journal)
-	d.layer = transaction.NewLayer(d.registrar, c.Listen.TransactionMemory<<20)
-	if err := d.administer(); err != nil {
-		return err
-	}
-	defer d.admin.Close()
-	d.server.Serve(d.guard.Before(d.layer, time.Now), d.store)
-	d.log.Info().Strs("listen", append(d.server.Addresses(), d.admin.Addresses()...)).Int("peers", directory.Len()).
-		Str("version", buildVersion()).Msg("started")
-	d.notify(systemd.SdNotifyReady)
-	d.loop(signals)
-	d.notify(systemd.SdNotifyStopping)
-	d.server.Close()
-	d.closeStore()
-	d.closeWebhook()
-	d.log.Info().Msg("stopped")
+	d.registrar = registrar.New(domains(&d.config), d.directory.Load(), authenticator, d.store, d.journal)
+	d.layer = transaction.NewLayer(d.registrar, d.config.Listen.TransactionMemory<<20)
 	return nil
 }
 

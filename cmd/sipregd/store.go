@@ -23,17 +23,20 @@ import (
 const startTimeout = 30 * time.Second
 
 // openStore opens the store that [location] asks for.
-func openStore(c *config.Config, d *sipregd) (location.Store, error) {
-	if c.Location.Store == "memory" {
-		return location.NewMemory(time.Now()), nil
+func (d *sipregd) openStore() error {
+	c := &d.config.Location
+	if c.Store == "memory" {
+		d.store = location.NewMemory(time.Now())
+		return nil
 	}
 	store, err := durable.Open(durable.Options{
-		Path: c.Location.Path, Require: c.Location.RequireDurable, Observer: d, Unwanted: d.endLeftover,
+		Path: c.Path, Require: c.RequireDurable, Observer: d, Unwanted: d.endLeftover,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("bindings cannot be kept: %w", err)
+		return fmt.Errorf("bindings cannot be kept: %w", err)
 	}
-	return store, nil
+	d.store = store
+	return nil
 }
 
 // storeWarnings says what will keep bindings from being saved, as far as this
