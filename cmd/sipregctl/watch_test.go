@@ -38,7 +38,7 @@ func TestEachMessage(t *testing.T) {
 	}
 }
 
-const refusedEvent = "id: 7\nevent: event\ndata: {\"seq\":7,\"event\":\"refused\",\"aor\":\"2001\",\"user_agent\":\"\\u001b[2J\"}\n\n"
+const refusedEvent = "id: 7\nevent: event\ndata: {\"seq\":7,\"event\":\"refused\",\"aor\":\"2001\",\"user_agent\":\"\\u001b[2J\u202e\"}\n\n"
 
 func TestWatchSaysWhatItMissed(t *testing.T) {
 	socket := serveUnix(t, func(w http.ResponseWriter, _ *http.Request) {
@@ -54,7 +54,7 @@ func TestWatchSaysWhatItMissed(t *testing.T) {
 		t.Errorf("said %q", errs)
 	}
 	out, _, _ = sipregctl("watch", "--json", "--socket", socket)
-	if !strings.HasPrefix(out, "{\"missed\":12}\n{\"seq\":7,") {
+	if !strings.HasPrefix(out, "{\"missed\":12}\n{\"seq\":7,") || strings.Contains(out, "\u202e") {
 		t.Errorf("JSON: %s", out)
 	}
 }
