@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"reflect"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -113,6 +114,76 @@ func TestFilter(t *testing.T) {
 	} {
 		if f := NewFilter(test.name, test.kinds...); f.Picks(&e) != test.picks {
 			t.Errorf("%q %v: %v", test.name, test.kinds, !test.picks)
+		}
+	}
+}
+
+func TestFilterOr(t *testing.T) {
+	e := wholeEvent()
+	yes, no := func(*Event) bool { return true }, func(*Event) bool { return false }
+	for _, test := range []struct {
+		name  string
+		also  func(*Event) bool
+		kinds []Kind
+		picks bool
+	}{
+		{"2001", no, nil, true},
+		{"2999", no, nil, false},
+		{"2999", yes, nil, true},
+		{"2999", yes, []Kind{Added}, false},
+		{"", yes, nil, true},
+		{"", no, nil, false},
+	} {
+		if f := NewFilter(test.name, test.kinds...).Or(test.also); f.Picks(&e) != test.picks {
+			t.Errorf("%q %v: %v", test.name, test.kinds, !test.picks)
+		}
+	}
+}
+
+func TestWholeSince(t *testing.T) {
+	now := noon
+	r := NewRecorder(0, func() time.Time { now = now.Add(time.Second); return now }, silent{})
+	r.Record(Event{Kind: Refused, Reason: WrongSecret})
+	if since := r.WholeSince(); !since.IsZero() {
+		t.Errorf("something is forgotten before %v", since)
+	}
+	for r.rings[routine].lost == 0 {
+		r.Record(Event{Kind: Refreshed, Detail: strings.Repeat("x", maxKept)})
+	}
+	oldest := r.Last(NewFilter("", Refreshed), 1000)
+	if since, want := r.WholeSince(), oldest[len(oldest)-1].Time; !since.Equal(want) {
+		t.Errorf("whole since %v, want %v", since, want)
+	}
+}
+
+// order is a log that holds the numbers of events as they came, by AOR.
+type order struct {
+	mu   sync.Mutex
+	seqs map[sipuri.AOR][]uint64
+}
+
+func (o *order) Record(e Event) {
+	runtime.Gosched()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.seqs[e.AOR] = append(o.seqs[e.AOR], e.Seq)
+}
+
+func TestTheLogHasTheEventsOfAnAORInTheirOrder(t *testing.T) {
+	log := &order{seqs: map[sipuri.AOR][]uint64{}}
+	r := NewRecorder(1<<20, time.Now, log)
+	var readers sync.WaitGroup
+	for range 4 {
+		readers.Go(func() {
+			for i := range 4000 {
+				r.Record(Event{Kind: Challenged, AOR: sipuri.AOR{User: fmt.Sprint(i % 3)}})
+			}
+		})
+	}
+	readers.Wait()
+	for aor, seqs := range log.seqs {
+		if !slices.IsSorted(seqs) {
+			t.Errorf("the events of %s are logged in another order", aor)
 		}
 	}
 }
