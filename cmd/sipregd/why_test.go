@@ -370,7 +370,7 @@ func TestWhySaysWhatAReloadHasMended(t *testing.T) {
 	d.checkWhy(t, []string{"2003"}, "may not register 2003: its aorname was 2001.", "Or add 2003 to the list")
 	d.writePeers(t, strings.Replace(deskPeers, "2001", "2001, 2003", 1))
 	d.ask(t, http.MethodPost, "/api/v1/reload", nil, nil)
-	d.checkWhy(t, []string{"2003"}, "may not register 2003: its aorname was 2001.", "Nothing more is to be done: [Kitchen] (")
+	d.checkWhy(t, []string{"2003"}, "may not register 2003: its aorname was 2001.", "Nothing more is to be done: with [Kitchen] (")
 }
 
 func TestWhyABindingIsGone(t *testing.T) {
