@@ -124,17 +124,22 @@ func newBanRemoveCommand() *cobra.Command {
 		Example: "  sipregctl ban remove 192.0.2.7",
 		Args:    cobra.ExactArgs(1),
 	}
-	c := newClient(command)
+	c := newJSONClient(command)
 	command.ValidArgsFunction = c.completeFirst(c.suggestBans)
 	command.RunE = func(command *cobra.Command, arguments []string) error {
 		if !isNetwork(arguments[0]) {
 			return usageError(fmt.Sprintf("%q is no network: write an address, or address/bits", arguments[0]))
 		}
+		out := command.OutOrStdout()
 		_, err := c.ask(command.Context(), http.MethodDelete, "/bans", url.Values{"network": {arguments[0]}}, nil, nil)
-		if err == nil {
-			fmt.Fprintf(command.OutOrStdout(), "%s is not banned any more\n", visible(arguments[0]))
+		switch {
+		case err != nil:
+			return err
+		case c.json:
+			return printValue(out, api.Removed{Removed: 1})
 		}
-		return err
+		fmt.Fprintf(out, "%s is not banned any more\n", visible(arguments[0]))
+		return nil
 	}
 	return command
 }

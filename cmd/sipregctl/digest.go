@@ -45,7 +45,7 @@ func newDigestCommand() *cobra.Command {
 		Example: digestExamples,
 		Args:    cobra.MaximumNArgs(1),
 	}
-	d := &digesting{client: newClient(command)}
+	d := &digesting{client: newJSONClient(command)}
 	flags := command.Flags()
 	flags.StringVar(&d.authname, "authname", "", "the authname (default: that of the peer)")
 	flags.StringVar(&d.realm, "realm", "", "the realm (default: those of the peer)")
@@ -68,7 +68,11 @@ func newDigestCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		printDigests(command.OutOrStdout(), d.authname, secret, realms, algorithms)
+		digests := makeDigests(d.authname, secret, realms, algorithms)
+		if d.client.json {
+			return printValue(command.OutOrStdout(), digests)
+		}
+		printDigests(command.OutOrStdout(), digests)
 		return nil
 	}
 	return command
@@ -138,12 +142,26 @@ func readNewSecret(ctx context.Context, in io.Reader, errs io.Writer, whose stri
 	return secret, nil
 }
 
-// printDigests prints a line for each realm, as peers.conf takes it.
-func printDigests(out io.Writer, authname, secret string, realms []string, algorithms []digest.Algorithm) {
+// realmDigest is a password_digest and the realm that it is for.
+type realmDigest struct {
+	Realm          string `json:"realm"`
+	PasswordDigest string `json:"password_digest"`
+}
+
+func makeDigests(authname, secret string, realms []string, algorithms []digest.Algorithm) []realmDigest {
+	var digests []realmDigest
 	for _, realm := range realms {
-		if len(realms) > 1 {
-			fmt.Fprintln(out, "; for the realm", visible(realm))
+		digests = append(digests, realmDigest{realm, digest.NewA1(authname, realm, secret).Text(algorithms...)})
+	}
+	return digests
+}
+
+// printDigests prints a line for each realm, as peers.conf takes it.
+func printDigests(out io.Writer, digests []realmDigest) {
+	for _, d := range digests {
+		if len(digests) > 1 {
+			fmt.Fprintln(out, "; for the realm", visible(d.Realm))
 		}
-		fmt.Fprintln(out, "password_digest =", digest.NewA1(authname, realm, secret).Text(algorithms...))
+		fmt.Fprintln(out, "password_digest =", d.PasswordDigest)
 	}
 }
