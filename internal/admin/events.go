@@ -39,9 +39,9 @@ func (s *Server) streamEvents(w http.ResponseWriter, r *http.Request) {
 	}
 	watch := s.Recorder.Watch(journal.NewFilter(r.URL.Query().Get("q"), kinds...), after)
 	defer watch.Close()
-	stream := newEventStream(w)
+	stream := newEventStream(w, s.answerTime)
 	for err := stream.begin(); err == nil; {
-		err = stream.sendNext(r.Context(), watch)
+		err = stream.sendNext(r.Context(), watch, s.keepalive)
 	}
 }
 
@@ -86,12 +86,13 @@ func afterOf(r *http.Request) (uint64, error) {
 
 // eventStream writes server-sent events.
 type eventStream struct {
-	w       http.ResponseWriter
-	control *http.ResponseController
+	w        http.ResponseWriter
+	control  *http.ResponseController
+	patience time.Duration // with a watcher that does not read
 }
 
-func newEventStream(w http.ResponseWriter) *eventStream {
-	return &eventStream{w, http.NewResponseController(w)}
+func newEventStream(w http.ResponseWriter, patience time.Duration) *eventStream {
+	return &eventStream{w, http.NewResponseController(w), patience}
 }
 
 func (s *eventStream) begin() error {
@@ -102,8 +103,8 @@ func (s *eventStream) begin() error {
 }
 
 // sendNext waits for events and sends them, or a sign of life.
-func (s *eventStream) sendNext(ctx context.Context, watch *journal.Watch) error {
-	patience, cancel := context.WithTimeout(ctx, keepaliveTime)
+func (s *eventStream) sendNext(ctx context.Context, watch *journal.Watch, keepalive time.Duration) error {
+	patience, cancel := context.WithTimeout(ctx, keepalive)
 	defer cancel()
 	events, missed, err := watch.Next(patience)
 	switch {
@@ -130,7 +131,7 @@ func appendMessage(text []byte, name string, value any) []byte {
 
 // write gives the watcher a while to take it.
 func (s *eventStream) write(text []byte) error {
-	if err := s.control.SetWriteDeadline(time.Now().Add(answerTime)); err != nil {
+	if err := s.control.SetWriteDeadline(time.Now().Add(s.patience)); err != nil {
 		return err
 	}
 	if _, err := s.w.Write(text); err != nil {

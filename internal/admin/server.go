@@ -16,6 +16,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/net/netutil"
+
 	"sipregd/internal/admin/api"
 	"sipregd/internal/guard"
 	"sipregd/internal/journal"
@@ -52,30 +54,36 @@ type Options struct {
 }
 
 const (
-	headerTime    = 10 * time.Second // for a request to come
-	idleTime      = 2 * time.Minute  // of a connection between requests
-	answerTime    = 30 * time.Second // for an answer to be taken
-	maxHeader     = 16 << 10         // bytes
-	maxBody       = 64 << 10         // bytes of a request
-	keepaliveTime = 15 * time.Second // between two signs of life to a watcher
-	maxWatchers   = 64
-	closeTime     = 2 * time.Second // for answers on their way
+	requestTime    = 10 * time.Second // for a request to come
+	idleTime       = 2 * time.Minute  // of a connection between requests
+	answerTime     = 30 * time.Second // for an answer to be taken
+	maxHeader      = 16 << 10         // bytes
+	maxBody        = 64 << 10         // bytes of a request
+	keepaliveTime  = 15 * time.Second // between two signs of life to a watcher
+	maxWatchers    = 64
+	maxConnections = 256             // of each listener: phones need file descriptors too
+	closeTime      = 2 * time.Second // for answers on their way
 )
 
 // Server serves the API. Close ends it.
 type Server struct {
 	Options
-	watchers  chan struct{} // a place for each
-	servers   []*http.Server
-	addresses []string
-	running   sync.WaitGroup
-	closing   context.Context
-	close     context.CancelFunc
+	requestTime time.Duration
+	answerTime  time.Duration
+	keepalive   time.Duration
+	watchers    chan struct{} // a place for each
+	searching   sync.Mutex    // one search through all bindings at a time: phones go first
+	requests    sync.RWMutex  // held by each request for reading, and by Close for good
+	servers     []*http.Server
+	addresses   []string
+	running     sync.WaitGroup
+	closing     context.Context
+	close       context.CancelFunc
 }
 
 // New returns a server that listens nowhere yet.
 func New(options Options) *Server {
-	s := &Server{Options: options, watchers: make(chan struct{}, maxWatchers)}
+	s := &Server{Options: options, requestTime: requestTime, answerTime: answerTime, keepalive: keepaliveTime, watchers: make(chan struct{}, maxWatchers)}
 	s.closing, s.close = context.WithCancel(context.Background())
 	return s
 }
@@ -95,11 +103,7 @@ func (s *Server) ListenUnix(path string) error {
 func listenUnix(path string) (net.Listener, error) {
 	listener, err := net.Listen("unix", path)
 	if errors.Is(err, syscall.EADDRINUSE) {
-		if other, live := net.Dial("unix", path); live == nil {
-			other.Close()
-			return nil, fmt.Errorf("%s: another sipregd listens there: name another one as [admin] socket", path)
-		}
-		if err := os.Remove(path); err != nil {
+		if err := removeDeadSocket(path); err != nil {
 			return nil, err
 		}
 		listener, err = net.Listen("unix", path)
@@ -111,7 +115,28 @@ func listenUnix(path string) (net.Listener, error) {
 		return nil, err
 	}
 	const ownerAndGroup = 0o660
-	return listener, os.Chmod(path, ownerAndGroup)
+	if err := os.Chmod(path, ownerAndGroup); err != nil {
+		listener.Close()
+		return nil, err
+	}
+	return listener, nil
+}
+
+// removeDeadSocket removes a socket that nobody listens on. It leaves alone what
+// is no socket: that somebody has named by mistake.
+func removeDeadSocket(path string) error {
+	if info, err := os.Lstat(path); err == nil && info.Mode().Type() != fs.ModeSocket {
+		return fmt.Errorf("%s is no socket: name another path as [admin] socket", path)
+	}
+	other, err := net.Dial("unix", path)
+	switch {
+	case err == nil:
+		other.Close()
+		return fmt.Errorf("%s: another sipregd listens there: name another path as [admin] socket", path)
+	case !errors.Is(err, syscall.ECONNREFUSED):
+		return err // it may live
+	}
+	return os.Remove(path)
 }
 
 // ListenHTTP serves an address, host:port.
@@ -130,20 +155,32 @@ func (s *Server) Addresses() []string { return s.addresses }
 
 func (s *Server) serve(listener net.Listener, handler http.Handler) {
 	server := &http.Server{
-		Handler:           http.MaxBytesHandler(handler, maxBody),
-		ReadHeaderTimeout: headerTime,
-		ReadTimeout:       headerTime,
-		WriteTimeout:      answerTime,
-		IdleTimeout:       idleTime,
-		MaxHeaderBytes:    maxHeader,
-		ErrorLog:          log.New(troubleWriter(s.Trouble), "", 0),
-		BaseContext:       func(net.Listener) context.Context { return s.closing },
+		Handler:        http.MaxBytesHandler(s.untilClosed(handler), maxBody),
+		ReadTimeout:    s.requestTime,
+		WriteTimeout:   s.answerTime,
+		IdleTimeout:    idleTime,
+		MaxHeaderBytes: maxHeader,
+		ErrorLog:       log.New(troubleWriter(s.Trouble), "", 0),
+		BaseContext:    func(net.Listener) context.Context { return s.closing },
 	}
 	s.servers = append(s.servers, server)
 	s.running.Go(func() {
-		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		if err := server.Serve(netutil.LimitListener(listener, maxConnections)); !errors.Is(err, http.ErrServerClosed) {
 			s.Trouble(err)
 		}
+	})
+}
+
+// untilClosed serves as long as the server is not closed: what requests need may
+// be gone then.
+func (s *Server) untilClosed(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !s.requests.TryRLock() {
+			fail(w, http.StatusServiceUnavailable, "sipregd is stopping")
+			return
+		}
+		defer s.requests.RUnlock()
+		next.ServeHTTP(w, r)
 	})
 }
 
@@ -158,6 +195,9 @@ func (w troubleWriter) Write(line []byte) (int, error) {
 // Close ends the watches, lets answers on their way go, and waits until nothing
 // runs any more.
 func (s *Server) Close() {
+	if s.closing.Err() != nil {
+		return // it was closed before
+	}
 	s.close()
 	ctx, cancel := context.WithTimeout(context.Background(), closeTime)
 	defer cancel()
@@ -167,4 +207,5 @@ func (s *Server) Close() {
 		}
 	}
 	s.running.Wait()
+	s.requests.Lock() // for good
 }
