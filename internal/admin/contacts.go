@@ -3,6 +3,8 @@ package admin
 import (
 	"cmp"
 	"container/heap"
+	"encoding/base64"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -14,6 +16,8 @@ import (
 	"sipregd/internal/sipuri"
 )
 
+var errNotNext = errors.New("after is not what an earlier answer had as next")
+
 func (s *Server) listContacts(w http.ResponseWriter, r *http.Request) {
 	limit, err := limitOf(r)
 	if err != nil {
@@ -21,12 +25,20 @@ func (s *Server) listContacts(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	query := r.URL.Query()
-	answer(w, http.StatusOK, s.contacts(query.Get("q"), query.Get("after"), limit))
+	after, err := readNext(query.Get("after"))
+	if err != nil {
+		fail(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	answer(w, http.StatusOK, s.contacts(query.Get("q"), after, limit))
 }
 
 // contacts returns a page of the bindings that hold a text: those of the first
-// AORs after one. An AOR is never split, so that there may be some more than limit.
+// AORs after a place in their order. An AOR is never split, so that there may be
+// some more than limit.
 func (s *Server) contacts(text, after string, limit int) api.Contacts {
+	s.searching.Lock()
+	defer s.searching.Unlock()
 	now := s.Clock()
 	page := api.Contacts{Contacts: []api.Contact{}}
 	first := firstAORs{limit: limit, after: after}
@@ -34,7 +46,7 @@ func (s *Server) contacts(text, after string, limit int) api.Contacts {
 	for aor, bindings := range s.Store.All() {
 		matching := matching(aor, bindings, text, now)
 		page.Total += len(matching)
-		first.offer(aor.String(), matching)
+		first.offer(aor, matching)
 	}
 	aors := first.inOrder()
 	for at, found := range aors {
@@ -42,7 +54,7 @@ func (s *Server) contacts(text, after string, limit int) api.Contacts {
 			page.Contacts = append(page.Contacts, contactOf(found.aor, &found.bindings[i], now))
 		}
 		if len(page.Contacts) >= limit && (first.more || at+1 < len(aors)) {
-			page.Next = found.aor
+			page.Next = nextAfter(found.place)
 			break
 		}
 	}
@@ -50,9 +62,10 @@ func (s *Server) contacts(text, after string, limit int) api.Contacts {
 }
 
 // matching returns the bindings that have not expired and hold the text, which is
-// in lower case, in one of the fields that people look for.
+// in lower case, in one of the fields that people look for. They stand where all
+// stood.
 func matching(aor sipuri.AOR, bindings []location.Binding, text string, now time.Time) []location.Binding {
-	var found []location.Binding
+	found := bindings[:0]
 	for i := range bindings {
 		if b := &bindings[i]; b.Expires.After(now) && holds(aor, b, text) {
 			found = append(found, *b)
@@ -73,13 +86,30 @@ func holds(aor sipuri.AOR, b *location.Binding, text string) bool {
 	return false
 }
 
+// placeOf returns what orders AORs as they are shown. It is that of no other AOR,
+// and not empty.
+func placeOf(aor sipuri.AOR) string { return aor.String() + "\x00" + aor.Domain }
+
+// nextAfter and readNext write and read a place as what an answer has as next:
+// an AOR need not be UTF-8, which JSON has to be.
+func nextAfter(place string) string { return base64.RawURLEncoding.EncodeToString([]byte(place)) }
+
+func readNext(text string) (place string, err error) {
+	decoded, err := base64.RawURLEncoding.DecodeString(text)
+	if err != nil {
+		return "", errNotNext
+	}
+	return string(decoded), nil
+}
+
 // found is an AOR with its bindings that match.
 type found struct {
-	aor      string
+	place    string
+	aor      sipuri.AOR
 	bindings []location.Binding
 }
 
-func compareAORs(a, b found) int { return cmp.Compare(a.aor, b.aor) }
+func comparePlaces(a, b found) int { return cmp.Compare(a.place, b.place) }
 
 // firstAORs keeps the first AORs in alphabetical order of those that it is offered:
 // at most limit of them. As a heap it has the last one in front.
@@ -90,25 +120,30 @@ type firstAORs struct {
 	more  bool // some were left out
 }
 
-func (f *firstAORs) offer(aor string, bindings []location.Binding) {
-	if len(bindings) == 0 || aor <= f.after && f.after != "" {
+// offer keeps a copy of the bindings, if it keeps them.
+func (f *firstAORs) offer(aor sipuri.AOR, bindings []location.Binding) {
+	if len(bindings) == 0 {
 		return
 	}
+	place := placeOf(aor)
 	switch {
+	case place <= f.after:
 	case len(f.found) < f.limit:
-		heap.Push(f, found{aor, bindings})
-	case aor < f.found[0].aor:
-		f.found[0], f.more = found{aor, bindings}, true
+		heap.Push(f, found{place, aor, slices.Clone(bindings)})
+	case place < f.found[0].place:
+		f.found[0], f.more = found{place, aor, slices.Clone(bindings)}, true
 		heap.Fix(f, 0)
 	default:
 		f.more = true
 	}
 }
 
-func (f *firstAORs) inOrder() []found { return slices.SortedFunc(slices.Values(f.found), compareAORs) }
+func (f *firstAORs) inOrder() []found {
+	return slices.SortedFunc(slices.Values(f.found), comparePlaces)
+}
 
 func (f *firstAORs) Len() int           { return len(f.found) }
-func (f *firstAORs) Less(i, j int) bool { return f.found[i].aor > f.found[j].aor }
+func (f *firstAORs) Less(i, j int) bool { return f.found[i].place > f.found[j].place }
 func (f *firstAORs) Swap(i, j int)      { f.found[i], f.found[j] = f.found[j], f.found[i] }
 func (f *firstAORs) Push(x any)         { f.found = append(f.found, x.(found)) }
 func (f *firstAORs) Pop() any {
@@ -117,10 +152,13 @@ func (f *firstAORs) Pop() any {
 	return last
 }
 
-func contactOf(aor string, b *location.Binding, now time.Time) api.Contact {
+// contactOf returns a binding as it is said over HTTP.
+func contactOf(aor sipuri.AOR, b *location.Binding, now time.Time) api.Contact {
 	return api.Contact{
-		AOR: aor, Label: b.Label, Authname: b.Authname, Contact: b.Contact, Params: b.Params, Q: b.Q,
-		Source: b.Source.String(), Transport: b.Transport, ExpiresIn: b.Remaining(now), Expires: b.Expires, LastSeen: b.Changed,
+		AOR: aor.String(), Label: b.Label, Authname: b.Authname,
+		Contact: b.Contact, Params: b.Params, Q: b.Q,
+		Source: b.Source.String(), Transport: b.Transport, ExpiresIn: b.Remaining(now),
+		Expires: b.Expires.UTC(), LastSeen: b.Changed.UTC(),
 		UserAgent: b.UserAgent, CallID: b.CallID, CSeq: b.CSeq,
 	}
 }
@@ -130,7 +168,7 @@ func (s *Server) showContacts(w http.ResponseWriter, r *http.Request) {
 	aor := s.aorOf(r)
 	page := api.Contacts{Contacts: []api.Contact{}}
 	for _, b := range s.Store.Bindings(aor, now) {
-		page.Contacts = append(page.Contacts, contactOf(aor.String(), &b, now))
+		page.Contacts = append(page.Contacts, contactOf(aor, &b, now))
 	}
 	if page.Total = len(page.Contacts); page.Total == 0 {
 		fail(w, http.StatusNotFound, noBinding(aor))
@@ -156,12 +194,17 @@ func (s *Server) removeContacts(w http.ResponseWriter, r *http.Request) {
 
 func noBinding(aor sipuri.AOR) string { return aor.String() + " is not registered" }
 
-// aorOf reads an AOR as people write it: a user part, user@domain or a URI.
+// aorOf reads an AOR as people write it, which is a user part, user@domain or a
+// URI, or as it is shown where there is one domain for all hosts: a user part that
+// may hold an @.
 func (s *Server) aorOf(r *http.Request) sipuri.AOR {
-	text := r.PathValue("aor")
+	text, directory := r.PathValue("aor"), s.Daemon.Directory()
 	if uri, err := sipuri.Parse(text); err == nil && uri.IsSIP() {
-		aor, _ := s.Daemon.Directory().AOR(uri)
+		aor, _ := directory.AOR(uri)
 		return aor
 	}
-	return s.Daemon.Directory().ReadAOR(text)
+	if shown := (sipuri.AOR{User: text}); len(s.Store.Bindings(shown, s.Clock())) > 0 {
+		return shown
+	}
+	return directory.ReadAOR(text)
 }

@@ -18,7 +18,7 @@ func (s *Server) listPeers(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
 	after, err := strconv.Atoi("0" + query.Get("after"))
 	if err != nil {
-		fail(w, http.StatusBadRequest, "after is not what an earlier answer had as next")
+		fail(w, http.StatusBadRequest, errNotNext.Error())
 		return
 	}
 	answer(w, http.StatusOK, s.peersPage(strings.ToLower(query.Get("q")), after, limit))
@@ -62,6 +62,8 @@ type maker struct{ domain, authname string }
 
 // bindingsOfPeers counts the bindings of each peer.
 func (s *Server) bindingsOfPeers() map[maker]int {
+	s.searching.Lock()
+	defer s.searching.Unlock()
 	now, counts := s.Clock(), map[maker]int{}
 	for _, bindings := range s.Store.All() {
 		for i := range bindings {

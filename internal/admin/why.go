@@ -26,6 +26,8 @@ func (s *Server) explain(w http.ResponseWriter, r *http.Request) {
 // why returns the last attempts of a name, or the last failures of everybody where
 // it is empty.
 func (s *Server) why(name string, limit int) api.Why {
+	s.searching.Lock()
+	defer s.searching.Unlock()
 	result := api.Why{Query: name, Attempts: []api.Attempt{}}
 	directory, now := s.Daemon.Directory(), s.Clock()
 	events := s.eventsOf(name, directory)
