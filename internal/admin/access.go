@@ -11,9 +11,8 @@ import (
 
 // guarded lets those in who have the token. Without one just this machine gets in,
 // by a name that no web page of somebody else's can have; and in either case no
-// such page may change anything.
+// such page gets in through the browser of somebody who may.
 func (s *Server) guarded(next http.Handler) http.Handler {
-	sameOrigin := http.NewCrossOriginProtection().Handler(next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case isPublic(r.URL.Path):
@@ -23,8 +22,10 @@ func (s *Server) guarded(next http.Handler) http.Handler {
 		case s.Token != "" && !s.hasToken(r):
 			w.Header().Set("WWW-Authenticate", `Bearer realm="sipregd"`)
 			fail(w, http.StatusUnauthorized, "send the [admin] token as Authorization: Bearer")
+		case isForeign(r):
+			fail(w, http.StatusForbidden, "another web page asks for this: open it by its address")
 		default:
-			sameOrigin.ServeHTTP(w, r)
+			next.ServeHTTP(w, r)
 		}
 	})
 }
@@ -36,9 +37,9 @@ func isPublic(path string) bool {
 }
 
 func (s *Server) hasToken(r *http.Request) bool {
-	token, found := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	got, want := sha256.Sum256([]byte(token)), sha256.Sum256([]byte(s.Token))
-	return found && subtle.ConstantTimeCompare(got[:], want[:]) == 1
+	return strings.EqualFold(scheme, "Bearer") && subtle.ConstantTimeCompare(got[:], want[:]) == 1
 }
 
 // isLoopbackHost tells whether the Host header field names this machine by an
@@ -48,5 +49,16 @@ func isLoopbackHost(host string) bool {
 		host = name
 	}
 	address, err := netip.ParseAddr(strings.Trim(host, "[]"))
-	return host == "localhost" || err == nil && address.IsLoopback()
+	return strings.EqualFold(host, "localhost") || err == nil && address.IsLoopback()
+}
+
+// isForeign tells whether a browser says that another web page asks. Such a page
+// could not read the answer; but nor shall it learn how long that takes, or occupy
+// the watchers' places.
+func isForeign(r *http.Request) bool {
+	switch r.Header.Get("Sec-Fetch-Site") {
+	case "", "same-origin", "none":
+		return new(http.CrossOriginProtection).Check(r) != nil
+	}
+	return true
 }
