@@ -35,6 +35,9 @@ func (s *Server) listBans(w http.ResponseWriter, _ *http.Request) {
 	answer(w, http.StatusOK, list)
 }
 
+// longestBan is in seconds: ten years.
+const longestBan = 10 * 365 * 24 * 60 * 60
+
 func (s *Server) addBan(w http.ResponseWriter, r *http.Request) {
 	var wanted api.NewBan
 	decoder := json.NewDecoder(r.Body)
@@ -44,8 +47,8 @@ func (s *Server) addBan(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	network, err := readNetwork(wanted.Network)
-	if err == nil && wanted.Seconds < 0 {
-		err = fmt.Errorf("seconds is %d: write how long the ban lasts, or leave it out", wanted.Seconds)
+	if err == nil && (wanted.Seconds < 0 || wanted.Seconds > longestBan) {
+		err = fmt.Errorf("seconds is %d: write how long the ban lasts, up to %d, or leave it out", wanted.Seconds, longestBan)
 	}
 	if err != nil {
 		fail(w, http.StatusBadRequest, err.Error())
@@ -81,13 +84,17 @@ func readNetwork(text string) (netip.Prefix, error) {
 	if err != nil {
 		return netip.Prefix{}, fmt.Errorf("%q is no address and no network: write such as 192.0.2.7, 192.0.2.0/24 or 2001:db8::/64", text)
 	}
+	if mapped := network.Bits() - (128 - 32); network.Addr().Is4In6() && mapped >= 0 {
+		network = netip.PrefixFrom(network.Addr().Unmap(), mapped)
+	}
 	return network.Masked(), nil
 }
 
 func banOf(b guard.Ban) api.Ban {
 	shown := api.Ban{Network: guard.Text(b.Network), Dropped: b.Dropped}
 	if !b.Until.IsZero() {
-		shown.Until = &b.Until
+		until := b.Until.UTC()
+		shown.Until = &until
 	}
 	return shown
 }
