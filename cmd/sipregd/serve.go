@@ -121,17 +121,17 @@ func (d *sipregd) start() error {
 	return nil
 }
 
-// stop ends what start has begun, as far as that got: what has come is answered and
-// saved, then the administrator is told of it.
+// stop ends what start has begun, as far as that got: what has come is answered,
+// saved and posted.
 func (d *sipregd) stop() {
 	if d.server != nil {
 		d.server.Close()
 	}
-	d.closeStore()
-	d.closeWebhook()
 	if d.admin != nil {
 		d.admin.Close()
 	}
+	d.closeStore()
+	d.closeWebhook()
 	if d.serving {
 		d.log.Info().Msg("stopped")
 	}

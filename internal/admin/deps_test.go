@@ -2,13 +2,8 @@ package admin
 
 import (
 	_ "github.com/chromedp/chromedp"
-	_ "github.com/getkin/kin-openapi/openapi3filter"
-	_ "github.com/getkin/kin-openapi/routers/gorillamux"
-	_ "github.com/getkin/kin-openapi/routers/legacy"
 	_ "github.com/icholy/digest"
 	_ "github.com/mattn/go-runewidth"
-	_ "github.com/prometheus/client_golang/prometheus/collectors"
-	_ "github.com/prometheus/client_golang/prometheus/promhttp"
 	_ "github.com/prometheus/client_golang/prometheus/testutil"
 	_ "github.com/rogpeppe/go-internal/testscript"
 	_ "github.com/spf13/cobra/doc"

@@ -2,39 +2,50 @@ package admin
 
 import (
 	_ "embed"
+	"encoding/json"
 	"net/http"
 )
 
 //go:embed openapi.json
 var openAPI []byte
 
+// described is what openapi.json describes.
+func (s *Server) described() map[string]http.HandlerFunc {
+	return map[string]http.HandlerFunc{
+		"GET /api/v1/contacts":          s.listContacts,
+		"GET /api/v1/contacts/{aor}":    s.showContacts,
+		"DELETE /api/v1/contacts/{aor}": s.removeContacts,
+		"GET /api/v1/peers":             s.listPeers,
+		"GET /api/v1/peers/{label}":     s.showPeer,
+		"GET /api/v1/events":            s.streamEvents,
+		"GET /api/v1/why":               s.explain,
+		"GET /api/v1/stats":             s.showStats,
+		"GET /api/v1/bans":              s.listBans,
+		"POST /api/v1/bans":             s.addBan,
+		"DELETE /api/v1/bans":           s.removeBan,
+		"POST /api/v1/reload":           s.reload,
+		"POST /api/v1/check":            s.check,
+		"GET /api/v1/openapi.json":      showDescription,
+		"GET /healthz":                  s.health,
+		"GET /readyz":                   s.readiness,
+		"GET /metrics":                  s.Metrics.ServeHTTP,
+	}
+}
+
 // routes is all that is served.
 func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /api/v1/contacts", s.listContacts)
-	mux.HandleFunc("GET /api/v1/contacts/{aor}", s.showContacts)
-	mux.HandleFunc("DELETE /api/v1/contacts/{aor}", s.removeContacts)
-	mux.HandleFunc("GET /api/v1/peers", s.listPeers)
-	mux.HandleFunc("GET /api/v1/peers/{label}", s.showPeer)
-	mux.HandleFunc("GET /api/v1/events", s.streamEvents)
-	mux.HandleFunc("GET /api/v1/why", s.explain)
-	mux.HandleFunc("GET /api/v1/stats", s.showStats)
-	mux.HandleFunc("GET /api/v1/bans", s.listBans)
-	mux.HandleFunc("POST /api/v1/bans", s.addBan)
-	mux.HandleFunc("DELETE /api/v1/bans", s.removeBan)
-	mux.HandleFunc("POST /api/v1/reload", s.reload)
-	mux.HandleFunc("POST /api/v1/check", s.check)
-	mux.HandleFunc("GET /api/v1/openapi.json", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		_, _ = w.Write(openAPI)
-	})
+	for pattern, handler := range s.described() {
+		mux.HandleFunc(pattern, handler)
+	}
 	mux.HandleFunc("/api/", s.unknownPath)
-	mux.HandleFunc("GET /healthz", s.health)
-	mux.HandleFunc("GET /readyz", s.readiness)
-	mux.Handle("GET /metrics", s.Metrics)
 	mux.Handle("GET /{$}", page())
 	mux.Handle("GET /page/", page())
 	return mux
+}
+
+func showDescription(w http.ResponseWriter, _ *http.Request) {
+	answer(w, http.StatusOK, json.RawMessage(openAPI))
 }
 
 func (s *Server) unknownPath(w http.ResponseWriter, r *http.Request) {
