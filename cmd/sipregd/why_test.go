@@ -375,20 +375,38 @@ func TestWhySaysWhatAReloadHasMended(t *testing.T) {
 
 func TestWhyABindingIsGone(t *testing.T) {
 	t.Parallel()
-	d := startDaemon(t, "", deskPeers+"max_contacts = 1\n")
-	d.register(t, kitchen...)
-	d.ask(t, http.MethodDelete, "/api/v1/contacts/2001", nil, nil)
-	desk := func(contact string) {
-		d.register(t, "--aor", "2002", "--authname", "frontdesk", "--secret", "open sesame", "--contact", contact)
+	desk := []string{"--aor", "2002", "--authname", "frontdesk", "--secret", "open sesame"}
+	tests := []struct {
+		story string
+		try   func(d *daemon)
+		aor   string
+		cause string
+		cure  string
+	}{
+		{"removed here", func(d *daemon) {
+			d.register(t, kitchen...)
+			d.ask(t, http.MethodDelete, "/api/v1/contacts/2001", nil, nil)
+		}, "2001", "was removed: somebody has removed it here.", "To have it at once, restart the phone."},
+		{"replaced", func(d *daemon) {
+			d.register(t, append(slices.Clone(desk), "--contact", "sip:first@127.0.0.1")...)
+			d.register(t, append(slices.Clone(desk), "--contact", "sip:second@127.0.0.1")...)
+		}, "2002", "The binding of 2002 to sip:first@127.0.0.1 was replaced: max_contacts is reached", "raise max_contacts in [Front desk] ("},
+		{"unregistered", func(d *daemon) { d.register(t, kitchenWith("--remove")...) },
+			"2001", "was removed: the phone has unregistered.", ""},
+		{"with its peer", func(d *daemon) {
+			d.register(t, kitchen...)
+			d.writePeers(t, phonePeers)
+			d.reload(t, "1 added, 2 removed, 0 changed")
+		}, "2001", "was removed when peers.conf was reloaded: its peer is gone.", "add its peer to peers.conf again"},
 	}
-	desk("sip:first@127.0.0.1")
-	desk("sip:second@127.0.0.1")
-	for name, cause := range map[string]string{
-		"2001": "was removed: somebody has removed it here.",
-		"2002": "The binding of 2002 to sip:first@127.0.0.1 was replaced: max_contacts is reached",
-	} {
-		if why := d.why(t, name); !strings.Contains(inLines(why), cause) {
-			t.Errorf("why %q: want %q of %s", name, cause, inLines(why))
+	for _, test := range tests {
+		d := startDaemon(t, "", deskPeers+"max_contacts = 1\n")
+		test.try(d)
+		why := d.why(t, test.aor)
+		if !slices.ContainsFunc(why.Attempts, func(a api.Attempt) bool {
+			return !a.Failed && strings.Contains(a.Cause, test.cause) && strings.Contains(a.Cure, test.cure)
+		}) {
+			t.Errorf("%s: want %q, %q of %s", test.story, test.cause, test.cure, inLines(why))
 		}
 	}
 }

@@ -36,7 +36,12 @@ func (x explainer) explain() (cause, cure string) {
 
 // ended explains why a binding went before its time.
 func (x explainer) ended() (cause, cure string) {
-	cause = fmt.Sprintf("The binding of %s to %s was %s: %s.", x.aor(), shown(x.event.Contact), x.event.Kind, ends[x.event.Reason])
+	what := fmt.Sprintf("The binding of %s to %s was %s", x.aor(), shown(x.event.Contact), x.event.Kind)
+	if x.event.Reason == journal.ByConfiguration {
+		change, cure := x.changed()
+		return fmt.Sprintf("%s when peers.conf was reloaded: %s.", what, change), cure
+	}
+	cause = fmt.Sprintf("%s: %s.", what, ends[x.event.Reason])
 	switch x.event.Reason {
 	case journal.ByNewerContact:
 		return cause, fmt.Sprintf("If both phones are to stay, raise max_contacts in %s and reload.", x.place())
@@ -50,9 +55,21 @@ func (x explainer) ended() (cause, cure string) {
 var ends = map[journal.Reason]string{
 	journal.ByPhone:         "the phone has unregistered",
 	journal.ByAdministrator: "somebody has removed it here",
-	journal.ByConfiguration: "its peer is gone from peers.conf, is disabled, has another secret, or may not have this address any more",
 	journal.ByNewerContact:  "max_contacts is reached, and a newer one has taken its place",
 	journal.StreamGone:      "the daemon was restarted, and the connection was the only way to the phone",
+}
+
+// changed tells by the peers of today what a reload has taken away.
+func (x explainer) changed() (change, cure string) {
+	switch p := x.peer; {
+	case p == nil:
+		return "its peer is gone", "If the phone is to stay, add its peer to peers.conf again and reload."
+	case !p.Enabled:
+		return p.String() + " has enabled = no", fmt.Sprintf("If the phone is to stay, set enabled = yes in %s and reload.", x.place())
+	case !x.directory.MayBind(p, x.event.AOR):
+		return fmt.Sprintf("%s may not register %s any more", p, x.aor()), x.listAOR()
+	}
+	return fmt.Sprintf("%s has another secret", x.peer), fmt.Sprintf("Type the secret of %s into the phone.", x.place())
 }
 
 // refusal explains a request that was refused.
@@ -100,6 +117,7 @@ var refusals = map[journal.Reason]func(explainer) (cause, cure string){
 	journal.ExpiryTooBrief:     explainer.tooBrief,
 	journal.CSeqNotRising:      explainer.notRising,
 	journal.Banned:             explainer.banned,
+	journal.ByConfiguration:    explainer.reloaded,
 }
 
 // causes are of the other refusals.
@@ -112,7 +130,6 @@ var causes = map[journal.Reason]string{
 	journal.ContactGivenTwice:     "The phone asks for two expirations of one Contact",
 	journal.LoopOrMerge:           "The same request came by two ways",
 	journal.StoreFailed:           "The binding could not be saved, and require_durable is set",
-	journal.ByConfiguration:       "While the phone registered, peers.conf was reloaded, and its peer may not do so any more",
 }
 
 func withDetail(cause, detail string) string {
@@ -200,6 +217,11 @@ func (x explainer) notRising() (cause, cure string) {
 func (x explainer) banned() (cause, cure string) {
 	return fmt.Sprintf("Nothing that the phone sends is read: %s.", printable(x.event.Detail)),
 		fmt.Sprintf("Mend what is wrong with the phone, then lift the ban: sipregctl ban remove %s", shellQuote(bannedNetwork(x.event)))
+}
+
+func (x explainer) reloaded() (cause, cure string) {
+	change, cure := x.changed()
+	return fmt.Sprintf("While the phone registered, peers.conf was reloaded: %s.", change), cure
 }
 
 // aor returns the AOR for a sentence.

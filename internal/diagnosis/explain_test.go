@@ -70,7 +70,7 @@ aorname = *
 [Closed]
 authname = closed
 secret = s
-aorname = 2009
+aorname = 2009, 2003
 enabled = no
 
 [PBX]
@@ -113,8 +113,8 @@ func TestExplain(t *testing.T) {
 		{"unknown, the aorname of two", as("2001", unknown),
 			"the aorname of [Kitchen], [Workshop]:",
 			"Set the phone's Auth ID to the authname of its peer (on Cisco/Sipura with Use Auth ID = yes): 7f3a9c of [Kitchen] ($:1), b41d77 of [Workshop] ($:11)."},
-		{"unknown, the aorname of none that is enabled", as("2009", unknown),
-			`no peer has that authname. It wants to register 2001, which belongs to [Kitchen], [Workshop].`, ""},
+		{"unknown, the aorname of one that is disabled", as("2009", unknown),
+			"But it is the aorname of [Closed]: the phone sends its User ID as Auth ID.", "Set the phone's Auth ID to closed"},
 		{"unknown, a label", as("FRONT DESK", unknown),
 			`The phone sends "FRONT DESK" as its Auth ID, and no peer has that authname. But it is the label of [Front desk], which no phone has to know.`,
 			"Set the phone's Auth ID to frontdesk"},
@@ -229,8 +229,15 @@ func TestExplain(t *testing.T) {
 			"lift the ban: sipregctl ban remove '192.0.2.0/24'"},
 		{"malformed", with("Malformed Via", refused(60, "a", journal.Malformed)), "The request is malformed: Malformed Via.", "SIP ALG"},
 		{"no REGISTER", with("INVITE", refused(60, "a", journal.MethodNotAllowed)), `The phone sends "INVITE", as if this were a proxy.`, "no proxy"},
-		{"reloaded meanwhile", refused(60, "a", journal.ByConfiguration),
-			"While the phone registered, peers.conf was reloaded, and its peer may not do so any more.", ""},
+		{"reloaded meanwhile", proved("Kitchen", refused(60, "a", journal.ByConfiguration)),
+			"While the phone registered, peers.conf was reloaded: [Kitchen] has another secret.", "Type the secret of [Kitchen] ($:1) into the phone."},
+		{"reloaded, gone", contact("sip:k@192.0.2.7", proved("Gone", as("gone", of(60, "a", journal.Removed, journal.ByConfiguration)))),
+			"The binding of 2001 to sip:k@192.0.2.7 was removed when peers.conf was reloaded: its peer is gone.",
+			"If the phone is to stay, add its peer to peers.conf again and reload."},
+		{"reloaded, disabled", to("2009", "", proved("Closed", of(60, "a", journal.Removed, journal.ByConfiguration))),
+			"was removed when peers.conf was reloaded: [Closed] has enabled = no.", "If the phone is to stay, set enabled = yes in [Closed] ("},
+		{"reloaded, with another aorname", to("2999", "", proved("Kitchen", of(60, "a", journal.Removed, journal.ByConfiguration))),
+			"was removed when peers.conf was reloaded: [Kitchen] may not register 2999 any more.", "Or add 2999 to the list of [Kitchen] ($:1)"},
 	}
 	directory := load(t, office)
 	path, _, _ := strings.Cut(directory.Where(directory.ByLabel("Kitchen")), ":")
@@ -263,6 +270,9 @@ func TestExplainDomains(t *testing.T) {
 		{"not listed", to("2", "a.example", proved("A", as("a", with("aorname is 1@a.example", refused(60, "a", journal.AORNotListed))))),
 			"[A] has proved who it is, but may not register 2@a.example: its aorname was 1@a.example.",
 			"Set the phone's User ID to 1@a.example. Or add 2@a.example to the list of [A]"},
+		{"wrong realm, of another domain", with("b.example; the realm here is a.example", refused(60, "a", journal.WrongRealm)),
+			`The phone answers a challenge of the realm "b.example", and its request is for the domain of the realm "a.example".`,
+			"Set the phone's Domain and Realm so that they agree, or clear its Realm setting."},
 		{"wrong secret, To of another domain", to("2", "c.example", as("b", refused(60, "a", journal.WrongSecret))),
 			`the Auth ID "b" of [B] with a wrong password.`, "it is the secret of [B]"},
 		{"User ID as Auth ID, with its domain", to("2", "b.example", as("2@b.example", refused(60, "a", journal.UnknownAuthname))),

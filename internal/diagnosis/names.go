@@ -44,9 +44,14 @@ func (n *names) withAuthname(authname string) []*peers.Peer {
 	return n.byAuthname[strings.ToLower(authname)]
 }
 
-// binders returns the enabled peers that name an AOR.
+// binders returns the peers that name an AOR: those that are enabled, else all.
 func (n *names) binders(aor sipuri.AOR) []*peers.Peer {
-	return slices.DeleteFunc(slices.Clone(n.byAOR[aor]), func(p *peers.Peer) bool { return !p.Enabled })
+	all := n.byAOR[aor]
+	enabled := slices.DeleteFunc(slices.Clone(all), func(p *peers.Peer) bool { return !p.Enabled })
+	if len(enabled) == 0 {
+		return all
+	}
+	return enabled
 }
 
 // peerOf returns the peer that an event is about: that which proved itself, or

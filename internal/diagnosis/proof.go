@@ -2,6 +2,7 @@ package diagnosis
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"sipregd/internal/digest"
@@ -72,6 +73,10 @@ func (x explainer) wrongRealm() (cause, cure string) {
 	theirs, ours := x.event.Detail, ""
 	if at := strings.LastIndex(x.event.Detail, between); at >= 0 {
 		theirs, ours = x.event.Detail[:at], x.event.Detail[at+len(between):]
+	}
+	if slices.Contains(x.directory.Domains().Names(), theirs) {
+		return fmt.Sprintf("The phone answers a challenge of the realm %s, and its request is for the domain of the realm %s.", quoted(theirs), quoted(ours)),
+			"Set the phone's Domain and Realm so that they agree, or clear its Realm setting."
 	}
 	return fmt.Sprintf("The phone answers a challenge of the realm %s, as of another server. The realm here is %s.", quoted(theirs), quoted(ours)),
 		fmt.Sprintf("Clear the phone's Realm setting, or set it to %s.", shown(ours))
