@@ -282,9 +282,9 @@ func TestWhyAPhoneFallsSilent(t *testing.T) {
 	line := trace[strings.Index(trace, "Authorization: "):]
 	captured, _, _ := strings.Cut(line, "\r\n")
 	sipp(t, "captured", "u1", d.udp, "-s", "2001", "-key", "authorization", captured)
-	d.register(t, "--aor", "2002", "--authname", "frontdesk", "--no-auth")
 	sipp(t, "unanswered", "t1", d.udp, "-s", "2999")
 	sipp(t, "too-brief-for-ever", "u1", d.udp, as("2014", "hall", "s")...)
+	d.register(t, "--aor", "2002", "--authname", "frontdesk", "--no-auth")
 	if why := d.why(t, "2002"); len(why.Attempts) > 0 || !strings.Contains(why.Note, "A phone may take 5 seconds to answer a challenge") {
 		t.Errorf("why 2002 at once: %s", inLines(why))
 	}
