@@ -298,6 +298,7 @@ func TestPageCanBeReadEverywhere(t *testing.T) {
 		for _, size := range [][2]int64{{390, 844}, {700, 900}, {1024, 768}, {1280, 800}, {1920, 1080}} {
 			what := fmt.Sprint(scheme, size)
 			b.Size(size[0], size[1])
+			b.Wait(fmt.Sprintf(`(getComputedStyle(document.querySelector("#rows tr")).display === "grid") === %v`, size[0] < 700)) // a card
 			check(what)
 			b.Click("#rows button")
 			b.Wait(holds("#why", "Registered"))

@@ -11,7 +11,7 @@ import { plain, put, show } from './text.js';
 import { askForToken } from './token.js';
 
 const byId = (id) => document.getElementById(id);
-const seldom = 15_000; // milliseconds; refreshes make no events here
+const seldom = 60_000; // milliseconds; refreshes make no events here
 
 const api = new API(askForToken);
 const table = new Table(api, (key) => details.open(key));

@@ -6,6 +6,7 @@ import { ago, count, countdown, moment, plain, put, putURI, show } from './text.
 
 const page = 200; // bindings
 const most = 1000; // rows; beyond, only a search helps
+const almost = 10_000; // milliseconds before it expires
 const few = 8; // AORs that are asked for one by one
 
 export class Table {
@@ -93,11 +94,15 @@ export class Table {
     row ? row.button.focus() : this.focus();
   }
 
-  // tick brings times up to date.
+  // tick brings times up to date. A binding that is about to expire was
+  // refreshed meanwhile, as a rule.
   tick() {
     const now = performance.now();
     const serverNow = this.#api.now();
-    for (const row of this.#rows.values()) row.tick(now, serverNow);
+    for (const row of this.#rows.values()) {
+      row.tick(now, serverNow);
+      if (row.isDue(now)) this.follow(row.binding.aor);
+    }
   }
 
   async #load() {
@@ -105,15 +110,17 @@ export class Table {
     try {
       const answer = await this.#api.get('contacts', { q: query, limit: this.#limit });
       if (query !== this.#query) return;
+      show(this.#trouble, '');
+      this.#element.ariaBusy = 'false';
       this.#total = answer.total;
       this.#next = answer.next ?? '';
       this.#show(answer.contacts ?? []);
       this.#settled = true;
-      show(this.#trouble, '');
     } catch (error) {
       show(this.#trouble, error.message);
+      this.#element.ariaBusy = 'false';
+      this.onChange();
     }
-    this.#element.ariaBusy = 'false';
   }
 
   async #loadChanged() {
@@ -238,6 +245,7 @@ const template = document.getElementById('row');
 class Row {
   element = template.content.firstElementChild.cloneNode(true);
   button = this.element.querySelector('button');
+  #isLooked = false; // whether it was refreshed
   #cells = Object.fromEntries(['authname', 'label', 'uri', 'from', 'phone', 'expires', 'seen']
     .map((name) => [name, this.element.querySelector(`.${name}`)]));
 
@@ -250,6 +258,7 @@ class Row {
     if (binding === this.binding) return;
     this.binding = binding;
     this.deadline = performance.now() + binding.expires_in * 1000;
+    this.#isLooked = false;
     this.element.dataset.key = key;
     put(this.button, plain(binding.aor));
     put(this.#cells.authname, plain(binding.authname));
@@ -259,6 +268,13 @@ class Row {
     put(this.#cells.phone, plain(binding.user_agent) || '–');
     this.#cells.seen.title = moment(binding.last_seen);
     this.#cells.expires.title = moment(binding.expires);
+  }
+
+  // isDue tells once for a binding that its time is almost over.
+  isDue(now) {
+    if (this.#isLooked || this.deadline - now > almost) return false;
+    this.#isLooked = true;
+    return true;
   }
 
   tick(now, serverNow) {
