@@ -115,9 +115,12 @@ func TestPageLoadsNoMoreThanSomebodyLooksAt(t *testing.T) {
 	b.Click("#more")
 	b.Wait(rows + " === 400")
 	// What happens beyond the last row adds none.
-	d.set(func() { d.contacts = numbered(5001) })
-	d.happen(api.Event{Seq: 1, Time: time.Now(), Event: "added", AOR: "105000"})
-	b.Wait(`document.getElementById("matches").textContent === "400 of 5,001"`)
+	d.set(func() { d.contacts = numbered(5000)[1:] })
+	d.happen(api.Event{Seq: 1, Time: time.Now(), Event: "removed", AOR: "100000"})
+	b.Wait(`document.getElementById("matches").textContent === "399 of 4,999"`)
+	d.set(func() { d.contacts = numbered(5001)[1:] })
+	d.happen(api.Event{Seq: 2, Time: time.Now(), Event: "added", AOR: "105000"})
+	b.Wait(`document.getElementById("matches").textContent === "399 of 5,000"`)
 	for want := 600; want <= 1000; want += 200 {
 		b.Click("#more")
 		b.Wait(fmt.Sprint(rows, " === ", want))
