@@ -95,10 +95,10 @@ func serve(path string, out io.Writer) error {
 func newDaemon(path string, c config.Config, log zerolog.Logger) *sipregd {
 	d := &sipregd{path: path, config: c, log: log, started: time.Now().UTC()}
 	d.often = log.Sample(&zerolog.BurstSampler{Burst: 5, Period: time.Second})
-	d.journal = journal.NewLog(log)
-	d.recorder = journal.NewRecorder(c.Admin.RecentMemory<<20, time.Now, d.journal)
-	if c.Admin.RecentMemory > 0 {
-		d.journal = d.recorder
+	lines := journal.NewLog(log)
+	d.recorder = journal.NewRecorder(c.Admin.RecentMemory<<20, time.Now, lines)
+	if d.journal = d.recorder; c.Admin.RecentMemory == 0 {
+		d.journal = lines
 	}
 	d.guard = guard.New(d.journal)
 	d.metrics = admin.NewMetrics(d.started)

@@ -199,7 +199,8 @@ func (l *lab) Stats() api.Stats {
 // journalOfNothing takes nothing down.
 type journalOfNothing struct{}
 
-func (journalOfNothing) Record(journal.Event) {}
+func (journalOfNothing) Record(journal.Event)                    {}
+func (journalOfNothing) Wants(journal.Kind, journal.Reason) bool { return false }
 
 // bind adds a binding that lasts an hour, or what is said of it.
 func (l *lab) bind(aor sipuri.AOR, b location.Binding) {

@@ -68,7 +68,8 @@ const transactionMemory = 128 << 10
 // noLog takes down nothing.
 type noLog struct{}
 
-func (noLog) Record(journal.Event) {}
+func (noLog) Record(journal.Event)                    {}
+func (noLog) Wants(journal.Kind, journal.Reason) bool { return false }
 
 // commitsOnly is the observer of a store that passes on commits.
 type commitsOnly struct{ *admin.Metrics }

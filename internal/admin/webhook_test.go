@@ -26,7 +26,8 @@ const patience = 30 * time.Second // of a test that waits for what has to come
 // silent is a log that nobody reads.
 type silent struct{}
 
-func (silent) Record(journal.Event) {}
+func (silent) Record(journal.Event)                    {}
+func (silent) Wants(journal.Kind, journal.Reason) bool { return false }
 
 func newTestRecorder(bytes int) *journal.Recorder {
 	return journal.NewRecorder(bytes, func() time.Time { return noon }, silent{})

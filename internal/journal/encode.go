@@ -52,15 +52,15 @@ func encode(into []byte, e *Event, l *lengths) {
 	}
 	rest := into[eventHead:]
 	for i, text := range e.texts() {
-		rest = rest[copy(rest, (*text)[:l[i]]):]
+		if l[i] > 0 {
+			rest = rest[copy(rest, (*text)[:l[i]]):]
+		}
 	}
 }
 
-func seqOf(encoded []byte) uint64 { return binary.LittleEndian.Uint64(encoded) }
-
 // view returns the event. Its texts are parts of encoded, and as good as that.
 func view(encoded []byte) (e Event) {
-	e.Seq = seqOf(encoded)
+	e.Seq = binary.LittleEndian.Uint64(encoded)
 	e.Time = time.Unix(0, int64(binary.LittleEndian.Uint64(encoded[8:]))).UTC()
 	e.Expires = int64(binary.LittleEndian.Uint64(encoded[16:]))
 	port := binary.LittleEndian.Uint16(encoded[40:])

@@ -61,5 +61,5 @@ func (f *Filter) names(e *Event) bool {
 
 // follows tells whether the filter may pick events of a class.
 func (f *Filter) follows(c class) bool {
-	return c != routine || len(f.Kinds) == 0 || slices.ContainsFunc(f.Kinds, isRoutine)
+	return c < routine || c == routine && (len(f.Kinds) == 0 || slices.ContainsFunc(f.Kinds, isRoutine))
 }

@@ -15,11 +15,14 @@ type Log struct{ logger zerolog.Logger }
 // NewLog returns a journal that writes to the logger.
 func NewLog(logger zerolog.Logger) *Log { return &Log{logger} }
 
+// Wants tells whether Record writes a line for such an event.
+func (l *Log) Wants(kind Kind, reason Reason) bool { return level(kind, reason) >= l.logger.GetLevel() }
+
 // Record writes the event: what is routine at the level debug, bindings that
 // come and go at info, refusals at warn. Fields whose text does not come from
 // the network stand first.
 func (l *Log) Record(e Event) {
-	line := l.logger.WithLevel(level(e))
+	line := l.logger.WithLevel(level(e.Kind, e.Reason))
 	if line == nil { // a level that is not logged
 		return
 	}
@@ -48,12 +51,12 @@ func (l *Log) Record(e Event) {
 	line.Msg(message(e))
 }
 
-func level(e Event) zerolog.Level {
-	switch e.Kind {
+func level(kind Kind, reason Reason) zerolog.Level {
+	switch kind {
 	case Refreshed, Challenged, Listed:
 		return zerolog.DebugLevel
 	case Refused:
-		if e.Reason == StaleNonce { // phones retry by themselves
+		if reason == StaleNonce { // phones retry by themselves
 			return zerolog.DebugLevel
 		}
 		return zerolog.WarnLevel

@@ -1,7 +1,6 @@
 package journal
 
 import (
-	"hash/maphash"
 	"slices"
 	"sync"
 	"time"
@@ -12,9 +11,10 @@ import (
 type class int
 
 const (
-	refusals class = iota
-	changes        // of bindings
-	routine        // challenges, refreshes and queries
+	refusals   class = iota
+	changes          // of bindings
+	routine          // challenges, refreshes and queries
+	unanswered       // challenges that have made room there, and had no answer by then
 	classes
 )
 
@@ -62,19 +62,23 @@ func (c *Counts) ByReason() map[string]uint64 {
 	return counts
 }
 
+// Selective is a journal that does not take all events down.
+type Selective interface {
+	Journal
+	Wants(Kind, Reason) bool
+}
+
 // Recorder is the journal that numbers events, remembers the last ones, shows
 // them to those who watch, and passes them on to the log. It may be used by many
 // goroutines at once.
 type Recorder struct {
 	clock func() time.Time
-	next  Journal // the log
+	log   Selective
 
-	seed  maphash.Seed
-	turns [64]sync.Mutex // for the events of some AORs each, which are to have one order everywhere
-
-	mu      sync.Mutex
+	mu      sync.Mutex // held while the log is written too, so that it has the same order
 	seq     uint64
 	rings   [classes]ring
+	calls   calls
 	counts  Counts
 	watches []*Watch
 }
@@ -82,34 +86,48 @@ type Recorder struct {
 // NewRecorder returns a recorder that remembers events in so many bytes. Sequence
 // numbers go on from those of an earlier life of the daemon, unless the clock has
 // gone back, and are exact in JavaScript too.
-func NewRecorder(bytes int, clock func() time.Time, next Journal) *Recorder {
-	r := &Recorder{clock: clock, next: next, seed: maphash.MakeSeed(), seq: uint64(clock().Unix()) << 20}
-	r.rings = [classes]ring{refusals: newRing(bytes / 2), changes: newRing(bytes / 4), routine: newRing(bytes / 4)}
+func NewRecorder(bytes int, clock func() time.Time, log Selective) *Recorder {
+	r := &Recorder{clock: clock, log: log, calls: newCalls(), seq: uint64(clock().Unix()) << 20}
+	// What comes all the time has the least, so that it stays in the processor's cache.
+	r.rings = [classes]ring{
+		refusals: newRing(bytes / 16 * 7), changes: newRing(bytes / 16 * 6),
+		routine: newRing(bytes / 16), unanswered: newRing(bytes / 16 * 2),
+	}
+	r.rings[routine].forget = r.keepUnanswered
 	return r
 }
 
 // Record takes an event down.
 func (r *Recorder) Record(e Event) {
-	turn := &r.turns[maphash.String(r.seed, e.AOR.User)%uint64(len(r.turns))]
-	turn.Lock()
-	defer turn.Unlock()
+	r.mu.Lock()
 	r.remember(&e)
-	r.next.Record(e)
+	if r.log.Wants(e.Kind, e.Reason) {
+		r.log.Record(e)
+	}
+	r.mu.Unlock()
 }
 
 func (r *Recorder) remember(e *Event) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	r.seq++
 	e.Seq = r.seq
 	if e.Time.IsZero() {
 		e.Time = r.clock()
 	}
 	r.counts[e.Kind][e.Reason]++
-	class := e.class()
-	r.rings[class].add(e)
+	c, class := r.calls.find(e.CallID), e.class()
+	if e.Kind != Challenged {
+		r.calls.answer(c, e.Seq)
+	}
+	r.rings[class].add(e, c)
 	for _, w := range r.watches {
 		w.wakeFor(class)
+	}
+}
+
+// keepUnanswered keeps a challenge that makes room, if nothing has followed it.
+func (r *Recorder) keepUnanswered(s slot, encoded []byte) {
+	if s.kind == Challenged && !r.calls.answeredAfter(s.call, s.seq) {
+		copy(r.rings[unanswered].room(s), encoded)
 	}
 }
 
@@ -120,14 +138,14 @@ func (r *Recorder) Counts() Counts {
 	return r.counts
 }
 
-// WholeSince returns the time since when all events are remembered; zero: none is
-// forgotten.
+// WholeSince returns the time since when all events are remembered, but for what is
+// routine; zero: none is forgotten.
 func (r *Recorder) WholeSince() (since time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for class := range r.rings {
 		ring := &r.rings[class]
-		if ring.lost == 0 {
+		if ring.lost == 0 || class == int(routine) {
 			continue
 		}
 		if oldest := view(ring.bytes(ring.first)).Time; oldest.After(since) {
@@ -142,7 +160,7 @@ const lookAtOnce = 128
 
 // Last returns the last events that a filter picks, the latest first, and at most
 // so many of each class: refusals; changes of bindings; refreshes, challenges and
-// queries.
+// queries; and older challenges that nothing has followed.
 func (r *Recorder) Last(f Filter, limit int) []Event {
 	var found []Event
 	for class := range r.rings {

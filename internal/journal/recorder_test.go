@@ -22,7 +22,8 @@ var noon = time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC)
 // silent is a log that nobody reads.
 type silent struct{}
 
-func (silent) Record(Event) {}
+func (silent) Record(Event)            {}
+func (silent) Wants(Kind, Reason) bool { return true }
 
 func newTestRecorder(bytes int) *Recorder {
 	return NewRecorder(bytes, func() time.Time { return noon }, silent{})
@@ -68,7 +69,7 @@ func TestRingAgainstAModel(t *testing.T) {
 		for i := range rapid.IntRange(1, 1500).Draw(t, "events") {
 			e := Event{Seq: uint64(i + 1), Time: noon, Kind: Added, Detail: strings.Repeat("x", rapid.IntRange(0, maxKept).Draw(t, "size"))}
 			e.Contact, e.CallID = e.Detail, e.Detail
-			r.add(&e)
+			r.add(&e, 0)
 			model = append(model, e)
 		}
 		held := model[len(model)-int(r.next-r.first):]
@@ -150,7 +151,13 @@ func TestWholeSince(t *testing.T) {
 	for r.rings[routine].lost == 0 {
 		r.Record(Event{Kind: Refreshed, Detail: strings.Repeat("x", maxKept)})
 	}
-	oldest := r.Last(NewFilter("", Refreshed), 1000)
+	if since := r.WholeSince(); !since.IsZero() {
+		t.Errorf("more than what is routine is forgotten before %v", since)
+	}
+	for r.rings[changes].lost == 0 {
+		r.Record(Event{Kind: Added, Detail: strings.Repeat("x", maxKept)})
+	}
+	oldest := r.Last(NewFilter("", Added), 1000)
 	if since, want := r.WholeSince(), oldest[len(oldest)-1].Time; !since.Equal(want) {
 		t.Errorf("whole since %v, want %v", since, want)
 	}
@@ -161,6 +168,8 @@ type order struct {
 	mu   sync.Mutex
 	seqs map[sipuri.AOR][]uint64
 }
+
+func (o *order) Wants(Kind, Reason) bool { return true }
 
 func (o *order) Record(e Event) {
 	runtime.Gosched()
@@ -220,7 +229,7 @@ func next(t *testing.T, w *Watch, count int) (events []Event, missed uint64) {
 }
 
 func TestAWatchSeesEventsInTheirOrder(t *testing.T) {
-	r := newTestRecorder(4 << 20)
+	r := newTestRecorder(64 << 20)
 	r.Record(Event{Kind: Added, Detail: "before"})
 	w := r.Watch(Filter{}, 0)
 	defer w.Close()
@@ -374,5 +383,31 @@ func TestAWaitThatIsCutShortLosesNothing(t *testing.T) {
 		if len(got) != 1 {
 			t.Fatalf("round %d: %d events", i, len(got))
 		}
+	}
+}
+
+// A challenge that nothing has followed is remembered when others like it have long
+// made room.
+func TestAChallengeWithoutAnAnswerIsRemembered(t *testing.T) {
+	r := newTestRecorder(1 << 20)
+	const phones = 50
+	for i := range phones {
+		r.Record(Event{Kind: Challenged, CallID: fmt.Sprint("silent", i), Detail: "silent"})
+		r.Record(Event{Kind: Challenged, CallID: fmt.Sprint("sound", i), Detail: "sound"})
+		r.Record(Event{Kind: Refreshed, CallID: fmt.Sprint("sound", i)})
+	}
+	for i := range 20000 {
+		r.Record(Event{Kind: Challenged, CallID: fmt.Sprint(i)})
+		r.Record(Event{Kind: Refreshed, CallID: fmt.Sprint(i)})
+	}
+	if r.rings[routine].lost < uint64(noon.Unix())<<20+3*phones {
+		t.Fatal("they are still remembered with the others")
+	}
+	found := map[string]int{}
+	for _, e := range r.Last(Filter{}, 100000) {
+		found[e.Detail]++
+	}
+	if found["sound"] > 0 || found["silent"] < phones/2 { // a few meet others in their place
+		t.Errorf("found %v", found)
 	}
 }

@@ -16,10 +16,17 @@ type ring struct {
 	next  uint64 // the position that the next event gets
 	end   int    // where the next event is written
 	lost  uint64 // the sequence number of the last event that has made room
+
+	forget func(slot, []byte) // is given each event that makes room; nil: nobody is
 }
 
-// slot is where an event stands in data.
-type slot struct{ begin, size uint32 }
+// slot is where an event stands in data, and what is looked at more often than that.
+type slot struct {
+	seq         uint64
+	begin, size uint32
+	call        call
+	kind        Kind
+}
 
 // newRing returns a ring of up to so many bytes, and some for their places.
 func newRing(limit int) ring {
@@ -34,16 +41,21 @@ func (r *ring) resize(size int) {
 }
 
 // add takes an event in.
-func (r *ring) add(e *Event) {
+func (r *ring) add(e *Event, c call) {
 	lengths, size := lengthsOf(e)
-	for !r.fits(size) {
+	encode(r.room(slot{seq: e.Seq, size: uint32(size), call: c, kind: e.Kind}), e, &lengths)
+}
+
+// room makes room for an event.
+func (r *ring) room(s slot) []byte {
+	for !r.fits(int(s.size)) {
 		if len(r.data) < r.limit {
 			r.grow()
-			continue
+		} else {
+			r.drop()
 		}
-		r.drop()
 	}
-	encode(r.take(size), e, &lengths)
+	return r.take(s)
 }
 
 // fits tells whether there is room for so many bytes in one piece, and goes on
@@ -66,17 +78,22 @@ func (r *ring) fits(size int) bool {
 	return true
 }
 
-// take returns the room for the next event.
-func (r *ring) take(size int) []byte {
-	*r.slot(r.next) = slot{uint32(r.end), uint32(size)}
+// take returns the place of the next event, which fits.
+func (r *ring) take(s slot) []byte {
+	s.begin = uint32(r.end)
+	*r.slot(r.next) = s
 	r.next++
-	r.end += size
-	return r.data[r.end-size : r.end]
+	r.end += int(s.size)
+	return r.data[s.begin:r.end]
 }
 
 // drop lets the oldest event go.
 func (r *ring) drop() {
-	r.lost = seqOf(r.bytes(r.first))
+	oldest := *r.slot(r.first)
+	if r.forget != nil {
+		r.forget(oldest, r.bytes(r.first))
+	}
+	r.lost = oldest.seq
 	r.first++
 }
 
@@ -86,8 +103,7 @@ func (r *ring) grow() {
 	r.resize(min(2*len(r.data), r.limit))
 	r.next = r.first
 	for position := old.first; position < old.next; position++ {
-		encoded := old.bytes(position)
-		copy(r.take(len(encoded)), encoded)
+		copy(r.take(*old.slot(position)), old.bytes(position))
 	}
 }
 
@@ -103,7 +119,7 @@ func (r *ring) bytes(position uint64) []byte {
 func (r *ring) after(seq uint64) (position, missed uint64) {
 	low, high := r.first, r.next
 	for low < high {
-		if middle := low + (high-low)/2; seqOf(r.bytes(middle)) > seq {
+		if middle := low + (high-low)/2; r.slot(middle).seq > seq {
 			high = middle
 		} else {
 			low = middle + 1

@@ -11,7 +11,7 @@ const (
 	// events it then gets at most: what happens faster than that nobody reads, and
 	// phones shall not wait for it.
 	watchPause = 50 * time.Millisecond
-	watchBatch = 256
+	watchBatch = 128
 )
 
 // Watch follows the events of a recorder, in their order. It must be closed, and
@@ -158,7 +158,7 @@ func (w *Watch) earliest() (next class, found bool) {
 		if w.at[i] == ring.next || !w.filter.follows(class(i)) {
 			continue
 		}
-		if at := seqOf(ring.bytes(w.at[i])); !found || at < seq {
+		if at := ring.slot(w.at[i]).seq; !found || at < seq {
 			next, seq, found = class(i), at, true
 		}
 	}
