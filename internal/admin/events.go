@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -89,10 +90,14 @@ type eventStream struct {
 	w        http.ResponseWriter
 	control  *http.ResponseController
 	patience time.Duration // with a watcher that does not read
+	text     bytes.Buffer  // messages to be sent
+	encoder  *json.Encoder // of values in text
 }
 
 func newEventStream(w http.ResponseWriter, patience time.Duration) *eventStream {
-	return &eventStream{w, http.NewResponseController(w), patience}
+	s := &eventStream{w: w, control: http.NewResponseController(w), patience: patience}
+	s.encoder = json.NewEncoder(&s.text)
+	return s
 }
 
 func (s *eventStream) begin() error {
@@ -113,20 +118,24 @@ func (s *eventStream) sendNext(ctx context.Context, watch *journal.Watch, keepal
 	case err != nil:
 		return s.write([]byte(": alive\n\n"))
 	}
-	var text []byte
+	s.text.Reset()
 	if missed > 0 {
-		text = appendMessage(text, "missed", api.Missed{Missed: missed})
+		s.add("event: missed\ndata: ", &api.Missed{Missed: missed})
 	}
 	for i := range events {
-		text = fmt.Appendf(text, "id: %d\n", events[i].Seq)
-		text = appendMessage(text, "event", eventOf(&events[i]))
+		event := eventOf(&events[i])
+		s.text.WriteString("id: ")
+		s.text.Write(strconv.AppendUint(s.text.AvailableBuffer(), event.Seq, 10))
+		s.add("\nevent: event\ndata: ", &event)
 	}
-	return s.write(text)
+	return s.write(s.text.Bytes())
 }
 
-func appendMessage(text []byte, name string, value any) []byte {
-	data, _ := json.Marshal(value) // plain structs
-	return fmt.Appendf(text, "event: %s\ndata: %s\n\n", name, data)
+// add adds a message that ends in a value.
+func (s *eventStream) add(head string, value any) {
+	s.text.WriteString(head)
+	_ = s.encoder.Encode(value) // plain structs; a line of text
+	s.text.WriteByte('\n')
 }
 
 // write gives the watcher a while to take it.
