@@ -1,11 +1,13 @@
 package main
 
 import (
+	"os"
 	"strings"
 	"time"
 
 	"sipregd/internal/admin"
 	"sipregd/internal/admin/api"
+	"sipregd/internal/config"
 	"sipregd/internal/location/durable"
 	"sipregd/internal/peers"
 	"sipregd/internal/sipuri"
@@ -121,4 +123,15 @@ func (d *sipregd) storeStats() api.Store {
 		stats.Failure, stats.Since = status.Failure.Error(), &status.Since
 	}
 	return stats
+}
+
+// readerWarnings warns where everybody on the machine can read the administrator's
+// secrets.
+func readerWarnings(path string, c *config.Config) []string {
+	const othersRead = 0o004
+	info, err := os.Stat(path)
+	if err != nil || info.Mode().Perm()&othersRead == 0 || c.Admin.Token == "" && c.Admin.WebhookSecret == "" {
+		return nil
+	}
+	return []string{path + ": every account on this machine can read the secrets in [admin]; take that away with chmod o-r"}
 }

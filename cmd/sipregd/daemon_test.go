@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"net"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -58,6 +59,21 @@ func TestCheckSaysWhatIsWrongAndWhere(t *testing.T) {
 				t.Errorf("printed a secret:\n%s", text)
 			}
 		})
+	}
+}
+
+func TestCheckWarnsOfSecretsThatAllCanRead(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "sipregd.conf")
+	writeFile(t, path, "[location]\nstore = memory\n[admin]\ntoken = 0123456789abcdef\n")
+	writeFile(t, filepath.Join(filepath.Dir(path), "peers.conf"), kitchenPeers)
+	for mode, warned := range map[os.FileMode]bool{0o640: false, 0o644: true} {
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+		text, status := runToEnd(t, "--check", "--config", path)
+		if status != 0 || strings.Contains(text, "secrets in [admin]") != warned || strings.Contains(text, "0123456789") {
+			t.Errorf("mode %o: exit status %d, printed:\n%s", mode, status, text)
+		}
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -60,7 +61,7 @@ func checkConfiguration(path string, out io.Writer) error {
 		return err
 	}
 	directory, warnings, err := loadPeers(&c)
-	for _, warning := range append(warnings, storeWarnings(&c)...) {
+	for _, warning := range slices.Concat(warnings, storeWarnings(&c), readerWarnings(path, &c)) {
 		fmt.Fprintln(out, "warning:", warning)
 	}
 	if err != nil {
@@ -139,6 +140,7 @@ func (d *sipregd) stop() {
 
 func (d *sipregd) readFirstPeers() error {
 	d.heap.tune()
+	d.warn(readerWarnings(d.path, &d.config))
 	directory, warnings, err := loadPeers(&d.config)
 	d.warn(warnings)
 	if err != nil {

@@ -2,6 +2,7 @@ package journal
 
 import (
 	"strings"
+	"unicode"
 
 	"github.com/rs/zerolog"
 )
@@ -71,13 +72,14 @@ func text(line *zerolog.Event, name, value string) {
 	if len(value) > maxText {
 		value = value[:maxText] + "…"
 	}
-	line.Str(name, strings.Map(withoutC1, value))
+	line.Str(name, strings.Map(withoutControls, value))
 }
 
-// withoutC1 replaces the control characters beyond ASCII, which JSON leaves
-// as they are and a terminal or journalctl may act upon.
-func withoutC1(character rune) rune {
-	if 0x80 <= character && character <= 0x9f {
+// withoutControls replaces the control characters beyond ASCII and those that turn
+// the direction of writing, which JSON leaves as they are and a terminal or
+// journalctl may act upon.
+func withoutControls(character rune) rune {
+	if 0x80 <= character && character <= 0x9f || unicode.Is(unicode.Bidi_Control, character) {
 		return '\ufffd'
 	}
 	return character
