@@ -41,7 +41,7 @@ func newClient(command *cobra.Command) *client {
 	flags := command.Flags()
 	flags.StringVar(&c.socket, "socket", "", "the `PATH` of the daemon's control socket (default: the one that FILE names)")
 	flags.StringVar(&c.config, "config", config.DefaultPath, "the daemon's `FILE`, which names its control socket")
-	_ = command.MarkFlagFilename("socket")
+	_ = command.RegisterFlagCompletionFunc("socket", cobra.FixedCompletions(nil, cobra.ShellCompDirectiveDefault))
 	_ = command.MarkFlagFilename("config", "conf")
 	return c
 }

@@ -77,6 +77,7 @@ func newRootCommand() *cobra.Command {
 		SilenceErrors: true, // run prints them
 		SilenceUsage:  true,
 	}
+	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp) // few arguments are files
 	root.AddCommand(
 		newContactsCommand(), newPeersCommand(), newStatsCommand(), newWhyCommand(), newWatchCommand(),
 		newRemoveCommand(), newBanCommand(), newReloadCommand(), newCheckCommand(), newDigestCommand(),

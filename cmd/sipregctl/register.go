@@ -80,6 +80,10 @@ func newRegisterCommand() *cobra.Command {
 	flags.StringVar(&r.digestURI, "digest-uri", "", "make the digest over this `URI` instead of the Request-URI")
 	flags.BoolVar(&r.whole, "verbose", false, "print whole messages, too")
 	flags.BoolVar(&r.json, "json", false, "print lines of JSON")
+	_ = command.RegisterFlagCompletionFunc("transport",
+		cobra.FixedCompletions([]cobra.Completion{"udp", "tcp"}, cobra.ShellCompDirectiveNoFileComp))
+	_ = command.RegisterFlagCompletionFunc("algorithm",
+		cobra.FixedCompletions([]cobra.Completion{"MD5", "SHA-256", "SHA-512", "SHA-512-256"}, cobra.ShellCompDirectiveNoFileComp))
 	return command
 }
 
