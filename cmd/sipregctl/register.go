@@ -173,14 +173,10 @@ func (r *registration) findSecret(command *cobra.Command) (err error) {
 	if r.hasSecret || r.noAuth {
 		return nil
 	}
-	secret := os.Getenv("SIPREGCTL_SECRET")
-	if secret == "" {
-		if secret, err = readSecret(command.Context(), command.InOrStdin(), command.ErrOrStderr(), r.authname); err != nil {
-			return usageError(err.Error())
-		}
+	if r.secret = os.Getenv("SIPREGCTL_SECRET"); r.secret == "" {
+		r.secret, err = readSecret(command.Context(), command.InOrStdin(), command.ErrOrStderr(), r.authname)
 	}
-	r.secret = secret
-	return nil
+	return err
 }
 
 // run registers and, if asked to, removes the binding again.
