@@ -66,9 +66,11 @@ func newWatchCommand() *cobra.Command {
 	_ = command.RegisterFlagCompletionFunc("kinds", cobra.FixedCompletions(eventKinds(), cobra.ShellCompDirectiveNoFileComp))
 	_ = command.RegisterFlagCompletionFunc("since", cobra.NoFileCompletions)
 	command.ValidArgsFunction = w.client.completeFirst(w.client.suggestNames)
-	command.RunE = func(command *cobra.Command, arguments []string) error {
-		w.name = strings.Join(arguments, "")
+	command.RunE = func(command *cobra.Command, arguments []string) (err error) {
+		w.name, err = nameOf(arguments)
 		switch {
+		case err != nil:
+			return err
 		case w.all && len(w.kinds) > 0:
 			return usageError("say --all or --kinds, not both")
 		case w.limit < 0:

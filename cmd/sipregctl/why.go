@@ -55,7 +55,10 @@ func newWhyCommand() *cobra.Command {
 		if *limit < 1 {
 			return usageError("--limit has to be more than nothing")
 		}
-		name := strings.Join(arguments, "")
+		name, err := nameOf(arguments)
+		if err != nil {
+			return err
+		}
 		why, text, err := askWhy(command.Context(), c, name, *limit)
 		if err != nil {
 			return err
@@ -72,6 +75,16 @@ func newWhyCommand() *cobra.Command {
 		return err
 	}
 	return command
+}
+
+// nameOf returns the name of the phone that is asked about, if any. An empty one
+// does not come to mean all phones.
+func nameOf(arguments []string) (string, error) {
+	name := strings.Join(arguments, "")
+	if name == "" && len(arguments) > 0 {
+		return "", usageError("the name is empty: leave it out for all phones")
+	}
+	return name, nil
 }
 
 func askWhy(ctx context.Context, c *client, name string, limit int) (why api.Why, text []byte, err error) {
