@@ -6,7 +6,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -152,12 +151,4 @@ func (s *contactSum) String() string {
 		return fmt.Sprintf("the first %d of %d bindings", s.bindings, s.total)
 	}
 	return plural(s.bindings, "binding", "bindings") + " of " + plural(s.addresses, "address", "addresses")
-}
-
-// asArgument returns text as an argument for the shell.
-func asArgument(text string) string {
-	if text != "" && strings.Trim(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@.:_-+/[]") == "" {
-		return text
-	}
-	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
 }

@@ -66,3 +66,11 @@ func visibleJSON(text []byte) []byte {
 	}
 	return b
 }
+
+// asArgument returns text as an argument for the shell.
+func asArgument(text string) string {
+	if text != "" && strings.Trim(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@.:_-+/[]") == "" {
+		return text
+	}
+	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
+}

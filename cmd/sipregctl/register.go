@@ -236,7 +236,7 @@ func (r *registration) failed(told *transcript, expires uint32, err error) error
 		line.Sentence = fmt.Sprintf("%d: %s", why.status, line.Sentence)
 	}
 	if why.status >= 300 && !r.noAuth {
-		line.Sentence += fmt.Sprintf(" A phone is told no more: `sipregctl why %s` at the server tells the cause.", visible(r.user))
+		line.Sentence += fmt.Sprintf(" A phone is told no more: `sipregctl why %s` at the server tells the cause.", visible(asArgument(r.user)))
 	}
 	told.outcome(line)
 	return errSaid
