@@ -199,8 +199,9 @@ export class Table {
   }
 
   #choose(event) {
+    const isSelecting = !event.target.closest('button') && !getSelection().isCollapsed; // text to copy
     const element = event.target.closest('tr');
-    if (element && getSelection().isCollapsed) this.#open(element.dataset.key);
+    if (element && !isSelecting) this.#open(element.dataset.key);
   }
 
   #move(event) {
