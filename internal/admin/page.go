@@ -15,7 +15,7 @@ var pageFiles embed.FS
 
 // pagePolicy lets the page have what comes with it and nothing else: no script
 // within the page, and none that is made of text.
-const pagePolicy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; " +
+const pagePolicy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 
 // pageTypes are the media types of its files. Those of the system may differ.
