@@ -10,15 +10,11 @@ const harmless = new Set(['stale_nonce', 'expiry_too_brief']);
 export class Stats {
   #api;
   #started = 0; // performance.now() at the start of the daemon
-  #last;
+  #isKnown = false;
   #shown = ''; // what the notices were made of
 
   constructor(api) {
     this.#api = api;
-  }
-
-  get peers() {
-    return this.#last?.peers;
   }
 
   // refresh never fails: whoever asks for the bindings too says what is wrong.
@@ -31,11 +27,11 @@ export class Stats {
   }
 
   tick() {
-    if (this.#last) put(byId('uptime'), duration((performance.now() - this.#started) / 1000));
+    if (this.#isKnown) put(byId('uptime'), duration((performance.now() - this.#started) / 1000));
   }
 
   #show(stats) {
-    this.#last = stats;
+    this.#isKnown = true;
     this.#started = performance.now() - stats.uptime * 1000;
     put(byId('aors'), count(stats.aors));
     put(byId('bindings'), count(stats.bindings));
