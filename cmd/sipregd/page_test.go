@@ -116,9 +116,9 @@ func TestPageShowsHostileTextAsText(t *testing.T) {
 	const attack = `<img src=x onerror=document.title='owned'>`
 	d, url := startWithPage(t, "", "["+attack+"]\nauthname = "+attack+"\nsecret = s\naorname = 2001\n")
 	b := openPage(t, url)
-	registerAs(t, d, attack, "s", "2001", "User-Agent: "+attack+"\u202egpj",
+	registerAs(t, d, attack, "s", "2001", "User-Agent: "+attack+"\u202egpj\u061c\U000e0041",
 		`Contact: <sip:2001@192.0.2.7;x=%3Cimg%3E>;q=0.5;note="<script>document.title='owned'</script>"`)
-	b.Wait(rowsWith("2001", attack, attack+`\u202egpj`) + " === 1")
+	b.Wait(rowsWith("2001", attack, attack+`\u202egpj\u061c\ue0041`) + " === 1")
 	stranger := newClient("udp", d.udp.String(), "'"+attack, "s", "2001")
 	defer stranger.close()
 	if answer, _, err := stranger.register("User-Agent: "+attack, contactOf("2001")); err != nil || answer.status != 401 {

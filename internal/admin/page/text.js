@@ -1,11 +1,13 @@
 // How things are written for people. Text from the network is hostile: it goes
 // through plain, and into the page by textContent alone.
 
-const unseen = /[\u0000-\u001f\u007f-\u009f\u00ad\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]/g;
+// Controls, formats and ends of lines, but the two that join letters or keep them
+// apart: names in Persian and Hindi have those.
+const unseen = /(?![\u200c\u200d])[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
 
 // plain makes visible what cannot be seen or would turn text around.
 export function plain(text) {
-  return String(text ?? '').replace(unseen, (c) => '\\u' + c.charCodeAt(0).toString(16).padStart(4, '0'));
+  return String(text ?? '').replace(unseen, (c) => '\\u' + c.codePointAt(0).toString(16).padStart(4, '0'));
 }
 
 const numbers = new Intl.NumberFormat('en');
