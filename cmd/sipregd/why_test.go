@@ -25,7 +25,7 @@ secret = open sesame
 aorname = 2002
 `
 
-// kitchen and withAuthname are arguments of sipregctl register.
+// kitchen and kitchenWith are arguments of sipregctl register.
 var kitchen = []string{"--aor", "2001", "--authname", "7f3a9c", "--secret", "any;text#at all"}
 
 func kitchenWith(more ...string) []string { return append(slices.Clone(kitchen), more...) }
@@ -208,7 +208,7 @@ func TestWhy(t *testing.T) {
 			func(t *testing.T, d *daemon) {
 				d.register(t, kitchen...)
 				d.ask(t, http.MethodPost, "/api/v1/bans", api.NewBan{Network: "127.0.0.0/8"}, nil)
-				d.register(t, kitchenWith("--timeout", "100ms")...)
+				d.register(t, kitchenWith("--timeout", "500ms")...)
 			},
 			[]string{here, "127.0.0.0/8", "127.0.0.2", "2001", "7f3a9c", "Kitchen"},
 			"Nothing that the phone sends is read: 127.0.0.0/8 is banned until the ban is lifted",

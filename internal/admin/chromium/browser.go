@@ -25,6 +25,7 @@ type Browser struct {
 	t   testing.TB
 	ctx context.Context
 
+	listening  sync.WaitGroup
 	mu         sync.Mutex
 	complaints []string
 }
@@ -45,16 +46,18 @@ func Start(t testing.TB) *Browser {
 		chromedp.NoSandbox, chromedp.DisableGPU, chromedp.Flag("disable-dev-shm-usage", true))
 	allocator, stop := chromedp.NewExecAllocator(context.Background(), options...)
 	ctx, cancel := chromedp.NewContext(allocator)
+	b := &Browser{t: t, ctx: ctx}
 	t.Cleanup(func() {
 		_ = chromedp.Cancel(ctx)
 		cancel()
 		stop()
+		b.listening.Wait()
 	})
-	b := &Browser{t: t, ctx: ctx}
 	if err := chromedp.Do(ctx); err != nil {
 		t.Fatalf("chromium does not start: %v", err)
 	}
-	go b.listen(chromedp.Console(ctx))
+	console := chromedp.Console(ctx) // from here on
+	b.listening.Go(func() { b.listen(console) })
 	b.Size(1280, 800)
 	return b
 }
