@@ -3,8 +3,10 @@ package chromium
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -26,6 +28,7 @@ type Browser struct {
 	ctx context.Context
 
 	listening  sync.WaitGroup
+	marks      chan struct{} // each time that the console says mark
 	mu         sync.Mutex
 	complaints []string
 }
@@ -46,7 +49,7 @@ func Start(t testing.TB) *Browser {
 		chromedp.NoSandbox, chromedp.DisableGPU, chromedp.Flag("disable-dev-shm-usage", true))
 	allocator, stop := chromedp.NewExecAllocator(context.Background(), options...)
 	ctx, cancel := chromedp.NewContext(allocator)
-	b := &Browser{t: t, ctx: ctx}
+	b := &Browser{t: t, ctx: ctx, marks: make(chan struct{}, 1)}
 	t.Cleanup(func() {
 		_ = chromedp.Cancel(ctx)
 		cancel()
@@ -62,12 +65,21 @@ func Start(t testing.TB) *Browser {
 	return b
 }
 
+// mark is what the console says when a test asks what it has said before.
+const mark = "the test listens"
+
 // listen collects what the console says, until the browser ends. That requests
 // fail is no complaint: the page has to cope with it.
 func (b *Browser) listen(messages func(func(chromedp.ConsoleMessage, error) bool)) {
 	for message, err := range messages {
 		if err != nil {
 			return
+		}
+		if message.Text == mark {
+			select {
+			case b.marks <- struct{}{}:
+			default: // nobody waits any more
+			}
 		}
 		if message.Source != "network" && (message.IsException() || message.Type == chromedp.ConsoleError || message.Type == chromedp.ConsoleWarning) {
 			b.mu.Lock()
@@ -80,10 +92,16 @@ func (b *Browser) listen(messages func(func(chromedp.ConsoleMessage, error) bool
 // Complaints returns the errors and warnings of the console, such as those
 // against the Content-Security-Policy.
 func (b *Browser) Complaints() []string {
-	b.Eval("1") // those of before are there now
+	b.t.Helper()
+	b.Eval(fmt.Sprintf("console.debug(%q)", mark))
+	select {
+	case <-b.marks: // those of before are there now
+	case <-time.After(patience):
+		b.t.Error("the console is silent")
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.complaints
+	return slices.Clone(b.complaints)
 }
 
 // do carries out steps of which each has to be possible soon.
