@@ -140,6 +140,18 @@ func TestPageSaysThatItLostTheConnection(t *testing.T) {
 	b.Wait(rows + " === 1")
 }
 
+func TestPageTellsOfEachFailure(t *testing.T) {
+	d := newFakeDaemon(t)
+	b := openFake(t, d)
+	for i, kind := range []string{"refused", "expired"} {
+		attempt := failure(uint64(i+1), time.Second, 1, "", "2001", "7f3a9c", "", "192.0.2.7:5060", "It was "+kind+".", "")
+		attempt.Event.Event = kind
+		d.set(func() { d.attempts = []api.Attempt{attempt} })
+		d.happen(attempt.Event)
+		b.Wait(fmt.Sprintf(`document.getElementById("failures").textContent.includes("It was %s.")`, kind))
+	}
+}
+
 func TestPageSaysWhatIsWrongWithTheDaemon(t *testing.T) {
 	since := time.Now().Add(-time.Minute)
 	d := newFakeDaemon(t)

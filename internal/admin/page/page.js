@@ -11,7 +11,8 @@ import { plain, put, show } from './text.js';
 import { askForToken } from './token.js';
 
 const byId = (id) => document.getElementById(id);
-const seldom = 60_000; // milliseconds; refreshes make no events here
+const seldom = 60_000; // milliseconds; refreshes, and challenges that nobody answers, make no events here
+const failing = new Set(['refused', 'expired']); // events that tell of failures
 
 const api = new API(askForToken);
 const table = new Table(api, (key) => details.open(key));
@@ -46,7 +47,7 @@ function showState() {
 
 function take(event) {
   if (event.aor && event.event !== 'refused') table.follow(event.aor);
-  if (event.event === 'refused') failuresErrand.ask();
+  if (failing.has(event.event)) failuresErrand.ask();
   if (event.aor) details.follow(event.aor);
   statsErrand.ask();
 }
