@@ -86,7 +86,7 @@ func newWatchCommand() *cobra.Command {
 
 // run watches until somebody stops it, or the daemon goes away for good.
 func (w *watching) run(ctx context.Context, v *viewer) error {
-	for {
+	for said := ""; ; {
 		err := w.once(ctx, v)
 		if ctx.Err() != nil || errors.Is(err, errEnough) {
 			return nil // Ctrl-C is how it ends
@@ -95,7 +95,10 @@ func (w *watching) run(ctx context.Context, v *viewer) error {
 		if errors.As(err, &refused) || errors.As(err, new(writeError)) || !w.retry {
 			return err
 		}
-		v.say(err.Error() + "; trying again")
+		if text := err.Error(); text != said || errors.Is(err, errGone) {
+			v.say(text + "; trying again")
+			said = text
+		}
 		select {
 		case <-ctx.Done():
 			return nil

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 func TestEachMessage(t *testing.T) {
@@ -74,6 +76,19 @@ func TestWatchGoesOnWhereTheDaemonIsBack(t *testing.T) {
 			t.Errorf("asked for %s, want %s", got, want)
 		}
 	}
+}
+
+// A daemon that is away for an hour is no reason to fill the terminal.
+func TestWatchSaysOnceThatTheDaemonIsAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		var errs bytes.Buffer
+		w := &watching{client: &client{socket: "nowhere"}, retry: true}
+		if err := w.run(ctx, &viewer{errs: &errs}); err != nil || strings.Count(errs.String(), "trying again") != 1 {
+			t.Errorf("error %v, said:\n%s", err, errs.String())
+		}
+	})
 }
 
 func TestWatchEndsWhereNobodyReads(t *testing.T) {
