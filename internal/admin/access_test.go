@@ -87,7 +87,13 @@ func TestTheControlSocketAsksForNoToken(t *testing.T) {
 }
 
 func TestTheControlSocketsPlace(t *testing.T) {
-	live := func(path string) error { _, err := net.Listen("unix", path); return err }
+	live := func(path string) error {
+		listener, err := net.Listen("unix", path)
+		if err == nil {
+			t.Cleanup(func() { listener.Close() }) // which keeps the collector from closing it before
+		}
+		return err
+	}
 	for _, test := range []struct {
 		name   string
 		before func(path string) error
@@ -141,16 +147,20 @@ func (l *lab) rawly(text string) string {
 }
 
 func TestRequestsHaveBounds(t *testing.T) {
-	l := newLab(t, func(l *lab) { l.requestTime = 200 * time.Millisecond })
+	hasty, patient := newLab(t, func(l *lab) { l.requestTime = 200 * time.Millisecond }), newLab(t)
 	const head = "POST /api/v1/bans HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
-	for _, test := range []struct{ name, request, answer, says string }{
-		{"a header that does not end", "GET / HTTP/1.1\r\nHost:", "", ""},
-		{"a body that does not come", head + "Content-Length: 9\r\n\r\n", "HTTP/1.1 400", "i/o timeout"},
-		{"a header that is too large", head + "X: " + strings.Repeat("x", 1<<20) + "\r\n\r\n", "HTTP/1.1 431", ""},
-		{"a body that is too large", head + "Content-Length: 1000000\r\n\r\n{\"network\": \"" + strings.Repeat("x", 1000000-13), "HTTP/1.1 400", "too large"},
+	for _, test := range []struct {
+		name                  string
+		lab                   *lab
+		request, answer, says string
+	}{
+		{"a header that does not end", hasty, "GET / HTTP/1.1\r\nHost:", "", ""},
+		{"a body that does not come", hasty, head + "Content-Length: 9\r\n\r\n", "HTTP/1.1 400", "i/o timeout"},
+		{"a header that is too large", patient, head + "X: " + strings.Repeat("x", 1<<20) + "\r\n\r\n", "HTTP/1.1 431", ""},
+		{"a body that is too large", patient, head + "Content-Length: 1000000\r\n\r\n{\"network\": \"" + strings.Repeat("x", 1000000-13), "HTTP/1.1 400", "too large"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			if got := l.rawly(test.request); !strings.HasPrefix(got, test.answer) || !strings.Contains(got, test.says) || test.answer == "" && got != "" {
+			if got := test.lab.rawly(test.request); !strings.HasPrefix(got, test.answer) || !strings.Contains(got, test.says) || test.answer == "" && got != "" {
 				t.Errorf("got %q", got)
 			}
 		})
