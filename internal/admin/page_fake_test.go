@@ -29,6 +29,8 @@ type fakeDaemon struct {
 	watchers map[chan string]bool
 	hangUp   chan struct{} // closed: streams end
 	down     bool          // no stream begins
+	hold     chan struct{} // not nil: lists of bindings are answered once it is closed
+	held     bool          // one waits for that
 }
 
 func newFakeDaemon(t testing.TB) *fakeDaemon {
@@ -72,11 +74,20 @@ func (d *fakeDaemon) asked(path string) int {
 }
 
 func (d *fakeDaemon) listContacts(w http.ResponseWriter, r *http.Request) {
+	answer, hold := d.list(r)
+	if hold != nil {
+		<-hold
+	}
+	reply(w, http.StatusOK, answer)
+}
+
+// list returns the bindings that a request is for, and what to wait for before they
+// are sent.
+func (d *fakeDaemon) list(r *http.Request) (answer api.Contacts, hold chan struct{}) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	query := strings.ToLower(r.FormValue("q"))
 	limit, _ := strconv.Atoi(r.FormValue("limit"))
-	var answer api.Contacts
 	for _, c := range d.contacts {
 		if !strings.Contains(strings.ToLower(strings.Join([]string{c.AOR, c.Label, c.Authname, c.Contact, c.Source, c.UserAgent}, "\n")), query) {
 			continue
@@ -87,7 +98,8 @@ func (d *fakeDaemon) listContacts(w http.ResponseWriter, r *http.Request) {
 			answer.Next = "more"
 		}
 	}
-	reply(w, http.StatusOK, answer)
+	d.held = d.hold != nil
+	return answer, d.hold
 }
 
 func (d *fakeDaemon) contactsOf(w http.ResponseWriter, r *http.Request) {

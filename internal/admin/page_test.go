@@ -129,6 +129,25 @@ func TestPageLoadsNoMoreThanSomebodyLooksAt(t *testing.T) {
 	b.Wait(`document.getElementById("matches").textContent.endsWith("search for the others")`)
 }
 
+// A list that is answered late is not newer than what has happened meanwhile.
+func TestPageKeepsWhatIsNewerThanALateList(t *testing.T) {
+	d, hold := newFakeDaemon(t), make(chan struct{})
+	d.set(func() { d.contacts = numbered(1) })
+	b := openFake(t, d)
+	b.Wait(rows + " === 1")
+	d.set(func() { d.hold = hold })
+	b.Eval(`document.dispatchEvent(new Event("visibilitychange"))`) // it looks anew
+	waitUntil(t, "a list is late", func() (late bool) { d.set(func() { late = d.held }); return late })
+	d.set(func() { d.contacts = numbered(2) })
+	d.happen(api.Event{Seq: 1, Time: time.Now(), Event: "added", AOR: "100001"})
+	b.Wait(rows + " === 2")
+	asked := d.asked("/api/v1/contacts")
+	d.set(func() { d.hold = nil })
+	close(hold)
+	waitUntil(t, "the list is asked for again", func() bool { return d.asked("/api/v1/contacts") > asked })
+	b.Wait(rows + " === 2")
+}
+
 func TestPageSaysThatItLostTheConnection(t *testing.T) {
 	d := newFakeDaemon(t)
 	b := openFake(t, d)

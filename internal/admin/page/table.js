@@ -23,6 +23,7 @@ export class Table {
   #total = 0;
   #next = '';
   #settled = false; // what is new from here on has just happened
+  #singles = 0; // how often an AOR was loaded by itself
   #whole = new Errand(() => this.#load(), 1000);
   #some = new Errand(() => this.#loadChanged(), 200);
   #query = '';
@@ -107,6 +108,7 @@ export class Table {
 
   async #load() {
     const query = this.#query;
+    const singles = this.#singles;
     try {
       const answer = await this.#api.get('contacts', { q: query, limit: this.#limit });
       if (query !== this.#query) return;
@@ -116,6 +118,7 @@ export class Table {
       this.#next = answer.next ?? '';
       this.#show(answer.contacts ?? []);
       this.#settled = true;
+      if (singles !== this.#singles) this.#whole.ask(); // what came meanwhile may be newer than the answer
     } catch (error) {
       show(this.#trouble, error.message);
       this.#element.ariaBusy = 'false';
@@ -137,6 +140,7 @@ export class Table {
   async #loadAOR(aor) {
     const fresh = await this.#ofAOR(aor);
     if (this.#query !== '') return; // somebody began to search meanwhile
+    this.#singles++;
     const others = [...this.#rows.values()].map((row) => row.binding);
     const before = others.filter((binding) => binding.aor < aor);
     const after = others.filter((binding) => binding.aor > aor);
