@@ -66,8 +66,8 @@ func (g *Guard) Admits(source netip.AddrPort, transport string, now time.Time) b
 	if all == nil { // as a rule
 		return true
 	}
-	b := all.find(source.Addr().Unmap().WithZone(""))
-	if b == nil || !b.holds(now) {
+	b := all.find(source.Addr().Unmap().WithZone(""), now)
+	if b == nil {
 		return true
 	}
 	b.dropped.Add(1)
@@ -76,10 +76,11 @@ func (g *Guard) Admits(source netip.AddrPort, transport string, now time.Time) b
 	return false
 }
 
-func (all *bans) find(address netip.Addr) *ban {
+// find returns a ban that holds now, or nil.
+func (all *bans) find(address netip.Addr, now time.Time) *ban {
 	for _, bits := range all.lengths[address.BitLen()] {
 		network, _ := address.Prefix(bits)
-		if b := all.of[network]; b != nil {
+		if b := all.of[network]; b != nil && b.holds(now) {
 			return b
 		}
 	}

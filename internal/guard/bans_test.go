@@ -59,6 +59,18 @@ func TestABanWithoutEndLastsUntilItIsLifted(t *testing.T) {
 	}
 }
 
+// The narrower ban may be found first.
+func TestABanThatIsOverHidesNoOtherOfTheSameSource(t *testing.T) {
+	for range 50 { // networks are looked for in the order of a map
+		g := New(new(list))
+		_, _ = g.Ban(netip.MustParsePrefix("192.0.2.7/32"), noon, time.Minute)
+		_, _ = g.Ban(netip.MustParsePrefix("192.0.2.0/24"), noon, 0)
+		if g.Admits(from("192.0.2.7"), "UDP", noon.Add(time.Hour)) {
+			t.Fatal("an address of a banned network is admitted, since a ban of it alone is over")
+		}
+	}
+}
+
 // A flood from a banned network is taken down once a minute.
 func TestWhoIsKeptOutIsTakenDownNowAndThen(t *testing.T) {
 	taken := new(list)
