@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"cmp"
 	"slices"
 	"sync"
 	"time"
@@ -166,8 +167,9 @@ func (r *Recorder) Last(f Filter, limit int) []Event {
 	for class := range r.rings {
 		found = append(found, r.lastOf(&r.rings[class], &f, limit)...)
 	}
-	slices.SortFunc(found, func(a, b Event) int { return int(int64(b.Seq - a.Seq)) })
-	return found
+	slices.SortFunc(found, func(a, b Event) int { return cmp.Compare(b.Seq, a.Seq) })
+	// A challenge may have made room in one class and been kept in another meanwhile.
+	return slices.CompactFunc(found, func(a, b Event) bool { return a.Seq == b.Seq })
 }
 
 func (r *Recorder) lastOf(ring *ring, f *Filter, limit int) (found []Event) {

@@ -3,6 +3,7 @@ package journal
 import (
 	"context"
 	"fmt"
+	"math"
 	"net/netip"
 	"reflect"
 	"runtime"
@@ -409,5 +410,47 @@ func TestAChallengeWithoutAnAnswerIsRemembered(t *testing.T) {
 	}
 	if found["sound"] > 0 || found["silent"] < phones/2 { // a few meet others in their place
 		t.Errorf("found %v", found)
+	}
+}
+
+// Challenges that make room move on while Last goes through the classes: here they
+// do since it takes its time.
+func TestLastHasEachEventOnce(t *testing.T) {
+	r := newTestRecorder(1 << 20)
+	challenge := func(i int) { r.Record(Event{Kind: Challenged, CallID: fmt.Sprint(i)}) }
+	for i := range 5000 {
+		challenge(i)
+	}
+	end := make(chan struct{})
+	var flood sync.WaitGroup
+	flood.Go(func() {
+		for i := 5000; ; i++ {
+			select {
+			case <-end:
+				return
+			default:
+				challenge(i)
+			}
+		}
+	})
+	defer flood.Wait()
+	defer close(end)
+	slowly := Filter{}.Or(func(*Event) bool {
+		time.Sleep(time.Microsecond)
+		return true
+	})
+	for range 20 {
+		last := r.Last(slowly, 5000)
+		for i := 1; i < len(last); i++ {
+			if last[i].Seq == last[i-1].Seq {
+				t.Fatalf("event %d of %d comes twice", i, len(last))
+			}
+		}
+	}
+}
+
+func TestARingIsNotLargerThanItsPlacesCanTell(t *testing.T) {
+	if r := newRing(7 << 30); r.limit > math.MaxUint32 {
+		t.Errorf("it grows to %d bytes", r.limit)
 	}
 }

@@ -1,5 +1,7 @@
 package journal
 
+import "math"
+
 const (
 	firstRing  = 64 << 10 // bytes of a ring at first
 	bytesEach  = 128      // of an event, at least: so many fit into a ring at most
@@ -28,9 +30,10 @@ type slot struct {
 	kind        Kind
 }
 
-// newRing returns a ring of up to so many bytes, and some for their places.
+// newRing returns a ring of up to so many bytes, as far as a slot can tell places
+// apart, and some for these.
 func newRing(limit int) ring {
-	r := ring{limit: max(limit, 2*largestOne)}
+	r := ring{limit: min(max(limit, 2*largestOne), math.MaxUint32)}
 	r.resize(min(firstRing, r.limit))
 	return r
 }
