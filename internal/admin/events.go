@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"sipregd/internal/admin/api"
+	"sipregd/internal/diagnosis"
 	"sipregd/internal/journal"
 )
 
@@ -38,12 +39,29 @@ func (s *Server) streamEvents(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusServiceUnavailable, fmt.Sprintf("%d watch already: end one of them first", maxWatchers))
 		return
 	}
-	watch := s.Recorder.Watch(journal.NewFilter(r.URL.Query().Get("q"), kinds...), after)
+	watch := s.Recorder.Watch(s.filterOf(r.URL.Query().Get("q"), kinds), after)
 	defer watch.Close()
 	stream := newEventStream(w, s.answerTime)
 	for err := stream.begin(); err == nil; {
 		err = stream.sendNext(r.Context(), watch, s.keepalive)
 	}
+}
+
+// filterOf returns a filter that picks what why tells of a name. It may be used by one
+// watch.
+func (s *Server) filterOf(name string, kinds []journal.Kind) journal.Filter {
+	filter := journal.NewFilter(name, kinds...)
+	if name == "" {
+		return filter
+	}
+	directory := s.Daemon.Directory()
+	isConcern := diagnosis.Concerns(name, directory)
+	return filter.Or(func(e *journal.Event) bool {
+		if today := s.Daemon.Directory(); today != directory { // a watch may outlast a reload
+			directory, isConcern = today, diagnosis.Concerns(name, today)
+		}
+		return isConcern(e)
+	})
 }
 
 // Watchers returns how many watch events now.

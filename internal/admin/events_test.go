@@ -147,6 +147,29 @@ func TestEventsArePicked(t *testing.T) {
 	}
 }
 
+// Whoever watches a phone by its label or AOR sees what why tells of it: before it has
+// proved who it is, an event holds neither.
+func TestEventsOfAPhoneAreThoseOfWhy(t *testing.T) {
+	l := newLab(t)
+	byLabel, later := l.watch("q=kitchen,+1st+floor"), l.watch("q=Attic")
+	refused := func(authname, aor, detail string) {
+		l.Recorder.Record(journal.Event{Kind: journal.Refused, Authname: authname, AOR: sipuri.AOR{User: aor}, Detail: detail})
+	}
+	refused("7f3a9c", "2009", "its authname")
+	refused("2001", "2001", "its AOR")
+	refused("workshop", "2001", "of another")
+	refused("7f3a9c", "2001", "both")
+	if got, _ := byLabel.details(3); !slices.Equal(got, []string{"its authname", "its AOR", "both"}) {
+		t.Errorf("by its label: %q", got)
+	}
+	l.writePeers(labPeers + "[Attic]\nauthname = attic\nsecret = a\naorname = 2010\n")
+	l.Reload()
+	refused("attic", "2010", "new")
+	if got, _ := later.details(1); !slices.Equal(got, []string{"new"}) {
+		t.Errorf("by the label of a peer that was added: %q", got)
+	}
+}
+
 func TestEventsGoOnAfterANumber(t *testing.T) {
 	l := newLab(t)
 	for i := range 5 {
