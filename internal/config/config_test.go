@@ -219,6 +219,7 @@ func TestFaults(t *testing.T) {
 		{"http for a network", "[admin]\nhttp = 192.0.2.1:8060", "2: [admin] http is open to others than this machine; write a token too, or listen on 127.0.0.1"},
 		{"short token", "[admin]\ntoken = hunter2", "2: [admin] token is too easy to guess, or has a blank or another character that is not ASCII; write 16 characters or more, such as what openssl rand -hex 24 prints"},
 		{"webhook", "[admin]\nwebhook = ftp://u:hunter2@h/", "2: [admin] webhook is no URL to post to; write one such as https://pbx.example.com/sip-events"},
+		{"webhook without a host", "[admin]\nwebhook = http://:80/events", "2: [admin] webhook is no URL to post to; write one such as https://pbx.example.com/sip-events"},
 		{"webhook of nothing", "[admin]\nrecent_memory = 0\nwebhook = http://h/", "3: [admin] webhook needs events, and recent_memory = 0 keeps none; write recent_memory = 8, or leave webhook empty"},
 		{"webhook_secret alone", "[admin]\nwebhook_secret = 0123456789abcdef", "2: [admin] webhook_secret is of no use without webhook; write the URL to post to as webhook"},
 		{"http without port", "[admin]\nhttp = 127.0.0.1", `2: [admin] http holds "127.0.0.1", which is no address to listen on; write host:port with a port from 1 to 65535, such as 127.0.0.1:5060`},

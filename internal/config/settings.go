@@ -229,7 +229,7 @@ func token(target *string) func(string) *inifile.Fault {
 // webhook does not repeat the URL in its fault: it may hold a password.
 func webhook(target *string) func(string) *inifile.Fault {
 	return func(value string) *inifile.Fault {
-		if u, err := url.Parse(value); value != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "") {
+		if u, err := url.Parse(value); value != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "") {
 			return &inifile.Fault{Cause: "is no URL to post to", Advice: "write one such as https://pbx.example.com/sip-events"}
 		}
 		*target = value
