@@ -108,8 +108,9 @@ func newDaemon(path string, c config.Config, log zerolog.Logger) *sipregd {
 
 // start does what it takes until phones are served.
 func (d *sipregd) start() error {
-	// What comes while bindings are read waits in the kernel.
-	for _, step := range []func() error{d.readFirstPeers, d.listen, d.openStore, d.decide, d.startWebhook, d.administer} {
+	// What comes while bindings are read waits in the kernel. Some bindings end then,
+	// which the webhook is to tell of.
+	for _, step := range []func() error{d.readFirstPeers, d.listen, d.startWebhook, d.openStore, d.decide, d.administer} {
 		if err := step(); err != nil {
 			return err
 		}
