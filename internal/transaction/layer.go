@@ -162,8 +162,8 @@ func (l *Layer) ignoreACK() Reply {
 	return Reply{}
 }
 
-// reply counts a response, renders it and addresses it. Its To tag is computed from
-// the request, so that a retransmission gets the same (§8.2.6.2, §8.2.7).
+// reply counts a response, renders and addresses it. Its To tag is computed from the
+// request, so that a retransmission gets the same (§8.2.6.2, §8.2.7).
 func (l *Layer) reply(room []byte, request *message.Request, id identity, response *message.Response) Reply {
 	return l.replyTagged(room, request, response, id.tag)
 }
@@ -173,8 +173,9 @@ func (l *Layer) replyTagged(room []byte, request *message.Request, response *mes
 	return render(room, request, response.Own(), tag)
 }
 
-// render makes the To tag always the same length, so that it tells nothing. Without a Via that can be read the response goes back to the
-// source (§18.2.2).
+// render renders a response and addresses it. Its To tag has always the same length,
+// so that it tells nothing. Without a Via that can be read the response goes back to
+// the source (§18.2.2).
 func render(room []byte, request *message.Request, own []byte, tag uint64) Reply {
 	var bytes [8]byte
 	var digits [16]byte
