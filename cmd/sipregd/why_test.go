@@ -397,7 +397,7 @@ func TestWhyABindingIsGone(t *testing.T) {
 			d.register(t, kitchen...)
 			d.writePeers(t, phonePeers)
 			d.reload(t, "1 added, 2 removed, 0 changed")
-		}, "2001", "was removed when peers.conf was reloaded: its peer is gone.", "add its peer to peers.conf again"},
+		}, "2001", "was removed by a change of peers.conf: its peer is gone.", "add its peer to peers.conf again"},
 	}
 	for _, test := range tests {
 		d := startDaemon(t, "", deskPeers+"max_contacts = 1\n")

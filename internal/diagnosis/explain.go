@@ -39,7 +39,7 @@ func (x explainer) ended() (cause, cure string) {
 	what := fmt.Sprintf("The binding of %s to %s was %s", x.aor(), shown(x.event.Contact), x.event.Kind)
 	if x.event.Reason == journal.ByConfiguration {
 		change, cure := x.changed()
-		return fmt.Sprintf("%s when peers.conf was reloaded: %s.", what, change), cure
+		return fmt.Sprintf("%s by a change of peers.conf: %s.", what, change), cure // which a start finds too
 	}
 	cause = fmt.Sprintf("%s: %s.", what, ends[x.event.Reason])
 	switch x.event.Reason {
@@ -59,13 +59,16 @@ var ends = map[journal.Reason]string{
 	journal.StreamGone:      "the daemon was restarted, and the connection was the only way to the phone",
 }
 
-// changed tells by the peers of today what a reload has taken away.
+// changed tells by the peers of today what a change of them has taken away.
 func (x explainer) changed() (change, cure string) {
 	switch p := x.peer; {
 	case p == nil:
 		return "its peer is gone", "If the phone is to stay, add its peer to peers.conf again and reload."
 	case !p.Enabled:
 		return p.String() + " has enabled = no", fmt.Sprintf("If the phone is to stay, set enabled = yes in %s and reload.", x.place())
+	case p.Authname != x.event.Authname:
+		return p.String() + " has another authname",
+			fmt.Sprintf("Set the phone's Auth ID to %s, as %s has it, and see that its password is the secret there.", p.Authname, x.place())
 	case !x.directory.MayBind(p, x.event.AOR):
 		return fmt.Sprintf("%s may not register %s any more", p, x.aor()), x.listAOR()
 	}

@@ -232,12 +232,14 @@ func TestExplain(t *testing.T) {
 		{"reloaded meanwhile", proved("Kitchen", refused(60, "a", journal.ByConfiguration)),
 			"While the phone registered, peers.conf was reloaded: [Kitchen] has another secret.", "Type the secret of [Kitchen] ($:1) into the phone."},
 		{"reloaded, gone", contact("sip:k@192.0.2.7", proved("Gone", as("gone", of(60, "a", journal.Removed, journal.ByConfiguration)))),
-			"The binding of 2001 to sip:k@192.0.2.7 was removed when peers.conf was reloaded: its peer is gone.",
+			"The binding of 2001 to sip:k@192.0.2.7 was removed by a change of peers.conf: its peer is gone.",
 			"If the phone is to stay, add its peer to peers.conf again and reload."},
+		{"reloaded, with another authname", proved("Kitchen", as("before", of(60, "a", journal.Removed, journal.ByConfiguration))),
+			": [Kitchen] has another authname.", "Set the phone's Auth ID to 7f3a9c, as [Kitchen] ($:1) has it, and see that its password is the secret there."},
 		{"reloaded, disabled", to("2009", "", proved("Closed", of(60, "a", journal.Removed, journal.ByConfiguration))),
-			"was removed when peers.conf was reloaded: [Closed] has enabled = no.", "If the phone is to stay, set enabled = yes in [Closed] ("},
+			"was removed by a change of peers.conf: [Closed] has enabled = no.", "If the phone is to stay, set enabled = yes in [Closed] ("},
 		{"reloaded, with another aorname", to("2999", "", proved("Kitchen", of(60, "a", journal.Removed, journal.ByConfiguration))),
-			"was removed when peers.conf was reloaded: [Kitchen] may not register 2999 any more.", "Or add 2999 to the list of [Kitchen] ($:1)"},
+			"was removed by a change of peers.conf: [Kitchen] may not register 2999 any more.", "Or add 2999 to the list of [Kitchen] ($:1)"},
 	}
 	directory := load(t, office)
 	path, _, _ := strings.Cut(directory.Where(directory.ByLabel("Kitchen")), ":")
