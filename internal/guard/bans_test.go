@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"sipregd/internal/journal"
+	"sipregd/internal/message"
 )
 
 var noon = time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC)
@@ -68,6 +69,16 @@ func TestABanThatIsOverHidesNoOtherOfTheSameSource(t *testing.T) {
 		if g.Admits(from("192.0.2.7"), "UDP", noon.Add(time.Hour)) {
 			t.Fatal("an address of a banned network is admitted, since a ban of it alone is over")
 		}
+	}
+}
+
+// Else a banned network could hold as many streams as there may be.
+func TestAStreamOfWhoIsBannedEnds(t *testing.T) {
+	g := New(new(list))
+	_, _ = g.Ban(netip.MustParsePrefix("192.0.2.0/24"), noon, 0)
+	reply := g.Before(nil, nil).Receive(nil, []byte("x"), message.Flow{Transport: "TCP", Source: from("192.0.2.7")}, noon)
+	if !reply.Ends || len(reply.Data) > 0 {
+		t.Errorf("got %+v", reply)
 	}
 }
 

@@ -22,7 +22,7 @@ type guarded struct {
 }
 
 // Before returns a handler that passes on what the guard admits, and drops the
-// rest in silence.
+// rest in silence, with the streams that it came on.
 func (g *Guard) Before(next Handler, clock func() time.Time) Handler {
 	return guarded{next, g, clock}
 }
@@ -30,7 +30,7 @@ func (g *Guard) Before(next Handler, clock func() time.Time) Handler {
 // Receive handles one message, or drops it.
 func (g guarded) Receive(room, data []byte, flow message.Flow, now time.Time) transaction.Reply {
 	if !g.guard.Admits(flow.Source, flow.Transport, now) {
-		return transaction.Reply{}
+		return transaction.Reply{Ends: true}
 	}
 	return g.Handler.Receive(room, data, flow, now)
 }

@@ -32,6 +32,7 @@ type Reply struct {
 	To   netip.AddrPort // over UDP; on a stream the answer goes back on it
 	// Rests says that it rests on bindings: it must not go out before they last.
 	Rests bool
+	Ends  bool // the stream that the message came on is to be closed
 }
 
 // Layer passes requests to the core and keeps it from seeing one twice. It may

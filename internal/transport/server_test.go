@@ -26,6 +26,9 @@ type echo struct{ received atomic.Int64 }
 func (e *echo) Receive(room, data []byte, flow message.Flow, _ time.Time) transaction.Reply {
 	e.received.Add(1)
 	line, _, _ := strings.Cut(string(data), "\r\n")
+	if strings.HasPrefix(line, "END ") {
+		return transaction.Reply{Ends: true}
+	}
 	text := fmt.Appendf(room, "%s %v %v %s\n", flow.Transport, flow.Source, flow.Local.Addr(), line)
 	return transaction.Reply{Data: text, To: flow.Source}
 }
@@ -180,6 +183,17 @@ func TestTCPFraming(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// What came before is answered, and nothing that comes after is read.
+func TestAStreamEndsByAReply(t *testing.T) {
+	s, e := serve(t, nil, []string{"127.0.0.1:0"})
+	conn := dialServer(t, "tcp", s)
+	write(t, conn, sound+"END sip:r SIP/2.0\r\nContent-Length: 0\r\n\r\n"+sound)
+	text, err := io.ReadAll(conn)
+	if err != nil || strings.Count(string(text), "\n") != 1 || e.received.Load() != 2 {
+		t.Errorf("got %q, %v, after %d messages", text, err, e.received.Load())
 	}
 }
 

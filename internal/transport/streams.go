@@ -142,6 +142,7 @@ type stream struct {
 	flow    message.Flow
 	handled bool      // a whole message has come just now
 	proved  bool      // a peer has proved itself on it
+	ended   bool      // a reply has said that it is to be closed
 	reading time.Time // the read deadline that is set
 	writing time.Time // the write deadline that is set
 	splitter
@@ -208,7 +209,7 @@ func (s *stream) handle() (over bool, wrong error) {
 	}
 	s.rooms.Put(room)
 	switch {
-	case !written:
+	case !written, s.ended:
 		return true, nil
 	case wrong != nil:
 		return true, wrong
@@ -246,6 +247,9 @@ func (s *stream) answer(answers []byte, messages [][]byte) []byte {
 			all = reply.Data
 		}
 		replies, rests = append(replies, reply), rests || reply.Rests
+		if s.ended = reply.Ends; s.ended {
+			break
+		}
 	}
 	s.handled, s.proved = true, s.proved || rests
 	if !rests || s.store.Commit(mark) == nil {
