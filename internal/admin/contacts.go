@@ -178,7 +178,12 @@ func (s *Server) showContacts(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) removeContacts(w http.ResponseWriter, r *http.Request) {
-	aor, contact := s.aorOf(r), r.URL.Query().Get("contact")
+	aor, query := s.aorOf(r), r.URL.Query()
+	contact := query.Get("contact")
+	if contact == "" && query.Has("contact") { // it must not come to mean all of them
+		fail(w, http.StatusBadRequest, "contact is empty: write the Contact to remove, or leave contact out to remove all")
+		return
+	}
 	removed, err := s.Daemon.Remove(aor, contact)
 	switch {
 	case err != nil:

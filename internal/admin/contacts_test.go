@@ -179,6 +179,7 @@ func TestContactsAreRemoved(t *testing.T) {
 		{"one as it is", "?contact=" + url.QueryEscape(phone), 200, []string{other}},
 		{"one that equals", "?contact=" + url.QueryEscape("SIP:2001@PHONE.Example.org;Transport=UDP"), 200, []string{other}},
 		{"another port", "?contact=" + url.QueryEscape("sip:2001@192.0.2.9:5060"), 404, []string{phone, other}},
+		{"an empty one", "?contact=", 400, []string{phone, other}},
 		{"no URI", "?contact=2001", 404, []string{phone, other}},
 	} {
 		t.Run(test.name, func(t *testing.T) {

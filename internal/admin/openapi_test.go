@@ -142,6 +142,7 @@ var answers = []struct {
 	{"GET /api/v1/contacts/nobody", "", nil, 404},
 	{"DELETE /api/v1/contacts/2001?contact=sip:2001@192.0.2.9", "", nil, 404},
 	{"DELETE /api/v1/contacts/2001?contact=sip:2001@192.0.2.7", "", nil, 200},
+	{"DELETE /api/v1/contacts/2001?contact=", "", nil, 400},
 	{"DELETE /api/v1/contacts/nobody", "", nil, 404},
 	{"DELETE /api/v1/contacts/2001", "", func(l *lab) { l.removeFails = errors.New("no space left") }, 503},
 	{"GET /api/v1/peers", "", nil, 200},
