@@ -64,9 +64,6 @@ func (s *Server) filterOf(name string, kinds []journal.Kind) journal.Filter {
 	})
 }
 
-// Watchers returns how many watch events now.
-func (s *Server) Watchers() int { return len(s.watchers) }
-
 // kindsOf reads the query's kinds. None: all.
 func kindsOf(r *http.Request) ([]journal.Kind, error) {
 	switch text := r.URL.Query().Get("kinds"); text {

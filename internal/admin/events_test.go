@@ -223,11 +223,11 @@ func TestTooManyWatchersAreRefused(t *testing.T) {
 	for range maxWatchers - 1 {
 		l.watch("")
 	}
-	if status, text := l.ask(http.MethodGet, "/api/v1/events", ""); status != http.StatusServiceUnavailable || l.Watchers() != maxWatchers {
+	if status, text := l.ask(http.MethodGet, "/api/v1/events", ""); status != http.StatusServiceUnavailable || len(l.watchers) != maxWatchers {
 		t.Errorf("%d %s", status, text)
 	}
 	first.Close()
-	for l.Watchers() == maxWatchers {
+	for len(l.watchers) == maxWatchers {
 		time.Sleep(time.Millisecond)
 	}
 	l.watch("")
@@ -241,8 +241,8 @@ func TestCloseEndsWatches(t *testing.T) {
 	if m, err := w.next(); err != io.EOF {
 		t.Errorf("got %+v: %v", m, err)
 	}
-	if l.Watchers() != 0 {
-		t.Errorf("%d watch", l.Watchers())
+	if len(l.watchers) != 0 {
+		t.Errorf("%d watch", len(l.watchers))
 	}
 }
 
@@ -254,7 +254,7 @@ func TestWhoDoesNotReadHoldsNobodyUp(t *testing.T) {
 	}
 	defer silent.Close()
 	fmt.Fprintf(silent, "GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
-	for l.Watchers() == 0 {
+	for len(l.watchers) == 0 {
 		time.Sleep(time.Millisecond)
 	}
 	const batches, each = 50, 500 // more than sockets hold
