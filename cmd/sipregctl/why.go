@@ -16,8 +16,8 @@ import (
 	"sipregd/internal/admin/api"
 )
 
-const whyHelp = `Tells why a phone is registered, or why it is not: the last attempts that match,
-the latest first, and for each failure the cause and the cure.
+const whyHelp = `Tells why a phone is not registered: what is registered now, then the last attempts
+that match, the latest first, and for each failure the cause and the cure.
 
 The name is what you know of the phone: an AOR (2001 or 2001@example.com), its
 authname, its label, or the address or network that it comes from. Without a name it
@@ -30,9 +30,8 @@ them:
   authname   what it proves with its password: its Auth ID
   label      the section of peers.conf, once the phone has proved its authname
 
-The exit status is 0 if the last attempt succeeded, and 1 if it failed, if a binding
-has expired since, if nothing is known, or if the daemon cannot be asked. Without a
-name it is 0 if no failure is known.`
+The exit status is 0 if something that matches is registered, and 1 if nothing is, or
+if the daemon cannot be asked. Without a name it is 0 if no failure is known.`
 
 const whyExamples = `  sipregctl why 2001
   sipregctl why 'Kitchen, 1st floor' -n 1
@@ -96,26 +95,39 @@ func askWhy(ctx context.Context, c *client, name string, limit int) (why api.Why
 	return why, text, err
 }
 
-// isWell tells whether the last attempt succeeded. Where all failures are asked
-// for, none are the best answer.
+// isWell tells whether something is registered. Where all failures are asked for,
+// none are the best answer.
 func isWell(why api.Why) bool {
-	if len(why.Attempts) == 0 {
-		return why.Query == ""
+	if why.Query == "" {
+		return len(why.Attempts) == 0
 	}
-	return !why.Attempts[0].Failed
+	return len(why.Registered) > 0
 }
 
 func printWhy(out io.Writer, width int, why api.Why, now time.Time) {
+	printRegistered(out, width, why.Registered)
+	if why.Note != "" {
+		paragraph(out, width, "", why.Note)
+	}
 	for i, attempt := range why.Attempts {
-		if i > 0 {
+		if i > 0 || why.Note != "" || len(why.Registered) > 0 {
 			fmt.Fprintln(out)
 		}
 		printAttempt(out, width, attempt, now)
 	}
-	if why.Note != "" {
-		paragraph(out, width, "", why.Note)
-	} else if len(why.Attempts) == 0 {
-		fmt.Fprintln(out, "No attempt is known.")
+}
+
+// mostRegistered is how many bindings are told of; contacts lists all.
+const mostRegistered = 5
+
+// printRegistered says what is registered now, whoever else has failed.
+func printRegistered(out io.Writer, width int, registered []api.Contact) {
+	for _, c := range registered[:min(len(registered), mostRegistered)] {
+		paragraph(out, width, "", fmt.Sprintf("REGISTERED: %s at %s by [%s] (authname %s), expires in %s",
+			c.AOR, c.Contact, c.Label, c.Authname, span(time.Duration(c.ExpiresIn)*time.Second)))
+	}
+	if more := len(registered) - mostRegistered; more > 0 {
+		paragraph(out, width, "", fmt.Sprintf("and %d more: sipregctl contacts lists them", more))
 	}
 }
 
@@ -149,7 +161,7 @@ func headline(a api.Attempt, now time.Time) string {
 	case a.Failed:
 		line += "FAILED: " + a.Event.Event
 	case a.Event.Event == "added", a.Event.Event == "refreshed":
-		line += "registered, " + ends(a.Event, now)
+		line += "registered, for " + seconds(a.Event.Expires)
 	default:
 		line += a.Event.Event
 	}
@@ -163,15 +175,6 @@ func headline(a api.Attempt, now time.Time) string {
 		line += fmt.Sprintf(", %d times in a row", a.Times)
 	}
 	return line
-}
-
-// ends says how long a binding has still to live, if nothing else happens to it.
-func ends(e api.Event, now time.Time) string {
-	left := e.Time.Add(time.Duration(e.Expires) * time.Second).Sub(now)
-	if left <= 0 {
-		return "for " + seconds(e.Expires)
-	}
-	return "expires in " + span(left)
 }
 
 // orNone stands for what a phone did not say, or has not proved.

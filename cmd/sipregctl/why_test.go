@@ -50,7 +50,7 @@ row
   See    peers.conf:1
 `},
 		{"success, silence and hostile text", 0, api.Why{Attempts: []api.Attempt{registered, unanswered, longAgo}}, `
-2 min ago: registered, expires in 58 min
+2 min ago: registered, for 1 h
   AOR 2001, authname 7f3a9c, label Kitchen, 1st floor
   from [2001:db8::7]:5060 over TCP
   Registered: 2001 is bound to sip:2001@192.0.2.7 for 3600 seconds.
@@ -80,13 +80,16 @@ Nothing has come with that name.
 }
 
 func TestWhetherItIsWell(t *testing.T) {
+	bound := []api.Contact{{AOR: "2001"}}
 	tests := []struct {
 		name string
 		why  api.Why
 		want bool
 	}{
-		{"registered after a failure", api.Why{Query: "2001", Attempts: []api.Attempt{registered, wrongSecret}}, true},
-		{"failed after a success", api.Why{Query: "2001", Attempts: []api.Attempt{wrongSecret, registered}}, false},
+		{"registered after a failure", api.Why{Query: "2001", Registered: bound, Attempts: []api.Attempt{registered, wrongSecret}}, true},
+		{"a stranger failed since", api.Why{Query: "2001", Registered: bound, Attempts: []api.Attempt{wrongSecret, registered}}, true},
+		{"registered and gone", api.Why{Query: "2001", Attempts: []api.Attempt{registered}}, false},
+		{"registered before all that is remembered", api.Why{Query: "2001", Registered: bound}, true},
 		{"nothing known of it", api.Why{Query: "2001"}, false},
 		{"no failure of anybody", api.Why{}, true},
 		{"a failure of somebody", api.Why{Attempts: []api.Attempt{wrongSecret}}, false},

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"net/netip"
 	"os"
 	"strings"
 	"time"
@@ -8,6 +9,8 @@ import (
 	"sipregd/internal/admin"
 	"sipregd/internal/admin/api"
 	"sipregd/internal/config"
+	"sipregd/internal/guard"
+	"sipregd/internal/journal"
 	"sipregd/internal/location/durable"
 	"sipregd/internal/peers"
 	"sipregd/internal/sipuri"
@@ -20,7 +23,8 @@ import (
 func (d *sipregd) administer() error {
 	d.readMetrics()
 	d.admin = admin.New(admin.Options{
-		Daemon: d, Store: d.store, Recorder: d.recorder, Guard: d.guard, Metrics: d.metrics.Handler(),
+		Daemon: d, Store: d.store, Recorder: d.recorder, Forgets: d.config.Admin.RecentMemory == 0,
+		Guard: d.guard, Bans: d, Metrics: d.metrics.Handler(),
 		Token: d.config.Admin.Token, Clock: time.Now, Trouble: d.trouble,
 	})
 	if address := d.config.Admin.HTTP; address != "" {
@@ -45,7 +49,25 @@ func (d *sipregd) Remove(aor sipuri.AOR, contact string) (removed int, err error
 	if removed, err = d.registrar.Remove(aor, contact, time.Now()); err != nil || removed == 0 {
 		return 0, err
 	}
-	return removed, d.store.Commit(mark)
+	if err = d.store.Commit(mark); err != nil {
+		d.journal.Record(journal.Event{Kind: journal.Refused, Reason: journal.StoreFailed, AOR: aor, Contact: contact,
+			Detail: "the removal by the administrator is undone: " + err.Error()})
+	}
+	return removed, err
+}
+
+// Banned takes down that a network is kept out.
+func (d *sipregd) Banned(ban guard.Ban) {
+	line := d.log.Info().Str("event", "ban_added").Str("network", guard.Text(ban.Network))
+	if !ban.Until.IsZero() {
+		line.Time("until", ban.Until)
+	}
+	line.Msg("network banned")
+}
+
+// Lifted takes down that a network is let in again.
+func (d *sipregd) Lifted(network netip.Prefix) {
+	d.log.Info().Str("event", "ban_lifted").Str("network", guard.Text(network)).Msg("ban lifted")
 }
 
 // Reload reads the peers anew, as SIGHUP does.
@@ -55,6 +77,8 @@ func (d *sipregd) Reload() api.Reload {
 
 // Check tells what Reload would do.
 func (d *sipregd) Check() api.Reload {
+	d.reloading.Lock() // one at a time
+	defer d.reloading.Unlock()
 	next, result := d.readPeers()
 	if next != nil {
 		result.take(peers.Compare(d.registrar.Directory(), next))

@@ -201,7 +201,7 @@ func TestWhy(t *testing.T) {
 			},
 			[]string{"2001", "7f3a9c", "Kitchen", here},
 			"its Call-ID is the same and its CSeq is no higher (the last was 101). A phone that rebooted with its old Call-ID looks like that.",
-			"sipregctl remove 2001 lets it in at once",
+			"sipregctl remove 2001 'sip:a@127.0.0.1' lets it in at once",
 		},
 		{
 			"banned", "", "",
@@ -285,7 +285,7 @@ func TestWhyAPhoneFallsSilent(t *testing.T) {
 	sipp(t, "unanswered", "t1", d.udp, "-s", "2999")
 	sipp(t, "too-brief-for-ever", "u1", d.udp, as("2014", "hall", "s")...)
 	d.register(t, "--aor", "2002", "--authname", "frontdesk", "--no-auth")
-	if why := d.why(t, "2002"); len(why.Attempts) > 0 || !strings.Contains(why.Note, "A phone may take 5 seconds to answer a challenge") {
+	if why := d.why(t, "2002"); len(why.Attempts) > 0 || !strings.Contains(why.Note, "a phone may take 5 seconds to answer a challenge") {
 		t.Errorf("why 2002 at once: %s", inLines(why))
 	}
 	tests := []struct {
@@ -397,7 +397,7 @@ func TestWhyABindingIsGone(t *testing.T) {
 			d.register(t, kitchen...)
 			d.writePeers(t, phonePeers)
 			d.reload(t, "1 added, 2 removed, 0 changed")
-		}, "2001", "was removed by a change of peers.conf: its peer is gone.", "add its peer to peers.conf again"},
+		}, "2001", "was removed by a change of peers.conf: its peer was gone.", "add its peer to peers.conf again"},
 	}
 	for _, test := range tests {
 		d := startDaemon(t, "", deskPeers+"max_contacts = 1\n")

@@ -41,7 +41,9 @@ var (
 	bansNow       = describe("bans", "Bans in force.")
 	bannedDropped = describe("banned_dropped_total", "Messages from banned networks, dropped unread.")
 
-	webhookEvents = describe("webhook_events_total", "Events posted to the webhook, and those dropped since too many waited.", "result")
+	webhookEvents  = describe("webhook_events_total", "Events posted to the webhook, and those dropped since too many waited.", "result")
+	webhookFailing = describe("webhook_failing", "Whether the last post to the webhook failed, 1, and is made again.")
+	webhookWaiting = describe("webhook_events_waiting", "Events that wait to be posted to the webhook.")
 )
 
 func describe(name, help string, labels ...string) *prometheus.Desc {
@@ -88,7 +90,7 @@ func (s Sources) collectors() (all []prometheus.Collector) {
 	add(s.Bindings != nil, s.collectBindings, bindingsNow, aorsNow)
 	add(s.Saving != nil, s.collectSaving, storeDurable, storeUnsaved)
 	add(s.Bans != nil, s.collectBans, bansNow, bannedDropped)
-	add(s.Webhook != nil, s.collectWebhook, webhookEvents)
+	add(s.Webhook != nil, s.collectWebhook, webhookEvents, webhookFailing, webhookWaiting)
 	if s.Peers != nil {
 		all = append(all, newCount("sipregd_peers", "Peers of peers.conf.", s.Peers))
 	}
@@ -112,7 +114,9 @@ func (s Sources) collectEvents(out sink) {
 		}
 	}
 	for _, reason := range journal.Reasons() {
-		out.counter(refusalsTotal, counts[journal.Refused][reason], reason.String())
+		if refused := counts[journal.Refused][reason]; refused > 0 || !reason.EndsBinding() {
+			out.counter(refusalsTotal, refused, reason.String())
+		}
 		if reason.EndsBinding() {
 			ended := counts[journal.Removed][reason] + counts[journal.Replaced][reason] + counts[journal.Expired][reason]
 			out.counter(bindingsEnded, ended, reason.String())
@@ -195,4 +199,6 @@ func (s Sources) collectWebhook(out sink) {
 	webhook := s.Webhook()
 	out.counter(webhookEvents, webhook.Posted, "posted")
 	out.counter(webhookEvents, webhook.Dropped, "dropped")
+	out.gauge(webhookFailing, oneIf(webhook.Failure != ""))
+	out.gauge(webhookWaiting, float64(webhook.Waiting))
 }

@@ -58,6 +58,7 @@ type lab struct {
 	domains     peers.Domains
 	notReady    error
 	removeFails error
+	banned      []string // and lifted
 	socket      string
 	http        *http.Client // over HTTP
 	control     *http.Client // over the control socket
@@ -82,7 +83,7 @@ func newLab(t *testing.T, settings ...labSetting) *lab {
 	recorder := journal.NewRecorder(1<<20, clock, journalOfNothing{})
 	l.store = location.NewMemory(noon)
 	l.Server = New(Options{
-		Daemon: l, Store: l.store, Recorder: recorder, Guard: guard.New(recorder), Metrics: labMetrics(),
+		Daemon: l, Store: l.store, Recorder: recorder, Guard: guard.New(recorder), Bans: l, Metrics: labMetrics(),
 		Clock: clock, Trouble: func(err error) { t.Log(err) },
 	})
 	for _, set := range settings {
@@ -261,3 +262,8 @@ func (l *lab) send(client *http.Client, request *http.Request) (status int, answ
 	l.description.check(l.T, request, response)
 	return response.StatusCode, string(text)
 }
+
+// Banned and Lifted make the lab the observer of bans.
+func (l *lab) Banned(ban guard.Ban) { l.banned = append(l.banned, "+"+guard.Text(ban.Network)) }
+
+func (l *lab) Lifted(network netip.Prefix) { l.banned = append(l.banned, "-"+guard.Text(network)) }

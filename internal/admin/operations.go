@@ -59,6 +59,7 @@ func (s *Server) addBan(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusConflict, err.Error())
 		return
 	}
+	s.Bans.Banned(ban)
 	answer(w, http.StatusOK, banOf(ban))
 }
 
@@ -70,6 +71,7 @@ func (s *Server) removeBan(w http.ResponseWriter, r *http.Request) {
 	case !s.Guard.Lift(network, s.Clock()):
 		fail(w, http.StatusNotFound, guard.Text(network)+" is not banned")
 	default:
+		s.Bans.Lifted(network)
 		w.WriteHeader(http.StatusNoContent)
 	}
 }
@@ -102,10 +104,10 @@ func banOf(b guard.Ban) api.Ban {
 // health says that the daemon runs.
 func (s *Server) health(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) }
 
-// readiness says whether phones can register.
+// readiness says whether phones can register, and to strangers no more than that.
 func (s *Server) readiness(w http.ResponseWriter, _ *http.Request) {
-	if err := s.Daemon.Ready(); err != nil {
-		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+	if s.Daemon.Ready() != nil {
+		http.Error(w, "bindings cannot be saved: sipregctl stats and the log say why", http.StatusServiceUnavailable)
 		return
 	}
 	_, _ = w.Write([]byte("ok\n"))

@@ -11,6 +11,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"sync"
 	"syscall"
@@ -41,12 +42,20 @@ type Daemon interface {
 	Ready() error
 }
 
+// BanObserver is told what the administrator does about bans.
+type BanObserver interface {
+	Banned(guard.Ban)
+	Lifted(netip.Prefix)
+}
+
 // Options are what a server is made of.
 type Options struct {
 	Daemon   Daemon
 	Store    location.Store
 	Recorder *journal.Recorder
 	Guard    *guard.Guard
+	Bans     BanObserver
+	Forgets  bool // the recorder is told of no events
 	Metrics  http.Handler
 	Token    string // that HTTP asks for, not the control socket; empty: none
 	Clock    func() time.Time
@@ -143,7 +152,7 @@ func removeDeadSocket(path string) error {
 func (s *Server) ListenHTTP(address string) error {
 	listener, err := net.Listen("tcp", address)
 	if err != nil {
-		return fmt.Errorf("cannot listen on [admin] http: %w", err)
+		return fmt.Errorf("cannot listen on [admin] http %s: %w; name another port, or stop who has this one", address, err)
 	}
 	s.addresses = append(s.addresses, "http "+listener.Addr().String())
 	s.serve(listener, s.guarded(s.routes()))

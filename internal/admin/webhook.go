@@ -85,7 +85,11 @@ func (w *Webhook) Close() {
 }
 
 // Status tells how the events get on.
-func (w *Webhook) Status() api.Webhook { return w.health.current() }
+func (w *Webhook) Status() api.Webhook {
+	status := w.health.current()
+	status.Waiting = w.queue.count()
+	return status
+}
 
 // follow puts events into the queue, so that the journal need not remember those
 // that wait for a slow server.

@@ -4,10 +4,12 @@ import (
 	"cmp"
 	"net/http"
 	"slices"
+	"time"
 
 	"sipregd/internal/admin/api"
 	"sipregd/internal/diagnosis"
 	"sipregd/internal/journal"
+	"sipregd/internal/location"
 	"sipregd/internal/peers"
 )
 
@@ -23,51 +25,89 @@ func (s *Server) explain(w http.ResponseWriter, r *http.Request) {
 	answer(w, http.StatusOK, s.why(r.URL.Query().Get("q"), limit))
 }
 
-// why returns the last attempts of a name, or the last failures of everybody where
-// it is empty.
+// why returns what is registered under a name and its last attempts, or the last
+// failures of everybody where it is empty.
 func (s *Server) why(name string, limit int) api.Why {
 	s.searching.Lock()
 	defer s.searching.Unlock()
-	result := api.Why{Query: name, Attempts: []api.Attempt{}}
-	directory, now := s.Daemon.Directory(), s.Clock()
-	events := s.eventsOf(name, directory)
-	for _, attempt := range diagnosis.Attempts(events, directory, now) {
-		if len(result.Attempts) == limit {
-			break
-		}
-		if attempt.Failed || name != "" {
-			result.Attempts = append(result.Attempts, attemptOf(&attempt))
-		}
+	directory := s.Daemon.Directory()
+	result := api.Why{Query: name, Registered: s.registered(name, directory), Attempts: []api.Attempt{}}
+	events, asked := s.eventsOf(name, directory)
+	attempts, underWay := s.attempts(events, asked, name == "", directory)
+	for i := range attempts[:min(len(attempts), limit)] {
+		result.Attempts = append(result.Attempts, attemptOf(&attempts[i]))
 	}
-	if len(result.Attempts) == 0 {
-		result.Note = s.whyNone(name, directory, len(events) > 0)
+	switch {
+	case s.Forgets:
+		result.Note = diagnosis.Forgetful()
+	case underWay && name != "":
+		result.Note = diagnosis.UnderWay()
+	case len(attempts) == 0 && len(events) > 0 && name != "":
+		result.Note = diagnosis.NotYet(name)
+	case len(attempts) == 0:
+		result.Note = diagnosis.Nothing(name, directory, len(result.Registered) > 0, s.wholeSince())
 	}
 	return result
 }
 
-// eventsOf returns the last events of a name, and of the bans that may concern it.
-func (s *Server) eventsOf(name string, directory *peers.Directory) []journal.Event {
-	if name == "" {
-		return s.Recorder.Last(journal.NewFilter(""), lookBack)
-	}
-	events := s.Recorder.Last(journal.NewFilter(name).Or(diagnosis.Concerns(name, directory)), lookBack)
-	bans := s.Recorder.Last(journal.NewFilter("", journal.Refused).Or(diagnosis.Bans(events)), lookBack)
-	events = append(events, bans...)
-	slices.SortFunc(events, func(a, b journal.Event) int { return cmp.Compare(b.Seq, a.Seq) })
-	return slices.CompactFunc(events, func(a, b journal.Event) bool { return a.Seq == b.Seq })
+// attempts returns what the events tell that are asked for: all, or what has failed.
+func (s *Server) attempts(events []journal.Event, asked func(*journal.Event) bool, justFailed bool,
+	directory *peers.Directory) (attempts []diagnosis.Attempt, underWay bool) {
+	attempts, underWay = diagnosis.Attempts(events, asked, directory, s.Clock())
+	lifted := s.settle(attempts)
+	attempts = slices.DeleteFunc(attempts, func(a diagnosis.Attempt) bool {
+		return justFailed && !a.Failed || a.Event.Reason == journal.Banned && !a.Failed && len(attempts) > lifted
+	})
+	return attempts, underWay
 }
 
-// whyNone says what it means that there is nothing to tell.
-func (s *Server) whyNone(name string, directory *peers.Directory, haveCome bool) string {
-	if haveCome && name != "" {
-		return diagnosis.NotYet(name)
+// settle takes down which failures are over: bans that were lifted, and phones that
+// have come back. It returns how many bans those are.
+func (s *Server) settle(attempts []diagnosis.Attempt) (lifted int) {
+	now := s.Clock()
+	for i := range attempts {
+		a := &attempts[i]
+		switch {
+		case a.Event.Reason == journal.Banned && !s.Guard.KeepsOut(a.Event.Source.Addr(), now):
+			a.Settle()
+			lifted++
+		case a.Event.Kind == journal.Expired && s.isBack(&a.Event, now):
+			a.Settle()
+		}
 	}
+	return lifted
+}
+
+// isBack tells whether the phone of an event has a binding again.
+func (s *Server) isBack(e *journal.Event, now time.Time) bool {
+	return slices.ContainsFunc(s.Store.Bindings(e.AOR, now), func(b location.Binding) bool { return b.Authname == e.Authname })
+}
+
+// eventsOf returns the last events of a name, of the bans that may concern it, and
+// what came of its challenges; and which are asked for.
+func (s *Server) eventsOf(name string, directory *peers.Directory) (events []journal.Event, asked func(*journal.Event) bool) {
+	if name == "" {
+		return s.Recorder.Last(journal.NewFilter(""), lookBack), func(*journal.Event) bool { return true }
+	}
+	events = s.Recorder.Last(journal.NewFilter(name).Or(diagnosis.Concerns(name, directory)), lookBack)
+	events = append(events, s.Recorder.Last(journal.NewFilter("", journal.Refused).Or(diagnosis.Bans(events)), lookBack)...)
+	isAsked := map[uint64]bool{}
+	for i := range events {
+		isAsked[events[i].Seq] = true
+	}
+	events = append(events, s.Recorder.Last(journal.NewFilter("").Or(diagnosis.Follow(events)), lookBack)...)
+	slices.SortFunc(events, func(a, b journal.Event) int { return cmp.Compare(b.Seq, a.Seq) })
+	events = slices.CompactFunc(events, func(a, b journal.Event) bool { return a.Seq == b.Seq })
+	return events, func(e *journal.Event) bool { return isAsked[e.Seq] }
+}
+
+// wholeSince returns the time since when all that matters is remembered.
+func (s *Server) wholeSince() time.Time {
 	since := s.Daemon.Stats().Started
 	if whole := s.Recorder.WholeSince(); whole.After(since) {
-		since = whole
+		return whole
 	}
-	registered := len(s.Store.Bindings(directory.ReadAOR(name), s.Clock())) > 0
-	return diagnosis.Nothing(name, directory, registered, since)
+	return since
 }
 
 func attemptOf(a *diagnosis.Attempt) api.Attempt {

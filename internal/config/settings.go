@@ -57,7 +57,7 @@ func settings(c *Config, directory string) []setting {
 		{"admin", "token", token(&c.Admin.Token)},
 		{"admin", "webhook", webhook(&c.Admin.Webhook)},
 		{"admin", "webhook_secret", token(&c.Admin.WebhookSecret)},
-		{"admin", "recent_memory", number(&c.Admin.RecentMemory, 0, 16384)},
+		{"admin", "recent_memory", number(&c.Admin.RecentMemory, 0, 8192)},
 
 		{"log", "level", word(&c.Log.Level, "debug", "info", "warn", "error")},
 		{"log", "format", word(&c.Log.Format, "auto", "json", "text")},

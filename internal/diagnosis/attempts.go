@@ -3,6 +3,7 @@
 package diagnosis
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"time"
@@ -40,17 +41,21 @@ type phone struct {
 
 func phoneOf(e *journal.Event) phone { return phone{e.Source.Addr(), e.AOR, e.Authname} }
 
-// Attempts returns what the events tell, the latest first, as they have to be given.
-// What phones get over by themselves is left out.
-func Attempts(events []journal.Event, directory *peers.Directory, now time.Time) []Attempt {
-	var attempts []Attempt
+// Attempts returns what the events tell that are asked for, the latest first, as they
+// have to be given; the others tell what came of them. What phones get over by
+// themselves is left out, and so is what may be under way still.
+func Attempts(events []journal.Event, asked func(*journal.Event) bool, directory *peers.Directory, now time.Time) (attempts []Attempt, underWay bool) {
 	last := map[phone]int{} // the place of the earliest attempt of each phone so far
 	ends := endings{}
 	for i := range events {
 		e := &events[i]
 		isNews := ends.leaveOpen(e)
 		ends.take(e)
-		if !isNews {
+		if !isNews || !asked(e) {
+			continue
+		}
+		if e.Kind == journal.Challenged && mayFollow(e, now) {
+			underWay = true
 			continue
 		}
 		if at, known := last[phoneOf(e)]; known && isSame(&attempts[at].Event, e) {
@@ -60,8 +65,19 @@ func Attempts(events []journal.Event, directory *peers.Directory, now time.Time)
 		last[phoneOf(e)] = len(attempts)
 		attempts = append(attempts, Attempt{Event: *e, Times: 1})
 	}
+	all := len(attempts)
 	attempts = slices.DeleteFunc(attempts, func(a Attempt) bool { return a.isUnderWay(now) })
-	return explained(attempts, directory)
+	return explained(attempts, directory), underWay || len(attempts) < all
+}
+
+// Settle takes down that what has failed is over by now.
+func (a *Attempt) Settle() {
+	a.Failed, a.Cure = false, ""
+	if a.Event.Reason == journal.Banned {
+		a.Cause = fmt.Sprintf("Nothing that the phone sent was read, since %s was banned. That is over.", bannedNetwork(&a.Event))
+	} else {
+		a.Cause += " It has registered again since."
+	}
 }
 
 // endings holds what came of the requests of a Call-ID: None if the phone got
@@ -122,11 +138,13 @@ func isSame(a, b *journal.Event) bool {
 	return a.Kind == b.Kind && isAlike(a.Reason, b.Reason) || isBound(a) && isBound(b)
 }
 
-// isUnderWay tells whether the phone may still be about to answer.
+// isUnderWay tells whether the phone may still be about to try again.
 func (a *Attempt) isUnderWay(now time.Time) bool {
-	mayAnswer := a.Event.Kind == journal.Challenged || retriesItself(a.Event.Reason) && a.Times < staleLoop
-	return mayAnswer && now.Sub(a.Event.Time) <= answerTime
+	return retriesItself(a.Event.Reason) && a.Times < staleLoop && mayFollow(&a.Event, now)
 }
+
+// mayFollow tells whether the phone may still be about to answer.
+func mayFollow(e *journal.Event, now time.Time) bool { return now.Sub(e.Time) <= answerTime }
 
 // explained adds cause and cure to each.
 func explained(attempts []Attempt, directory *peers.Directory) []Attempt {

@@ -93,7 +93,7 @@ func TestAttempts(t *testing.T) {
 		{"not answered yet", []journal.Event{challenged(5, "a")}, nil},
 		{"not answered", []journal.Event{challenged(6, "a")}, []string{"challenged  1"}},
 		{"not answered again and again", []journal.Event{challenged(90, "a"), challenged(60, "b"), challenged(30, "b")}, []string{"challenged  3"}},
-		{"not answered, now under way", []journal.Event{challenged(90, "a"), challenged(2, "a")}, nil},
+		{"not answered, now under way", []journal.Event{challenged(90, "a"), challenged(2, "a")}, []string{"challenged  1"}},
 		{"not answered by one, and by another", []journal.Event{challenged(90, "a"), added(90, "a"), from("192.0.2.8", challenged(60, "b"))},
 			[]string{"challenged  1", "added  1"}},
 		{"answered wrongly", []journal.Event{challenged(60, "a"), refused(60, "a", journal.WrongSecret)}, []string{"refused wrong_secret 1"}},
@@ -149,7 +149,7 @@ func TestAttempts(t *testing.T) {
 			events := slices.Clone(test.events)
 			slices.Reverse(events)
 			var got []string
-			for _, a := range Attempts(events, directory, now) {
+			for _, a := range attemptsOf(events, directory, now) {
 				got = append(got, fmt.Sprintf("%s %s %d", a.Event.Kind, a.Event.Reason, a.Times))
 				hasFailed := a.Event.Kind == journal.Refused || a.Event.Kind == journal.Challenged || a.Event.Kind == journal.Expired
 				if a.Failed != hasFailed || a.Cause == "" {
@@ -166,7 +166,7 @@ func TestAttempts(t *testing.T) {
 // The last event of an attempt is the one that is shown.
 func TestAttemptShowsItsLastEvent(t *testing.T) {
 	events := []journal.Event{refused(10, "b", journal.WrongSecret), refused(60, "a", journal.WrongSecret)}
-	got := Attempts(events, load(t, kitchen), now)
+	got := attemptsOf(events, load(t, kitchen), now)
 	if len(got) != 1 || !got[0].Event.Time.Equal(events[0].Time) {
 		t.Errorf("%+v", got)
 	}
@@ -189,6 +189,22 @@ func BenchmarkAttempts(b *testing.B) {
 		events = append(events, e)
 	}
 	for b.Loop() {
-		Attempts(events, directory, now)
+		attemptsOf(events, directory, now)
+	}
+}
+
+// attemptsOf asks for all events.
+func attemptsOf(events []journal.Event, directory *peers.Directory, now time.Time) []Attempt {
+	attempts, _ := Attempts(events, func(*journal.Event) bool { return true }, directory, now)
+	return attempts
+}
+
+// What somebody else's answer tells of a challenge counts, and is not told.
+func TestWhatOthersAnsweredIsNotOpen(t *testing.T) {
+	events := []journal.Event{challenged(1, "c"), added(59, "a"), challenged(60, "a"), challenged(70, "b")}
+	asked := func(e *journal.Event) bool { return e.Kind == journal.Challenged }
+	got, underWay := Attempts(events, asked, load(t, kitchen), now)
+	if len(got) != 1 || got[0].Event.CallID != "b" || !underWay {
+		t.Errorf("under way %v, got %+v", underWay, got)
 	}
 }

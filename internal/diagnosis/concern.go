@@ -33,6 +33,18 @@ func Concerns(name string, directory *peers.Directory) func(e *journal.Event) bo
 	}
 }
 
+// Follow returns what tells whether an event may be what came of others: it has the
+// Call-ID of a challenge among them.
+func Follow(events []journal.Event) func(e *journal.Event) bool {
+	challenged := map[string]bool{}
+	for i := range events {
+		if events[i].Kind == journal.Challenged {
+			challenged[events[i].CallID] = true
+		}
+	}
+	return func(e *journal.Event) bool { return challenged[e.CallID] }
+}
+
 // isPhoneOf tells whether an event may be of a peer's phone: nobody else has
 // claimed it, and the AOR is the peer's.
 func isPhoneOf(directory *peers.Directory, p *peers.Peer, e *journal.Event) bool {

@@ -59,8 +59,31 @@ var ends = map[journal.Reason]string{
 	journal.StreamGone:      "the daemon was restarted, and the connection was the only way to the phone",
 }
 
-// changed tells by the peers of today what a change of them has taken away.
+// taken says what a change of the peers has taken away, as it was then.
+var taken = map[string]string{
+	peers.PeerGone:     "its peer was gone",
+	peers.PeerDisabled: "its peer had enabled = no",
+	peers.PeerRekeyed:  "its peer had another secret",
+	peers.AORTaken:     "its peer might not have that address any more",
+}
+
+// changed tells what a change of the peers has taken away, and by the peers of today
+// what helps.
 func (x explainer) changed() (change, cure string) {
+	change, cure = x.changedToday()
+	if then := taken[x.event.Detail]; then != "" {
+		if x.peer != nil && x.event.Detail != peers.PeerRekeyed && x.directory.Binds(x.event.AOR.Domain, x.event.Authname, x.event.AOR) {
+			return then, x.nothingMore()
+		}
+		if x.peer == nil || x.event.Detail == peers.PeerRekeyed {
+			return then, cure
+		}
+	}
+	return change, cure
+}
+
+// changedToday tells by the peers of today what a change of them has taken away.
+func (x explainer) changedToday() (change, cure string) {
 	switch p := x.peer; {
 	case p == nil:
 		return "its peer is gone", "If the phone is to stay, add its peer to peers.conf again and reload."
@@ -214,7 +237,7 @@ func (x explainer) tooBrief() (cause, cure string) {
 func (x explainer) notRising() (cause, cure string) {
 	return fmt.Sprintf("The request is not newer than the one that made the binding: its Call-ID is the same and its CSeq is no higher (the %s). "+
 			"A phone that rebooted with its old Call-ID looks like that.", printable(x.event.Detail)),
-		fmt.Sprintf("sipregctl remove %s lets it in at once; else it comes in when its binding expires.", x.aorForShell())
+		fmt.Sprintf("sipregctl remove %s lets it in at once; else it comes in when its binding expires.", x.bindingForShell())
 }
 
 func (x explainer) banned() (cause, cure string) {
@@ -236,6 +259,14 @@ func (x explainer) aor() string {
 }
 
 func (x explainer) aorForShell() string { return shellQuote(x.event.AOR.String()) }
+
+// bindingForShell names one binding, so that no other one goes with it.
+func (x explainer) bindingForShell() string {
+	if x.event.Contact == "" || len(x.event.Contact) > maxText {
+		return x.aorForShell()
+	}
+	return x.aorForShell() + " " + shellQuote(x.event.Contact)
+}
 
 func (x explainer) source() string { return x.event.Source.Addr().String() }
 

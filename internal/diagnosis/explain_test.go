@@ -20,7 +20,7 @@ const kitchenMD5 = "5a1bf9a1b5f4e5d6c7b8a90102030405"
 // explainedOne returns cause and cure of one event.
 func explainedOne(t *testing.T, directory *peers.Directory, e journal.Event) (cause, cure string) {
 	t.Helper()
-	got := Attempts([]journal.Event{e}, directory, now)
+	got := attemptsOf([]journal.Event{e}, directory, now)
 	if len(got) != 1 {
 		t.Fatalf("%d attempts", len(got))
 	}
@@ -475,13 +475,13 @@ func TestNothing(t *testing.T) {
 		want        string
 	}{
 		{"of everybody", "", false, "No phone has failed since 2026-11-26 12:00:00 UTC."},
-		{"registered", "2001", true, "2001 is registered (sipregctl contacts shows it). What it tried is not remembered any more."},
+		{"registered", "2001", true, "Nothing else is remembered since 2026-11-26 12:00:00 UTC."},
 		{"a peer's address", "2002", false, "[Front desk] has authname = frontdesk and aorname = 2002, 2003 ("},
 		{"a peer's authname", "lab", false, "[Lab] has authname = lab and aorname = * ("},
 		{"a peer's label", "front desk", false, "and nothing that could be its phone has come since 2026-11-26 12:00:00 UTC. Look whether"},
 		{"an address", "192.0.2.7", false, "Nothing has come from 192.0.2.7 since 2026-11-26 12:00:00 UTC, or nothing that could be read as SIP."},
 		{"of nobody", "2\x1b[2J", false, "Nothing has come with that name since 2026-11-26 12:00:00 UTC, and no peer has it as label, authname or aorname."},
-		{"registered for any", "2\x1b[2J", true, `"2\x1b[2J" is registered`},
+		{"registered for any", "2\x1b[2J", true, "Nothing else is remembered"},
 	}
 	for _, test := range tests {
 		t.Run(test.story, func(t *testing.T) {
@@ -490,7 +490,7 @@ func TestNothing(t *testing.T) {
 			}
 		})
 	}
-	if got := NotYet("2001"); got != "2001 has come, and nothing has failed so far. A phone may take 5 seconds to answer a challenge: ask again then." {
+	if got := NotYet("2001"); got != "2001 has come, and nothing has failed so far." {
 		t.Errorf("got %q", got)
 	}
 }

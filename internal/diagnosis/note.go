@@ -19,7 +19,7 @@ func Nothing(name string, directory *peers.Directory, registered bool, since tim
 	case name == "":
 		return fmt.Sprintf("No phone has failed since %s.", since.UTC().Format(stamp))
 	case registered:
-		return fmt.Sprintf("%s is registered (sipregctl contacts shows it). What it tried is not remembered any more.", shown(name))
+		return fmt.Sprintf("Nothing else is remembered since %s.", since.UTC().Format(stamp))
 	case p != nil:
 		return fmt.Sprintf("%s has authname = %s and aorname = %s (%s), and nothing that could be its phone has come since %s. "+
 			"Look whether the phone has network and this server's address, port and transport, and whether a packet filter keeps it off.",
@@ -52,8 +52,17 @@ func find(name string, directory *peers.Directory) *peers.Peer {
 
 // NotYet says what it means that events of a name are remembered, and none is news.
 func NotYet(name string) string {
-	return fmt.Sprintf("%s has come, and nothing has failed so far. A phone may take %d seconds to answer a challenge: ask again then.",
-		shown(name), answerTime/time.Second)
+	return fmt.Sprintf("%s has come, and nothing has failed so far.", shown(name))
+}
+
+// UnderWay says that a phone is trying just now.
+func UnderWay() string {
+	return fmt.Sprintf("An attempt is under way: a phone may take %d seconds to answer a challenge. Ask again then.", answerTime/time.Second)
+}
+
+// Forgetful says that no events are remembered.
+func Forgetful() string {
+	return "No events are remembered, so that nothing can be told: [admin] recent_memory is 0 in sipregd.conf."
 }
 
 func aornames(p *peers.Peer) string {

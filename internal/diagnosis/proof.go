@@ -135,8 +135,8 @@ func (x explainer) unknownAuthname() (cause, cure string) {
 		return sends, "Set the phone's User ID, Auth ID and password: it registers no name at all."
 	}
 	return fmt.Sprintf("%s Nor has one %s in its aorname.", sends, x.aor()),
-		fmt.Sprintf("If you know the phone at %s, add a peer to peers.conf with authname = %s, its secret and aorname = %s, and reload. "+
-			"If not, a stranger is trying names, and nothing is to be done.", x.source(), shown(name), written(x.event.AOR))
+		fmt.Sprintf("If you know the phone at %s, add a peer to peers.conf with %s, its secret and aorname = %s, and reload. "+
+			"If not, a stranger is trying names, and nothing is to be done.", x.source(), asAuthname(name), written(x.event.AOR))
 }
 
 // namedAs returns the peers that have the authname as their aorname.
@@ -174,6 +174,9 @@ func (x explainer) setAuthname(owners []*peers.Peer) string {
 	if hasOneDigest(p) {
 		anew = ", make its password_digest anew,"
 	}
-	return fmt.Sprintf("Set the phone's Auth ID to %s (on Cisco/Sipura with Use Auth ID = yes), or set authname = %s in %s%s and reload.",
-		p.Authname, shown(x.event.Authname), x.placeOf(p), anew)
+	onPhone := fmt.Sprintf("Set the phone's Auth ID to %s (on Cisco/Sipura with Use Auth ID = yes)", p.Authname)
+	if !isAuthname(x.event.Authname) {
+		return onPhone + "."
+	}
+	return fmt.Sprintf("%s, or set authname = %s in %s%s and reload.", onPhone, x.event.Authname, x.placeOf(p), anew)
 }

@@ -41,6 +41,20 @@ func shown(name string) string {
 	return quoted(name)
 }
 
+// isAuthname tells whether a name can stand in peers.conf as it is, where quotation
+// marks would be a part of it.
+func isAuthname(name string) bool {
+	return name != "" && len(name) <= maxName && strings.TrimSpace(name) == name && printable(name) == name && !strings.Contains(name, ":")
+}
+
+// asAuthname is the key of peers.conf that gives a peer the name, where it can.
+func asAuthname(name string) string {
+	if !isAuthname(name) {
+		return "another authname"
+	}
+	return "authname = " + name
+}
+
 // printable returns a text that prints on one line.
 func printable(text string) string {
 	return strings.Map(func(r rune) rune {

@@ -76,6 +76,12 @@ func (g *Guard) Admits(source netip.AddrPort, transport string, now time.Time) b
 	return false
 }
 
+// KeepsOut tells whether an address is banned now, and counts nothing.
+func (g *Guard) KeepsOut(address netip.Addr, now time.Time) bool {
+	all := g.bans.Load()
+	return all != nil && all.find(address.Unmap().WithZone(""), now) != nil
+}
+
 // find returns a ban that holds now, or nil.
 func (all *bans) find(address netip.Addr, now time.Time) *ban {
 	for _, bits := range all.lengths[address.BitLen()] {
@@ -95,7 +101,7 @@ func (g *Guard) tell(b *ban, source netip.AddrPort, transport string, now time.T
 	}
 	g.journal.Record(journal.Event{
 		Kind: journal.Refused, Reason: journal.Banned, Source: source, Transport: transport,
-		Detail: fmt.Sprintf("%s is banned %s; messages dropped so far: %d", Text(b.network), lasting(b.until), b.dropped.Load()),
+		Detail: fmt.Sprintf("%s is banned %s", Text(b.network), lasting(b.until)),
 	})
 }
 

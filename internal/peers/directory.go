@@ -100,18 +100,36 @@ func (d *Directory) MayBind(p *Peer, aor sipuri.AOR) bool {
 	return p.AnyAOR && aor.Domain == p.Domain && aor.User != "" && !d.isNamed(aor)
 }
 
-// StillBinds tells whether a binding that a peer of the old directory made may
-// stay: the peer is there and enabled, has the same secret, and may still bind
-// the AOR. The domain is the one that it was registered in.
-func (d *Directory) StillBinds(old *Directory, domain, authname string, aor sipuri.AOR) bool {
+// What a change of the peers may take from one, as WhatEnds says it.
+const (
+	PeerGone     = "the peer is gone"
+	PeerDisabled = "enabled = no"
+	PeerRekeyed  = "the secret is another one"
+	AORTaken     = "aorname is without the address"
+)
+
+// WhatEnds tells why a binding that a peer of the old directory made may not stay,
+// in the words above; empty: it may, as the peer is there and enabled, has the same
+// secret, and may still bind the AOR. The domain is the one that it was registered
+// in.
+func (d *Directory) WhatEnds(old *Directory, domain, authname string, aor sipuri.AOR) string {
 	before, now := old.ByAuthname(domain, authname), d.ByAuthname(domain, authname)
-	if before == nil || now == nil || !now.Enabled {
-		return false
+	switch {
+	case before == nil || now == nil:
+		return PeerGone
+	case !now.Enabled:
+		return PeerDisabled
 	}
 	realm := d.domains.Realm(domain)
 	was, wasKnown := before.A1(realm)
 	is, isKnown := now.A1(realm)
-	return wasKnown && isKnown && was == is && d.MayBind(now, aor)
+	switch {
+	case !wasKnown || !isKnown || was != is:
+		return PeerRekeyed
+	case !d.MayBind(now, aor):
+		return AORTaken
+	}
+	return ""
 }
 
 // add takes in a peer whose authname nobody else has in its domains.

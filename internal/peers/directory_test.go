@@ -303,7 +303,7 @@ func TestEqualSettingsAreOne(t *testing.T) {
 	}
 }
 
-func TestStillBinds(t *testing.T) {
+func TestWhatEnds(t *testing.T) {
 	const other = "[Other]\nauthname = o\nsecret = s\naorname = 9\n"
 	const any = "[a]\nauthname = a\nsecret = s\naorname = *\n"
 	tests := []struct {
@@ -324,7 +324,7 @@ func TestStillBinds(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			old, next := mustParse(t, test.old, options()), mustParse(t, test.next, options())
-			if got := next.StillBinds(old, "", test.authname, sipuri.AOR{User: "2001"}); got != test.want {
+			if got := next.WhatEnds(old, "", test.authname, sipuri.AOR{User: "2001"}) == ""; got != test.want {
 				t.Errorf("got %v", got)
 			}
 		})

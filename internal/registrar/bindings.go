@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"sipregd/internal/journal"
@@ -208,6 +209,7 @@ type refusal struct {
 	response *message.Response
 	reason   journal.Reason
 	detail   string
+	contact  string // of the binding that stands in the way
 }
 
 // checkNewer sees to it that the request is newer than the one that last changed
@@ -218,7 +220,7 @@ func (g *registration) checkNewer(b *location.Binding) *refusal {
 		return nil
 	}
 	return &refusal{g.request.Respond(500, "Request Out Of Order"), journal.CSeqNotRising,
-		"last was " + strconv.FormatUint(uint64(b.CSeq), 10)}
+		"last was " + strconv.FormatUint(uint64(b.CSeq), 10), strings.Clone(b.Contact)}
 }
 
 // makeRoom keeps the number of bindings within the peer's limit, which is not in
@@ -231,7 +233,7 @@ func (g *registration) makeRoom(c *changes) *refusal {
 	}
 	if !g.peer.RemoveExisting || own > g.peer.MaxContacts {
 		return &refusal{g.request.Respond(403, "Too Many Contacts"), journal.TooManyContacts,
-			"max_contacts is " + strconv.Itoa(g.peer.MaxContacts)}
+			"max_contacts is " + strconv.Itoa(g.peer.MaxContacts), ""}
 	}
 	c.replaced, c.kept = append(c.replaced, c.kept[:excess]...), c.kept[excess:]
 	return nil
@@ -260,7 +262,7 @@ func (g *registration) commit(change change) *message.Response {
 	err := g.location.Update(g.aor, g.now, change, g.made)
 	switch {
 	case g.refused != nil:
-		return g.endWith(g.refused.response, g.refused.reason, g.refused.detail)
+		return g.endOf(g.refused)
 	case err != nil: // all changes are undone
 		return g.endWith(notStored(g.request), journal.StoreFailed, err.Error())
 	}
@@ -299,10 +301,14 @@ func (g *registration) list(bindings []location.Binding) {
 // does not let in what it has taken away.
 func (g *registration) checkStillAuthorized() *refusal {
 	directory := g.directory.Load()
-	if directory == g.snapshot || directory.StillBinds(g.snapshot, g.domain, g.peer.Authname, g.aor) {
+	if directory == g.snapshot {
 		return nil
 	}
-	return &refusal{g.request.Respond(403, "Forbidden"), journal.ByConfiguration, ""}
+	lost := directory.WhatEnds(g.snapshot, g.domain, g.peer.Authname, g.aor)
+	if lost == "" {
+		return nil
+	}
+	return &refusal{g.request.Respond(403, "Forbidden"), journal.ByConfiguration, lost, ""}
 }
 
 func (g *registration) recordChanges(expired []location.Binding) {

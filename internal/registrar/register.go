@@ -190,11 +190,15 @@ func (g *registration) end(status int, phrase string, reason journal.Reason, det
 }
 
 func (g *registration) endWith(response *message.Response, reason journal.Reason, detail string) *message.Response {
-	event := g.event(journal.Refused, reason)
-	event.Status, event.Detail = response.Status, detail
+	return g.endOf(&refusal{response, reason, detail, ""})
+}
+
+func (g *registration) endOf(r *refusal) *message.Response {
+	event := g.event(journal.Refused, r.reason)
+	event.Status, event.Detail, event.Contact = r.response.Status, r.detail, r.contact
 	g.journal.Record(event)
-	response.Keep = g.peer != nil
-	return response
+	r.response.Keep = g.peer != nil
+	return r.response
 }
 
 // event says what is known of the request by now.

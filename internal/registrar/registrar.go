@@ -75,9 +75,11 @@ func (r *Registrar) Directory() *peers.Directory { return r.directory.Load() }
 func (r *Registrar) Reload(next *peers.Directory) {
 	last := r.directory.Swap(next)
 	r.location.RemoveIf(func(aor sipuri.AOR, b *location.Binding) bool {
-		return !next.StillBinds(last, b.Domain, b.Authname, aor)
+		return next.WhatEnds(last, b.Domain, b.Authname, aor) != ""
 	}, func(aor sipuri.AOR, b *location.Binding) {
-		r.journal.Record(bindingEvent(journal.Removed, journal.ByConfiguration, aor, b))
+		event := bindingEvent(journal.Removed, journal.ByConfiguration, aor, b)
+		event.Detail = next.WhatEnds(last, b.Domain, b.Authname, aor)
+		r.journal.Record(event)
 	})
 }
 

@@ -91,11 +91,12 @@ type Attempt struct {
 	Where  string `json:"where,omitempty"` // file:line of the peer that it is about
 }
 
-// Why is the last attempts that match, the latest first.
+// Why is what is registered now, and the last attempts that match, the latest first.
 type Why struct {
-	Query    string    `json:"query"`
-	Attempts []Attempt `json:"attempts"`
-	Note     string    `json:"note,omitempty"` // where there are none: what that means
+	Query      string    `json:"query"`
+	Registered []Contact `json:"registered"` // none where all are asked for
+	Attempts   []Attempt `json:"attempts"`
+	Note       string    `json:"note,omitempty"` // that an attempt is under way, or what it means that there is none
 }
 
 // Stats is how the daemon does.
@@ -131,6 +132,7 @@ type Webhook struct {
 	Posted  uint64 `json:"posted"`  // events that were taken
 	Dropped uint64 `json:"dropped"` // events that were not, since too many waited
 	Failure string `json:"failure,omitempty"`
+	Waiting int    `json:"waiting"` // events
 }
 
 // Reload is what reading the peers anew has changed, or would.
