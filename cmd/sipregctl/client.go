@@ -171,18 +171,3 @@ func hasStatus(err error, status int) bool {
 	var refused *refusedError
 	return errors.As(err, &refused) && refused.status == status
 }
-
-// printValue prints what the daemon would answer if it had more to say.
-func printValue(out io.Writer, value any) error {
-	document, err := json.Marshal(value)
-	if err != nil {
-		return err
-	}
-	return printJSON(out, document)
-}
-
-// printJSON prints what the daemon answered, as one document.
-func printJSON(out io.Writer, document []byte) error {
-	_, err := fmt.Fprintf(out, "%s\n", visibleJSON(bytes.TrimSpace(document)))
-	return err
-}

@@ -51,22 +51,6 @@ func visibleLines(message string) []string {
 	return lines
 }
 
-// visibleJSON escapes in a JSON text what encoding/json leaves as it is and a
-// terminal may obey. All of it stands within strings.
-func visibleJSON(text []byte) []byte {
-	b := make([]byte, 0, len(text))
-	for _, r := range string(text) {
-		if strconv.IsPrint(r) {
-			b = utf8.AppendRune(b, r)
-		} else if r < 0x10000 {
-			b = fmt.Appendf(b, `\u%04x`, r)
-		} else {
-			b = fmt.Appendf(b, `\u%04x\u%04x`, 0xd800+(r-0x10000)>>10, 0xdc00+(r-0x10000)&0x3ff)
-		}
-	}
-	return b
-}
-
 // asArgument returns text as an argument for the shell.
 func asArgument(text string) string {
 	if text != "" && strings.Trim(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@.:_-+/[]") == "" {

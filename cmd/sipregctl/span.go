@@ -41,11 +41,3 @@ func ago(now, then time.Time) string {
 
 // seconds is span for a number of them.
 func seconds(n int64) string { return span(time.Duration(n) * time.Second) }
-
-// plural returns "1 binding" or "3 bindings".
-func plural(n int, one, more string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return fmt.Sprintf("%d %s", n, more)
-}
