@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"sipregd/internal/admin/api"
 	"sipregd/internal/config"
@@ -38,19 +39,43 @@ type client struct {
 // newClient returns a client and gives the command its flags.
 func newClient(command *cobra.Command) *client {
 	c := &client{}
-	flags := command.Flags()
+	c.addFlags(command, command.Flags())
+	return c
+}
+
+// addFlags adds those that each client has.
+func (c *client) addFlags(command *cobra.Command, flags *pflag.FlagSet) {
 	flags.StringVar(&c.socket, "socket", "", "the `PATH` of the daemon's control socket (default: the one that FILE names)")
 	flags.StringVar(&c.config, "config", config.DefaultPath, "the daemon's `FILE`, which names its control socket")
 	_ = command.RegisterFlagCompletionFunc("socket", cobra.FixedCompletions(nil, cobra.ShellCompDirectiveDefault))
-	_ = command.MarkFlagFilename("config", "conf")
-	return c
+	_ = command.RegisterFlagCompletionFunc("config", cobra.FixedCompletions([]cobra.Completion{"conf"}, cobra.ShellCompDirectiveFilterFileExt))
 }
 
 // newJSONClient is newClient with the flag --json.
 func newJSONClient(command *cobra.Command) *client {
 	c := newClient(command)
-	command.Flags().BoolVar(&c.json, "json", false, "print the answer of the daemon as JSON")
+	c.addJSON(command.Flags())
 	return c
+}
+
+func (c *client) addJSON(flags *pflag.FlagSet) {
+	flags.BoolVar(&c.json, "json", false, "print the answer of the daemon as JSON")
+}
+
+// putFlagsFirst lets the flags of a client stand before the name of a command,
+// too. It is that command that reads them.
+func putFlagsFirst(root *cobra.Command) {
+	c, flags := &client{}, root.PersistentFlags()
+	c.addFlags(root, flags)
+	c.addJSON(flags)
+}
+
+// putNoFlagsFirst undoes that for a command that asks no daemon.
+func putNoFlagsFirst(command *cobra.Command) {
+	for _, name := range []string{"socket", "config"} {
+		command.Flags().Func(name, "", func(string) error { return errors.New(command.Name() + " asks no daemon") })
+		_ = command.Flags().MarkHidden(name)
+	}
 }
 
 // findSocket completes what the command line leaves open.

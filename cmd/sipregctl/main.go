@@ -77,6 +77,8 @@ func newRootCommand() *cobra.Command {
 		SilenceErrors: true, // run prints them
 		SilenceUsage:  true,
 	}
+	putFlagsFirst(root)
+	root.SetFlagErrorFunc(wrongFlag)
 	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp) // few arguments are files
 	root.AddCommand(
 		newContactsCommand(), newPeersCommand(), newStatsCommand(), newWhyCommand(), newWatchCommand(),
@@ -84,6 +86,15 @@ func newRootCommand() *cobra.Command {
 		newRegisterCommand(), newManCommand(),
 	)
 	return root
+}
+
+// wrongFlag returns what is wrong with the flags of a command. One that does not
+// exist has none: that is told first.
+func wrongFlag(command *cobra.Command, err error) error {
+	if names := command.Flags().Args(); command.HasSubCommands() && len(names) > 0 {
+		return fmt.Errorf("unknown command %q for %q", names[0], command.CommandPath())
+	}
+	return err
 }
 
 // buildVersion is the module's version, or the commit that it was built from.

@@ -80,6 +80,7 @@ func newRegisterCommand() *cobra.Command {
 	flags.StringVar(&r.digestURI, "digest-uri", "", "make the digest over this `URI` instead of the Request-URI")
 	flags.BoolVar(&r.whole, "verbose", false, "print whole messages, too")
 	flags.BoolVar(&r.json, "json", false, "print lines of JSON")
+	putNoFlagsFirst(command)
 	_ = command.RegisterFlagCompletionFunc("transport",
 		cobra.FixedCompletions([]cobra.Completion{"udp", "tcp"}, cobra.ShellCompDirectiveNoFileComp))
 	_ = command.RegisterFlagCompletionFunc("algorithm",
