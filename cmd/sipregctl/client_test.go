@@ -40,6 +40,20 @@ func sipregctl(arguments ...string) (out, errs string, status int) {
 	return o.String(), e.String(), status
 }
 
+func TestSocketThatNobodyListensAtIsNamed(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "s")
+	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: socket})
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener.SetUnlinkOnClose(false)
+	listener.Close()
+	want := "sipregctl: nobody listens at " + socket + ": sipregd is not running (systemctl status sipregd)\n"
+	if _, errs, status := sipregctl("stats", "--socket", socket); status != 1 || errs != want {
+		t.Errorf("exit status %d: %s", status, errs)
+	}
+}
+
 // pagesOf answers with pages of one contact each.
 func pagesOf(contacts ...api.Contact) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {

@@ -23,6 +23,8 @@ func (c *client) unreached(err error) error {
 	case errors.Is(err, syscall.ENOENT):
 		return fmt.Errorf("there is no %s: sipregd is not running (systemctl status sipregd), "+
 			"or its control socket is elsewhere (--socket PATH)", c.socket)
+	case errors.Is(err, syscall.ECONNREFUSED) && !isSocket(c.socket):
+		return fmt.Errorf("%s is no socket: say where the control socket of the daemon is (--socket PATH)", c.socket)
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return fmt.Errorf("nobody listens at %s: sipregd is not running (systemctl status sipregd)", c.socket)
 	case errors.Is(err, os.ErrPermission):
@@ -33,6 +35,12 @@ func (c *client) unreached(err error) error {
 		return fmt.Errorf("the control socket cannot be reached: %w", dial)
 	}
 	return fmt.Errorf("the daemon has closed the control socket without an answer: %w", err)
+}
+
+// isSocket tells whether the file is one, as far as can be seen.
+func isSocket(path string) bool {
+	file, err := os.Stat(path)
+	return err != nil || file.Mode()&fs.ModeSocket != 0
 }
 
 // errInterrupted ends a command that somebody has stopped.
