@@ -70,7 +70,7 @@ func (d *sipregd) Lifted(network netip.Prefix) {
 	d.log.Info().Str("event", "ban_lifted").Str("network", guard.Text(network)).Msg("ban lifted")
 }
 
-// Reload reads the peers anew, as SIGHUP does.
+// Reload reads the peers and the certificate anew, as SIGHUP does.
 func (d *sipregd) Reload() api.Reload {
 	return d.reload()
 }
@@ -79,9 +79,9 @@ func (d *sipregd) Reload() api.Reload {
 func (d *sipregd) Check() api.Reload {
 	d.reloading.Lock() // one at a time
 	defer d.reloading.Unlock()
-	next, result := d.readPeers()
-	if next != nil {
-		result.take(peers.Compare(d.registrar.Directory(), next))
+	next, result := d.readAnew()
+	if result.OK {
+		result.take(peers.Compare(d.registrar.Directory(), next.peers))
 	}
 	return result.Reload
 }

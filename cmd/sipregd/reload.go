@@ -9,7 +9,9 @@ import (
 	systemd "github.com/coreos/go-systemd/v22/daemon"
 
 	"sipregd/internal/admin/api"
+	"sipregd/internal/config"
 	"sipregd/internal/peers"
+	"sipregd/internal/transport"
 )
 
 // reloaded is what came of reading the peers anew.
@@ -22,38 +24,67 @@ func (r *reloaded) take(difference peers.Difference) {
 // errNoPeersLeft is what a file amounts to that was read half written.
 var errNoPeersLeft = errors.New("no peers are left: if that is meant, stop the daemon, or keep one with enabled = no")
 
-// reload reads the peers anew. Where they do not load nothing changes.
+// reload reads the peers and the certificate anew. Where one of them does not load
+// nothing changes.
 func (d *sipregd) reload() api.Reload {
 	d.reloading.Lock()
 	defer d.reloading.Unlock()
 	d.notify(systemd.SdNotifyReloading)
 	defer d.notify(systemd.SdNotifyReady)
 	d.checkOwnConfiguration()
-	next, result := d.readPeers()
+	next, result := d.readAnew()
 	d.warn(result.Warnings)
-	if next == nil {
+	if !result.OK {
 		d.reloadFailed(result.Errors)
 	} else {
-		result.take(d.takePeers(next))
+		d.takePair(next.pair)
+		result.take(d.takePeers(next.peers))
 	}
 	d.lastReload.Store(&result)
 	d.metrics.Reloaded(result.OK, result.Time)
 	return result.Reload
 }
 
-// readPeers reads the peers, nil where they cannot take the place of those of today.
-func (d *sipregd) readPeers() (*peers.Directory, reloaded) {
-	next, warnings, err := loadPeers(&d.config)
-	result := reloaded{api.Reload{Time: time.Now().UTC(), Warnings: warnings}}
-	if err == nil && next.Len() == 0 && d.registrar.Directory().Len() > 0 {
+// anew is what a reload puts in the place of what is there.
+type anew struct {
+	peers *peers.Directory
+	pair  *transport.Pair // nil: there is no certificate
+}
+
+// readAnew reads what a reload takes in, and tells whether it may.
+func (d *sipregd) readAnew() (next anew, result reloaded) {
+	directory, warnings, err := loadPeers(&d.config)
+	if err == nil && directory.Len() == 0 && d.registrar.Directory().Len() > 0 {
 		err = errNoPeersLeft
 	}
-	if err != nil {
+	pair, pairWarnings, pairErr := readPair(&d.config)
+	result = reloaded{api.Reload{Time: time.Now().UTC(), Warnings: append(warnings, pairWarnings...)}}
+	if err := errors.Join(err, pairErr); err != nil {
 		result.Errors = strings.Split(err.Error(), "\n")
-		return nil, result
+		return anew{}, result
 	}
-	result.OK, result.Peers = true, next.Len()
-	return next, result
+	result.OK, result.Peers = true, directory.Len()
+	return anew{directory, pair}, result
+}
+
+// readPair reads the certificate and its key, if there are to be any.
+func readPair(c *config.Config) (pair *transport.Pair, warnings []string, err error) {
+	if c.Listen.Certificate == "" {
+		return nil, nil, nil
+	}
+	pair, err = transport.ReadPair(c.Listen.Certificate, c.Listen.PrivateKey)
+	if err != nil {
+		return nil, nil, err
+	}
+	return pair, pair.Warnings(time.Now()), nil
+}
+
+// takePair has new streams see the certificate as it is now. Those that are open
+// live on.
+func (d *sipregd) takePair(pair *transport.Pair) {
+	if pair != nil && d.shown.Replace(pair) {
+		d.log.Info().Str("event", "certificate_reloaded").Time("expires", pair.Expires()).Msg("new TLS connections see the new certificate")
+	}
 }
 
 // takePeers puts other peers in the place of those of today.
@@ -72,7 +103,7 @@ func (d *sipregd) takePeers(next *peers.Directory) peers.Difference {
 // reloadFailed says what is wrong, a line for each fault.
 func (d *sipregd) reloadFailed(faults []string) {
 	for _, fault := range faults {
-		d.log.Error().Str("event", "reload_failed").Str("error", fault).Msg("peers not reloaded: everything stays as it was")
+		d.log.Error().Str("event", "reload_failed").Str("error", fault).Msg("not reloaded: everything stays as it was")
 	}
 }
 
@@ -81,6 +112,6 @@ func (d *sipregd) checkOwnConfiguration() {
 	if c, err := loadConfig(d.path); err != nil {
 		d.log.Error().Err(err).Msg("sipregd.conf does not load any more: mend it before the next start")
 	} else if !reflect.DeepEqual(c, d.config) {
-		d.log.Warn().Msg("sipregd.conf has changed: that takes a restart; only peers are read anew")
+		d.log.Warn().Msg("sipregd.conf has changed: that takes a restart; only peers and the certificate are read anew")
 	}
 }

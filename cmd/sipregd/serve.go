@@ -2,6 +2,7 @@ package main
 
 import (
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -46,6 +47,7 @@ type sipregd struct {
 	registrar *registrar.Registrar
 	layer     *transaction.Layer
 	server    *transport.Server
+	shown     *transport.Certificate // nil: none
 	admin     *admin.Server
 	webhook   *admin.Webhook // nil: there is none
 	serving   bool
@@ -61,10 +63,11 @@ func checkConfiguration(path string, out io.Writer) error {
 		return err
 	}
 	directory, warnings, err := loadPeers(&c)
-	for _, warning := range slices.Concat(warnings, storeWarnings(&c), readerWarnings(path, &c)) {
+	_, pairWarnings, pairErr := readPair(&c)
+	for _, warning := range slices.Concat(warnings, pairWarnings, storeWarnings(&c), readerWarnings(path, &c)) {
 		fmt.Fprintln(out, "warning:", warning)
 	}
-	if err != nil {
+	if err := errors.Join(err, pairErr); err != nil {
 		return err
 	}
 	fmt.Fprintf(out, "configuration is fine: %d peers\n", directory.Len())
@@ -156,7 +159,17 @@ func (d *sipregd) readFirstPeers() error {
 
 func (d *sipregd) listen() (err error) {
 	longest := time.Duration(d.config.Registrar.MaximumExpiration) * time.Second
-	d.server, err = transport.Listen(d.config.Listen.UDP, d.config.Listen.TCP, longest, d.trouble)
+	pair, warnings, err := readPair(&d.config)
+	d.warn(warnings)
+	if err != nil {
+		return err
+	}
+	if pair != nil {
+		d.shown = transport.NewCertificate(pair)
+	}
+	l := &d.config.Listen
+	d.server, err = transport.Listen(
+		transport.Addresses{UDP: l.UDP, TCP: l.TCP, TLS: l.TLS, WS: l.WS, WSS: l.WSS}, d.shown, longest, d.trouble)
 	return err
 }
 

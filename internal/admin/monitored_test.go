@@ -129,7 +129,7 @@ func startMonitored(t *testing.T) *monitored {
 
 // listen opens sockets, with a phone at one of them, and returns what they count.
 func (m *monitored) listen(layer *transaction.Layer) func() transport.Counts {
-	server, err := transport.Listen([]string{"127.0.0.1:0"}, []string{"127.0.0.1:0"}, time.Hour, func(err error) { m.t.Log(err) })
+	server, err := transport.Listen(transport.Addresses{UDP: []string{"127.0.0.1:0"}, TCP: []string{"127.0.0.1:0"}}, nil, time.Hour, func(err error) { m.t.Log(err) })
 	if err != nil {
 		m.t.Fatal(err)
 	}

@@ -10,10 +10,12 @@ import (
 	"sipregd/internal/sipuri"
 )
 
-// The ports where an address names none (RFC 3261 §19.1.2).
+// The ports where an address names none (RFC 3261 §19.1.2, RFC 6455 §3).
 const (
 	sipPort  = "5060"
 	sipsPort = "5061"
+	wsPort   = "80"
+	wssPort  = "443"
 )
 
 // addresses reads a list of host:port. A host alone gets defaultPort.

@@ -31,8 +31,8 @@ type Config struct {
 // listened on.
 type Listen struct {
 	UDP, TCP, TLS, WS, WSS []string
-	Certificate            string // path, empty: none
-	PrivateKey             string // path, empty: none
+	Certificate            string // path of a chain in PEM, empty: none, and neither TLS nor WSS
+	PrivateKey             string // likewise, of its key
 	TransactionMemory      int    // MB, for what retransmissions are answered with
 }
 

@@ -81,6 +81,9 @@ func TestAllSettings(t *testing.T) {
 [listen]
 udp = 192.0.2.1:5060, [2001:db8::1]:5062 ; two
 tcp =
+tls = 192.0.2.1
+ws = 127.0.0.1
+wss = 192.0.2.1, [::1]:8443
 certificate = tls/chain.pem
 private_key = /etc/ssl/key.pem
 transaction_memory = 128
@@ -120,6 +123,9 @@ format = json
 	want := Config{
 		Listen: Listen{
 			UDP:         []string{"192.0.2.1:5060", "[2001:db8::1]:5062"},
+			TLS:         []string{"192.0.2.1:5061"},
+			WS:          []string{"127.0.0.1:80"},
+			WSS:         []string{"192.0.2.1:443", "[::1]:8443"},
 			Certificate: "/etc/x/tls/chain.pem",
 			PrivateKey:  "/etc/ssl/key.pem",
 
@@ -210,9 +216,8 @@ func TestFaults(t *testing.T) {
 		{"syntax", "[listen]\nudp :5060", "2: [listen] the line is no section, no key and no comment; write [section], key = value, or ; before a comment"},
 		{"address twice", "[listen]\ntcp = :5060, :5060", "2: [listen] tcp holds :5060 twice; keep one of the two"},
 		{"list with a hole", "[listen]\ntcp = :5060,", "2: [listen] tcp has an empty place in its list; write one comma between two values, and none at the end"},
-		{"tls", "[listen]\ntls = :5061", "2: [listen] tls is not built yet; leave it empty"},
-		{"ws", "[listen]\nws = :8080", "2: [listen] ws is not built yet; leave it empty"},
-		{"wss", "[listen]\nwss = 192.0.2.1", "2: [listen] wss is not built yet; leave it empty"},
+		{"tls without certificate", "[listen]\ntls = :5061", "2: [listen] tls needs a certificate; write certificate and private_key too, paths of PEM files"},
+		{"wss without certificate", "[listen]\nwss = 192.0.2.1", "2: [listen] wss needs a certificate; write certificate and private_key too, paths of PEM files"},
 		{"wss of bad form", "[listen]\nwss = ::1", `2: [listen] wss holds "::1", which is no address to listen on; put an IPv6 address in brackets, such as [::1]:5060`},
 		{"certificate without key", "[listen]\ncertificate = a.pem", "2: [listen] certificate and private_key belong together; write both, or none"},
 		{"http for all", "[admin]\nhttp = :8060", "2: [admin] http is open to others than this machine; write a token too, or listen on 127.0.0.1"},

@@ -128,11 +128,29 @@ func (r *reader) checkTogether() {
 	c := &r.config.Registrar
 	r.checkOrder("minimum_expiration", c.MinimumExpiration, "default_expiration", c.DefaultExpiration)
 	r.checkOrder("default_expiration", c.DefaultExpiration, "maximum_expiration", c.MaximumExpiration)
-	if l := r.config.Listen; (l.Certificate == "") != (l.PrivateKey == "") {
+	r.checkListen(&r.config.Listen)
+	r.checkAdmin(&r.config.Admin)
+}
+
+// checkListen sees to it that what speaks TLS has a certificate.
+func (r *reader) checkListen(l *Listen) {
+	if (l.Certificate == "") != (l.PrivateKey == "") {
 		r.fail(max(r.lines["listen.certificate"], r.lines["listen.private_key"]), "listen", inifile.Fault{
 			Cause: "certificate and private_key belong together", Advice: "write both, or none"})
+		return
 	}
-	r.checkAdmin(&r.config.Admin)
+	if l.Certificate != "" {
+		return
+	}
+	for _, kind := range [...]struct {
+		key       string
+		addresses []string
+	}{{"tls", l.TLS}, {"wss", l.WSS}} {
+		if len(kind.addresses) > 0 {
+			r.fail(r.lines["listen."+kind.key], "listen", inifile.Fault{
+				Cause: kind.key + " needs a certificate", Advice: "write certificate and private_key too, paths of PEM files"})
+		}
+	}
 }
 
 // checkAdmin sees to it that nobody on the network is the administrator.

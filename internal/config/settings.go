@@ -26,9 +26,9 @@ func settings(c *Config, directory string) []setting {
 	return []setting{
 		{"listen", "udp", addresses(&c.Listen.UDP, sipPort)},
 		{"listen", "tcp", addresses(&c.Listen.TCP, sipPort)},
-		{"listen", "tls", notBuilt(addresses(&c.Listen.TLS, sipsPort))},
-		{"listen", "ws", notBuilt(addresses(&c.Listen.WS, sipPort))},
-		{"listen", "wss", notBuilt(addresses(&c.Listen.WSS, sipsPort))},
+		{"listen", "tls", addresses(&c.Listen.TLS, sipsPort)},
+		{"listen", "ws", addresses(&c.Listen.WS, wsPort)},
+		{"listen", "wss", addresses(&c.Listen.WSS, wssPort)},
 		{"listen", "certificate", path(&c.Listen.Certificate, directory)},
 		{"listen", "private_key", path(&c.Listen.PrivateKey, directory)},
 		{"listen", "transaction_memory", number(&c.Listen.TransactionMemory, 1, 16384)},
@@ -123,17 +123,6 @@ func required(read func(string) *inifile.Fault) func(string) *inifile.Fault {
 			return &inifile.Fault{Cause: "is empty", Advice: "write a path, or leave the line out"}
 		}
 		return read(value)
-	}
-}
-
-// notBuilt accepts an empty value only, so that nothing is set in vain. It
-// still tells what is wrong with the form first.
-func notBuilt(read func(string) *inifile.Fault) func(string) *inifile.Fault {
-	return func(value string) *inifile.Fault {
-		if fault := read(value); fault != nil || value == "" {
-			return fault
-		}
-		return &inifile.Fault{Cause: "is not built yet", Advice: "leave it empty"}
 	}
 }
 

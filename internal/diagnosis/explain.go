@@ -150,6 +150,7 @@ var refusals = map[journal.Reason]func(explainer) (cause, cure string){
 var causes = map[journal.Reason]string{
 	journal.Malformed:             "The request is malformed",
 	journal.SchemeNotSupported:    "The phone's address is no sip: URI",
+	journal.SIPSWithoutTLS:        "The phone asks for a secure way (sips:) and does not come by one (TLS, WSS) itself",
 	journal.ExtensionNotSupported: "The phone requires an extension that is not supported",
 	journal.BodyNotUnderstood:     "The REGISTER has a body, and its sender wants that to be understood",
 	journal.WildcardMisused:       "The phone sends a Contact of * without Expires: 0",

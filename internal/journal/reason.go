@@ -11,6 +11,7 @@ const (
 	Malformed
 	MethodNotAllowed
 	SchemeNotSupported
+	SIPSWithoutTLS
 	DomainNotServed
 	ExtensionNotSupported
 	BodyNotUnderstood
@@ -49,6 +50,8 @@ var reasons = [...]struct{ name, advice string }{
 		"This is a registrar and no proxy: point calls, messages and subscriptions of the phone at the PBX."},
 	SchemeNotSupported: {"scheme_not_supported",
 		"Write the addresses in the phone as sip: URIs, or as plain names and numbers."},
+	SIPSWithoutTLS: {"sips_without_tls",
+		"Set the phone's transport to TLS, or switch its sips: addresses (often named SIPS, or secure signaling) off."},
 	DomainNotServed: {"domain_not_served",
 		"Add the host that the phone uses to [registrar] domain of sipregd.conf and restart, or set the phone's Domain to one that is served."},
 	ExtensionNotSupported: {"extension_not_supported",

@@ -154,7 +154,7 @@ func isPadding[T string | []byte](rest T) bool {
 // error the stream can be framed no more; where the error is an *Error, it may
 // be answered first.
 func Frame(stream []byte) (int, error) {
-	if !mayBeSIP(stream) {
+	if !MayBeSIP(stream) {
 		return 0, ErrNotSIP
 	}
 	o, err := sketch(stream)
@@ -177,9 +177,9 @@ func Frame(stream []byte) (int, error) {
 	return length, nil
 }
 
-// mayBeSIP tells a stream that carries something else by its first line, as
+// MayBeSIP tells a stream that carries something else by its first line, as
 // soon as it can be told.
-func mayBeSIP(stream []byte) bool {
+func MayBeSIP(stream []byte) bool {
 	line, _, complete := bytes.Cut(stream, []byte{'\n'})
 	if hasControl(bytes.TrimSuffix(line, []byte{'\r'})) {
 		return false

@@ -17,13 +17,17 @@ import (
 
 // Flow says by which way a message came in, and so where its answer goes.
 type Flow struct {
-	Transport string // "UDP" or "TCP"
+	Transport string // "UDP", "TCP", "TLS", "WS" or "WSS"
 	Source    netip.AddrPort
 	Local     netip.AddrPort // the address that the message came to
 }
 
 // Reliable tells whether the transport itself repeats what is lost.
 func (f Flow) Reliable() bool { return f.Transport != "UDP" }
+
+// Secure tells whether nobody on the way can read or change what it carries, as
+// a sips: URI asks for (RFC 3261 §26.2.2).
+func (f Flow) Secure() bool { return f.Transport == "TLS" || f.Transport == "WSS" }
 
 // Request is a request as a registrar reads it. One that Parse gave back with
 // an error holds just what an answer needs, as far as it could be read.

@@ -64,13 +64,18 @@ type asked struct {
 	remove  bool
 }
 
-// readAsked works out the expiry of each Contact and makes its binding.
+// readAsked works out the expiry of each Contact and makes its binding. One of
+// sips: is not taken over a way that is not secure (§10.2.1, §26.2.2), but may be
+// given up over any.
 func (g *registration) readAsked() *message.Response {
 	for i := range g.request.Contacts.Values {
 		contact := &g.request.Contacts.Values[i]
 		seconds, end := g.expiration(contact)
 		if end != nil {
 			return end
+		}
+		if seconds > 0 && !g.isSecureEnough(&contact.URI) {
+			return g.end(403, "SIPS Needs TLS", journal.SIPSWithoutTLS, "the Contact is "+contact.Text)
 		}
 		next := asked{contact.URI, g.binding(contact, seconds), seconds == 0}
 		switch earlier := sameContact(g.asked, contact); {

@@ -35,6 +35,7 @@ type lab struct {
 	store     *location.Memory
 	options   peers.Options
 	now       time.Time
+	transport string // that messages come by
 	events    []journal.Event
 	// beforeUpdate, where it is set, happens once a request has been
 	// authorized and before its bindings are changed.
@@ -81,7 +82,7 @@ func newLab(t testing.TB, settings ...setting) *lab {
 	for _, set := range settings {
 		set(&s)
 	}
-	l := &lab{t: t, now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC), store: location.NewMemory(time.Now())}
+	l := &lab{t: t, transport: "UDP", now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC), store: location.NewMemory(time.Now())}
 	domains := peers.NewDomains(s.domains, s.realm)
 	l.options = peers.Options{
 		Domains: domains, Algorithms: s.algorithms, MaxContacts: 10, RemoveExisting: true,
@@ -190,7 +191,7 @@ func (l *lab) receive(text string) []byte {
 }
 
 func (l *lab) receiveFrom(source netip.AddrPort, text string) []byte {
-	flow := message.Flow{Transport: "UDP", Source: source, Local: netip.MustParseAddrPort("192.0.2.1:5060")}
+	flow := message.Flow{Transport: l.transport, Source: source, Local: netip.MustParseAddrPort("192.0.2.1:5060")}
 	data := []byte(text)
 	answer := l.layer.Receive(nil, data, flow, l.now).Data
 	overwrite(data) // the next message comes in the same place
@@ -306,26 +307,26 @@ func (r *response) challenge(name string) string {
 
 // phone sends REGISTERs as a phone would.
 type phone struct {
-	lab       *lab
-	authname  string
-	secret    string
-	to        string // address-of-record
-	from      string // empty: as to
-	domain    string // of the Request-URI
-	digestURI string // empty: the Request-URI
-	callID    string
-	cseq      int
-	nonce     string
-	realm     string
-	nc        int
-	noQOP     bool
-	algorithm string // empty: MD5, and not said
+	lab            *lab
+	authname       string
+	secret         string
+	to             string // address-of-record
+	from           string // empty: as to
+	scheme, domain string // of the Request-URI
+	digestURI      string // empty: the Request-URI
+	callID         string
+	cseq           int
+	nonce          string
+	realm          string
+	nc             int
+	noQOP          bool
+	algorithm      string // empty: MD5, and not said
 }
 
 func (l *lab) phone(authname, secret, aor string) *phone {
 	l.branch++
 	return &phone{lab: l, authname: authname, secret: secret, to: "sip:" + aor + "@registrar.example",
-		domain: "registrar.example", callID: fmt.Sprintf("call-%d", l.branch), realm: "sipregd"}
+		scheme: "sip", domain: "registrar.example", callID: fmt.Sprintf("call-%d", l.branch), realm: "sipregd"}
 }
 
 func (l *lab) kitchen() *phone { return l.phone("7f3a9c", "any;text#at all", "2001") }
@@ -361,7 +362,7 @@ func (p *phone) request(lines ...string) string {
 		from = p.to
 	}
 	head := []string{
-		"REGISTER sip:" + p.domain + " SIP/2.0",
+		"REGISTER " + p.scheme + ":" + p.domain + " SIP/2.0",
 		fmt.Sprintf("Via: SIP/2.0/UDP 192.0.2.7:5060;branch=z9hG4bK-%d;rport", p.lab.branch),
 		"From: <" + from + ">;tag=f-" + p.callID,
 		"To: <" + p.to + ">",
@@ -376,7 +377,7 @@ func (p *phone) request(lines ...string) string {
 func (p *phone) authorization() string {
 	uri := p.digestURI
 	if uri == "" {
-		uri = "sip:" + p.domain
+		uri = p.scheme + ":" + p.domain
 	}
 	h := func(text string) string {
 		if p.algorithm == "SHA-256" {

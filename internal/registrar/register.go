@@ -141,6 +141,9 @@ func (g *registration) authorize() *message.Response {
 	if !g.peer.Permits(g.request.Flow.Source.Addr()) {
 		return g.end(403, "Forbidden", journal.SourceNotPermitted, "permit is "+joined(g.peer.Permit))
 	}
+	if !g.isSecureEnough(&g.request.URI) {
+		return g.end(403, "SIPS Needs TLS", journal.SIPSWithoutTLS, "the Request-URI is "+g.request.URIText)
+	}
 	if !g.request.To.URI.IsSIP() {
 		return nil
 	}
@@ -149,6 +152,12 @@ func (g *registration) authorize() *message.Response {
 		return g.end(403, "Forbidden", journal.AORNotListed, "aorname is "+joined(g.peer.AORs))
 	}
 	return nil
+}
+
+// isSecureEnough tells whether a request may name the URI: who asks for TLS on each
+// hop (sips:, §26.2.2) comes by TLS.
+func (g *registration) isSecureEnough(uri *sipuri.URI) bool {
+	return uri.Scheme != "sips" || g.request.Flow.Secure()
 }
 
 // Step 5.

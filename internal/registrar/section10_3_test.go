@@ -313,15 +313,55 @@ func Test10_3_Step7_ContactsAreComparedByURIEquality(t *testing.T) {
 		{"port written out", "<sip:bob@host.example:5060;a=1;b=2>", false},
 		{"transport written out", "<sip:bob@host.example;a=1;b=2;transport=udp>", false},
 		{"other parameter value", "<sip:bob@host.example;a=9;b=2>", false},
-		{"sips", "<sips:bob@host.example;a=1;b=2>", false},
+		{"sips", "<sips:bob@host.example;a=1;b=2>", false}, // over TLS, as all of these
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			p := newLab(t).kitchen()
+			l := newLab(t)
+			l.transport = "TLS"
+			p := l.kitchen()
 			p.register("Contact: <sip:bob@host.example;a=1;b=2>").want(200)
 			got := len(p.register("Contact: " + test.second).want(200).all("Contact"))
 			if (got == 1) != test.same {
 				t.Errorf("%d bindings", got)
+			}
+		})
+	}
+}
+
+// §10.2.1, §26.2.2.
+func Test10_3_Step7_ASIPSContactIsTakenOverTLSOnly(t *testing.T) {
+	const contact = "Contact: <sip:2001@192.0.2.7>, <sips:2001@192.0.2.7>"
+	for transport, status := range map[string]int{"UDP": 403, "TCP": 403, "WS": 403, "TLS": 200, "WSS": 200} {
+		t.Run(transport, func(t *testing.T) {
+			l := newLab(t)
+			l.transport = transport
+			p := l.kitchen()
+			p.register(contact).want(status)
+			if status == 200 {
+				l.transport = "UDP" // to give it up is no matter of secrecy
+				p.register("Contact: <sips:2001@192.0.2.7>;expires=0").want(200).wantContacts("sip:2001@192.0.2.7 3600")
+				return
+			}
+			if e := l.lastEvent(); e.Reason != journal.SIPSWithoutTLS || e.Label != "Kitchen, 1st floor" || e.Detail != "the Contact is sips:2001@192.0.2.7" {
+				t.Errorf("taken down as %+v", e)
+			}
+			p.register().want(200).wantContacts()
+		})
+	}
+}
+
+func Test26_2_2_ASIPSRequestURIIsTakenOverTLSOnly(t *testing.T) {
+	for transport, status := range map[string]int{"UDP": 403, "TCP": 403, "WS": 403, "TLS": 200, "WSS": 200} {
+		t.Run(transport, func(t *testing.T) {
+			l := newLab(t)
+			l.transport = transport
+			p := l.kitchen()
+			p.scheme = "sips"
+			l.send(p.request(kitchenContact)).want(401) // nobody is told anything before
+			p.register(kitchenContact).want(status)
+			if e := l.lastEvent(); status == 403 && e.Reason != journal.SIPSWithoutTLS {
+				t.Errorf("taken down as %+v", e)
 			}
 		})
 	}

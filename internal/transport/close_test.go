@@ -27,9 +27,9 @@ func (h *held) Receive(room, data []byte, flow message.Flow, now time.Time) tran
 // Whoever was registered has to hear of it, or a phone on a stream waits half a
 // minute for an answer that is lost.
 func TestCloseAnswersWhatHasCome(t *testing.T) {
-	for _, network := range []string{"udp", "tcp"} {
+	for _, network := range transports {
 		t.Run(network, func(t *testing.T) {
-			s := listen(t, []string{"127.0.0.1:0"}, []string{"127.0.0.1:0"})
+			s := listenOn(t, network)
 			h := &held{began: make(chan struct{}), let: make(chan struct{})}
 			s.Serve(h, nothing)
 			conn := dialServer(t, network, s)
@@ -62,9 +62,9 @@ func TestCloseAnswersWhatHasCome(t *testing.T) {
 // An edge proxy has many phones behind one stream, or one port.
 func TestCloseAnswersAllThatHasCome(t *testing.T) {
 	const count = 300 // more than a batch; the kernel keeps about 500
-	for _, network := range []string{"udp", "tcp"} {
+	for _, network := range transports {
 		t.Run(network, func(t *testing.T) {
-			s := listen(t, []string{"127.0.0.1:0"}, []string{"127.0.0.1:0"})
+			s := listenOn(t, network)
 			h := &held{began: make(chan struct{}, 1+count), let: make(chan struct{}, 1+count)}
 			s.Serve(h, nothing)
 			conn := dialServer(t, network, s)
@@ -89,16 +89,26 @@ func TestCloseAnswersAllThatHasCome(t *testing.T) {
 
 func dialServer(t *testing.T, network string, s *Server) net.Conn {
 	t.Helper()
-	if network == "udp" {
+	switch network {
+	case "udp":
 		return dial(t, network, s.readers[0].local.String())
+	case "tcp":
+		return dial(t, network, s.listeners[0].Addr().String())
+	case "tls":
+		return dialTLS(t, s)
 	}
-	return dial(t, network, s.listeners[0].Addr().String())
+	return dialWebSocket(t, s)
 }
 
 // waitClosed returns once the server takes no more streams.
 func waitClosed(t *testing.T, s *Server) {
 	t.Helper()
-	for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+	if len(s.listeners) == 0 {
+		for deadline := time.Now().Add(patience); !s.closing.Load() && time.Now().Before(deadline); {
+			time.Sleep(time.Millisecond)
+		}
+	}
+	for deadline := time.Now().Add(patience); len(s.listeners) > 0; time.Sleep(time.Millisecond) {
 		conn, err := net.Dial("tcp", s.listeners[0].Addr().String())
 		if err != nil {
 			break

@@ -4,10 +4,12 @@
 package transport
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
 	"net/netip"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -45,7 +47,8 @@ type Server struct {
 	trouble func(error) // told of what goes wrong and is got over
 
 	readers   []*datagrams
-	listeners []*net.TCPListener
+	listeners []listener
+	secure    *tls.Config // of TLS and WSS
 	streams   streams
 	rooms     sync.Pool // of *[]byte, for the answers on streams
 	running   sync.WaitGroup
@@ -55,28 +58,40 @@ type Server struct {
 // closeTime is how long a close waits for answers on their way.
 const closeTime = 2 * time.Second
 
-// Listen opens sockets on the addresses, each host:port; an empty host is
-// every address of the machine. Nothing is read before Serve: it waits in the
-// kernel. longest is the longest time that a phone may stay silent, its
+// Addresses are where to listen, each host:port; an empty host is every address
+// of the machine.
+type Addresses struct{ UDP, TCP, TLS, WS, WSS []string }
+
+// Listen opens sockets on the addresses. Nothing is read before Serve: it waits
+// in the kernel. certificate is what TLS and WSS show, and may be nil where they
+// are not listened on. longest is the longest time that a phone may stay silent, its
 // expiration. trouble is told of failures that the server gets over, and may be
 // called at any time.
-func Listen(udp, tcp []string, longest time.Duration, trouble func(error)) (*Server, error) {
-	s := &Server{idle: longest + idleGrace, trouble: trouble}
+func Listen(addresses Addresses, certificate *Certificate, longest time.Duration, trouble func(error)) (*Server, error) {
+	s := &Server{idle: longest + idleGrace, trouble: trouble, secure: certificate.config()}
 	s.rooms.New = func() any { return new([]byte) }
 	s.streams.open, s.streams.limit = map[*net.TCPConn]struct{}{}, MaxStreams
-	for _, address := range udp {
-		if err := s.listenUDP(address); err != nil {
-			s.Close()
-			return nil, explain("udp", address, err)
-		}
-	}
-	for _, address := range tcp {
-		if err := s.listenTCP(address); err != nil {
-			s.Close()
-			return nil, explain("tcp", address, err)
+	for _, kind := range [...]struct {
+		name      string
+		addresses []string
+	}{
+		{"UDP", addresses.UDP}, {"TCP", addresses.TCP}, {"TLS", addresses.TLS}, {"WS", addresses.WS}, {"WSS", addresses.WSS},
+	} {
+		for _, address := range kind.addresses {
+			if err := s.listen(kind.name, address); err != nil {
+				s.Close()
+				return nil, explain(strings.ToLower(kind.name), address, err)
+			}
 		}
 	}
 	return s, nil
+}
+
+func (s *Server) listen(transport, address string) error {
+	if transport == "UDP" {
+		return s.listenUDP(address)
+	}
+	return s.listenStreams(transport, address)
 }
 
 // explain says what to do about an address that cannot be listened on.
@@ -104,7 +119,7 @@ func (s *Server) Addresses() []string {
 		}
 	}
 	for _, l := range s.listeners {
-		addresses = append(addresses, "tcp "+l.Addr().String())
+		addresses = append(addresses, strings.ToLower(l.transport)+" "+l.Addr().String())
 	}
 	return addresses
 }

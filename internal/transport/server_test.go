@@ -62,7 +62,7 @@ func serve(t *testing.T, udp, tcp []string) (*Server, *echo) {
 
 func listen(t *testing.T, udp, tcp []string) *Server {
 	t.Helper()
-	s, err := Listen(udp, tcp, time.Hour, func(err error) { t.Log("trouble:", err) })
+	s, err := Listen(Addresses{UDP: udp, TCP: tcp}, nil, time.Hour, func(err error) { t.Log("trouble:", err) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -238,7 +238,7 @@ func TestAnAddressIsNotShared(t *testing.T) {
 		"udp": s.readers[0].local.String(), "tcp": s.listeners[0].Addr().String(),
 	} {
 		lists := map[string][]string{network: {address}}
-		_, err := Listen(lists["udp"], lists["tcp"], time.Hour, func(error) {})
+		_, err := Listen(Addresses{UDP: lists["udp"], TCP: lists["tcp"]}, nil, time.Hour, func(error) {})
 		if err == nil || !strings.Contains(err.Error(), "another sipregd") || !strings.Contains(err.Error(), address) {
 			t.Errorf("%s: %v", network, err)
 		}
@@ -247,7 +247,7 @@ func TestAnAddressIsNotShared(t *testing.T) {
 
 func TestAddressesThatCannotBe(t *testing.T) {
 	for _, address := range []string{"192.0.2.1:5060", "127.0.0.1", "nonsense.invalid:5060"} {
-		if s, err := Listen([]string{address}, nil, time.Hour, func(error) {}); err == nil {
+		if s, err := Listen(Addresses{UDP: []string{address}}, nil, time.Hour, func(error) {}); err == nil {
 			s.Close()
 			t.Errorf("%s is listened on", address)
 		}

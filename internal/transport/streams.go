@@ -2,6 +2,7 @@ package transport
 
 import (
 	"bytes"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -84,30 +85,36 @@ func (s *streams) closeAll() {
 	}
 }
 
-func (s *Server) listenTCP(address string) error {
+// listener takes in the streams of one transport.
+type listener struct {
+	*net.TCPListener
+	transport string // as a Via names it
+}
+
+func (s *Server) listenStreams(transport, address string) error {
 	families, err := networks("tcp", address)
 	if err != nil {
 		return err
 	}
 	for i, network := range families {
-		listener, err := net.Listen(network, address)
+		l, err := net.Listen(network, address)
 		if err != nil {
 			if i > 0 && noFamily(err) {
 				continue
 			}
 			return err
 		}
-		s.listeners = append(s.listeners, listener.(*net.TCPListener))
+		s.listeners = append(s.listeners, listener{l.(*net.TCPListener), transport})
 	}
 	return nil
 }
 
 // accept takes streams in until the listener is closed. When it cannot, as
 // without file descriptors, it waits and tries again.
-func (s *Server) accept(listener *net.TCPListener) {
+func (s *Server) accept(l listener) {
 	pause := time.Duration(0)
 	for {
-		conn, err := listener.AcceptTCP()
+		conn, err := l.AcceptTCP()
 		switch {
 		case errors.Is(err, net.ErrClosed):
 			return
@@ -123,17 +130,21 @@ func (s *Server) accept(listener *net.TCPListener) {
 			continue
 		}
 		s.running.Go(func() {
-			newStream(conn, s).serve()
+			newStream(conn, l.transport, s).serve()
 			s.streams.remove(conn)
 			conn.Close()
 		})
 	}
 }
 
-// stream is one TCP connection. It holds little while it is silent.
+// stream is one TCP connection, and what is on top of it. It holds little while it
+// is silent.
 type stream struct {
 	conn    *net.TCPConn
 	raw     syscall.RawConn
+	secure  *tls.Conn // nil: there is no TLS
+	tls     *tls.Config
+	trouble func(error)
 	handler Handler
 	store   Durability
 	idle    time.Duration
@@ -152,29 +163,41 @@ type stream struct {
 // time, and there is one for each message.
 const deadlineSlack = time.Second
 
-func newStream(conn *net.TCPConn, s *Server) *stream {
+func newStream(conn *net.TCPConn, transport string, s *Server) *stream {
 	// Both settings are helps, not needs.
 	_ = conn.SetKeepAlive(true)
 	_ = conn.SetKeepAlivePeriod(keepaliveGap)
-	st := &stream{conn: conn, handler: s.handler, store: s.store, idle: s.idle, rooms: &s.rooms, closing: &s.closing}
+	st := &stream{conn: conn, tls: s.secure, trouble: s.trouble, handler: s.handler, store: s.store, idle: s.idle, rooms: &s.rooms, closing: &s.closing}
 	st.flow = message.Flow{
-		Transport: "TCP",
+		Transport: transport,
 		Source:    unmap(conn.RemoteAddr().(*net.TCPAddr).AddrPort()),
 		Local:     unmap(conn.LocalAddr().(*net.TCPAddr).AddrPort()),
 	}
 	return st
 }
 
-// serve reads the stream until it ends, falls silent or cannot be framed any
-// more. Where the kernel says that nothing is left to read, not the end either, it
-// is not tried: the poller remembers what comes from then on.
+// serve answers what comes until the stream ends, falls silent or carries what is
+// no SIP.
 func (s *stream) serve() {
 	raw, err := s.conn.SyscallConn()
 	if err != nil || !s.setDeadline(time.Now().Add(startTime)) {
 		return
 	}
 	s.raw = raw
-	askWhatIsLeft(raw)
+	switch s.flow.Transport {
+	case "TCP":
+		s.servePlain()
+	case "TLS":
+		s.serveSecure()
+	default:
+		s.serveWebSocket()
+	}
+}
+
+// servePlain reads TCP. Where the kernel says that nothing is left to read, not the end either, it
+// is not tried: the poller remembers what comes from then on.
+func (s *stream) servePlain() {
+	askWhatIsLeft(s.raw)
 	var wrong error
 	read := func(fd uintptr) (over bool) {
 		for {
@@ -187,9 +210,9 @@ func (s *stream) serve() {
 			}
 		}
 	}
-	_ = raw.Read(read)
+	_ = s.raw.Read(read)
 	if s.closing.Load() && wrong == nil {
-		_ = raw.Control(func(fd uintptr) { read(fd) }) // what has come since
+		_ = s.raw.Control(func(fd uintptr) { read(fd) }) // what has come since
 	}
 	if wrong != nil {
 		s.refuse(wrong)
@@ -213,12 +236,20 @@ func (s *stream) handle() (over bool, wrong error) {
 		return true, nil
 	case wrong != nil:
 		return true, wrong
-	case !s.partial && s.proved:
-		return !s.setDeadline(time.Now().Add(s.idle)), nil
-	case s.handled, s.proved && !began:
-		return !s.setDeadline(time.Now().Add(startTime)), nil
 	}
-	return false, nil
+	return !s.await(began), nil
+}
+
+// await says by when the next bytes have to come, after some that are handled.
+// began: those did not begin a message but went on with one.
+func (s *stream) await(began bool) bool {
+	switch {
+	case !s.partial && s.proved:
+		return s.setDeadline(time.Now().Add(s.idle))
+	case s.handled, s.proved && !began:
+		return s.setDeadline(time.Now().Add(startTime))
+	}
+	return true
 }
 
 // setDeadline says by when the next bytes have to come: by now, when the server
@@ -276,6 +307,9 @@ func (s *stream) refuse(err error) {
 		s.write(reply.Data)
 	}
 	// The phone reads the answer before the stream ends under it.
+	if s.secure != nil {
+		_ = s.secure.CloseWrite()
+	}
 	_ = s.conn.CloseWrite()
 	_ = s.conn.SetReadDeadline(time.Now().Add(time.Second))
 	for discard := make([]byte, 4096); ; {
@@ -286,11 +320,12 @@ func (s *stream) refuse(err error) {
 }
 
 func (s *stream) write(data []byte) bool {
-	if deadline := time.Now().Add(writeTime); deadline.Sub(s.writing) >= deadlineSlack {
-		if s.conn.SetWriteDeadline(deadline) != nil {
-			return false
-		}
-		s.writing = deadline
+	if !s.setWriteDeadline() {
+		return false
+	}
+	if s.secure != nil {
+		_, err := s.secure.Write(data)
+		return err == nil
 	}
 	err := s.raw.Write(func(fd uintptr) bool {
 		n, err := unix.Write(int(fd), data)
@@ -298,6 +333,17 @@ func (s *stream) write(data []byte) bool {
 		return len(data) == 0 || err != nil && err != unix.EAGAIN && err != unix.EINTR
 	})
 	return err == nil && len(data) == 0
+}
+
+// setWriteDeadline says by when the phone has to take what is written next.
+func (s *stream) setWriteDeadline() bool {
+	if deadline := time.Now().Add(writeTime); deadline.Sub(s.writing).Abs() >= deadlineSlack {
+		if s.conn.SetWriteDeadline(deadline) != nil {
+			return false
+		}
+		s.writing = deadline
+	}
+	return true
 }
 
 // splitter cuts a stream into messages (RFC 3261 §18.3).

@@ -174,7 +174,7 @@ func TestStreamsThatCannotBeFramed(t *testing.T) {
 		{"HTTP", "GET / HTTP/1.1\r\nHost: r\r\n\r\n", nil},
 		{"TLS", "\x16\x03\x01\x02\x00\x01", nil},
 	}
-	s, err := Listen(nil, []string{"127.0.0.1:0"}, time.Hour, func(err error) { t.Log(err) })
+	s, err := Listen(Addresses{TCP: []string{"127.0.0.1:0"}}, nil, time.Hour, func(err error) { t.Log(err) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -240,7 +240,7 @@ func TestListenThatFailsLeavesNothingOpen(t *testing.T) {
 	taken := listen(t, nil, []string{"127.0.0.1:0"})
 	before := openFiles(t)
 	tcp := []string{"127.0.0.1:0", taken.listeners[0].Addr().String()}
-	if _, err := Listen([]string{"127.0.0.1:0"}, tcp, time.Hour, func(error) {}); err == nil {
+	if _, err := Listen(Addresses{UDP: []string{"127.0.0.1:0"}, TCP: tcp}, nil, time.Hour, func(error) {}); err == nil {
 		t.Fatal("an address is shared")
 	}
 	if after := openFiles(t); after != before {

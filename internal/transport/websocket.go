@@ -1,0 +1,167 @@
+package transport
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"math"
+	"net"
+	"net/http"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/coder/websocket"
+
+	"sipregd/internal/message"
+)
+
+const (
+	subprotocol = "sip" // RFC 7118 §4.1
+
+	maxHandshake  = 16384 // bytes of the HTTP request of a WebSocket
+	handshakeSize = 2048  // bytes of its buffers, which frames have then
+)
+
+// serveWebSocket reads WebSocket frames (RFC 7118), with TLS below them or
+// without.
+func (s *stream) serveWebSocket() {
+	conn := s.below()
+	if s.flow.Transport == "WSS" {
+		secure, err := s.shakeHands()
+		if err != nil {
+			return
+		}
+		defer secure.Close()
+		conn = secure
+	}
+	s.boundWrites()
+	if socket := upgrade(conn); socket != nil {
+		s.serveFrames(socket)
+	}
+}
+
+// serveFrames answers each message, which is one frame or several fragments of one
+// (RFC 7118 §5). The library answers pings.
+func (s *stream) serveFrames(socket *websocket.Conn) {
+	defer socket.CloseNow()
+	socket.SetReadLimit(message.MaxMessage)
+	for {
+		kind, data, err := socket.Read(context.Background())
+		if err != nil {
+			break
+		}
+		answer, ok := s.answerFrame(data)
+		if !ok {
+			_ = socket.Close(websocket.StatusUnsupportedData, "no SIP")
+			return
+		}
+		if !writeFrame(socket, kind, answer) || !s.await(false) || !s.boundWrites() {
+			return
+		}
+	}
+	if s.closing.Load() {
+		_ = socket.Close(websocket.StatusGoingAway, "")
+	}
+}
+
+// writeFrame answers in the kind of frame that was asked in, but not in text where
+// it is none.
+func writeFrame(socket *websocket.Conn, kind websocket.MessageType, answer []byte) bool {
+	if len(answer) == 0 {
+		return true
+	}
+	if !utf8.Valid(answer) {
+		kind = websocket.MessageBinary
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), writeTime)
+	defer cancel()
+	return socket.Write(ctx, kind, answer) == nil
+}
+
+// answerFrame returns what goes back for a message, and whether it was one.
+func (s *stream) answerFrame(data []byte) (answer []byte, ok bool) {
+	data, pings := skipKeepalives(data)
+	switch {
+	case len(bytes.Trim(data, "\r\n")) == 0: // keepalives (RFC 5626 §3.5.1) alone
+		s.handled = false
+		return pong[:min(pings, 1)*len(pong)], true
+	case !message.MayBeSIP(data):
+		return nil, false
+	}
+	return s.answer(nil, [][]byte{data}), true
+}
+
+// upgrade makes a WebSocket of a connection, or answers why it does not and returns
+// nil. Where a page is from (Origin) does not matter: a phone proves itself by a
+// digest, which no browser sends for a page that does not have the secret.
+func upgrade(conn net.Conn) *websocket.Conn {
+	limited := &io.LimitedReader{R: conn, N: maxHandshake}
+	h := &handshake{conn: conn, header: http.Header{}, buffers: bufio.NewReadWriter(
+		bufio.NewReaderSize(limited, handshakeSize), bufio.NewWriterSize(conn, handshakeSize))}
+	request, err := http.ReadRequest(h.buffers.Reader)
+	if err != nil {
+		h.refuse("this is for WebSockets, and takes no more than 16384 bytes of HTTP")
+		return nil
+	}
+	limited.N = math.MaxInt64
+	if !offersSIP(request) {
+		h.refuse("the WebSocket subprotocol has to be sip (RFC 7118)")
+		return nil
+	}
+	socket, err := websocket.Accept(h, request, &websocket.AcceptOptions{
+		Subprotocols: []string{subprotocol}, InsecureSkipVerify: true,
+	})
+	if err != nil {
+		_ = h.buffers.Flush() // it has said why
+		return nil
+	}
+	return socket
+}
+
+func offersSIP(request *http.Request) bool {
+	for _, list := range request.Header.Values("Sec-WebSocket-Protocol") {
+		for name := range strings.SplitSeq(list, ",") {
+			if strings.EqualFold(strings.TrimSpace(name), subprotocol) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// handshake is the answer to the one HTTP request of a WebSocket.
+type handshake struct {
+	conn    net.Conn
+	buffers *bufio.ReadWriter
+	header  http.Header
+}
+
+// refuse answers 400.
+func (h *handshake) refuse(reason string) {
+	http.Error(h, reason, http.StatusBadRequest)
+	_ = h.buffers.Flush()
+}
+
+// Header returns the header fields of the answer.
+func (h *handshake) Header() http.Header { return h.header }
+
+// WriteHeader begins the answer. The connection ends with it, where it makes no
+// WebSocket.
+func (h *handshake) WriteHeader(status int) {
+	if status != http.StatusSwitchingProtocols {
+		h.header.Add("Connection", "close")
+	}
+	fmt.Fprintf(h.buffers, "HTTP/1.1 %d %s\r\n", status, http.StatusText(status))
+	_ = h.header.Write(h.buffers)
+	_, _ = h.buffers.WriteString("\r\n")
+}
+
+// Write goes on with the answer.
+func (h *handshake) Write(data []byte) (int, error) { return h.buffers.Write(data) }
+
+// Hijack ends the answer and gives the connection away.
+func (h *handshake) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	return h.conn, h.buffers, h.buffers.Flush()
+}
