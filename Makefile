@@ -41,6 +41,7 @@ lint:
 
 unit:
 	.ci/apt gcc libc6-dev sip-tester baresip-core chromium systemd prometheus
+	.ci/phones
 	CI=$${CI:-} $(GO) test -race ./...
 
 # Each fuzz target for a short while.

@@ -23,8 +23,9 @@ type baresip struct {
 }
 
 // startBaresip runs the phone with one account until the test ends. It
-// registers at once and refreshes after a good part of a minute.
-func startBaresip(t *testing.T, registrar netip.AddrPort, transport, authname, secret string) *baresip {
+// registers at once and refreshes after a good part of a minute. settings are further
+// lines of its configuration.
+func startBaresip(t *testing.T, registrar netip.AddrPort, transport, authname, secret string, settings ...string) *baresip {
 	t.Helper()
 	directory := t.TempDir()
 	writeFile(t, filepath.Join(directory, "config"), fmt.Sprintf(`sip_listen 127.0.0.1:%d
@@ -32,7 +33,8 @@ net_interface 127.0.0.1
 module_path /usr/lib/baresip/modules
 module_tmp account.so
 module_app menu.so
-`, freePort(t)))
+%s
+`, freePort(t), strings.Join(settings, "\n")))
 	writeFile(t, filepath.Join(directory, "accounts"), fmt.Sprintf(
 		"<sip:2001@%v;transport=%s>;auth_user=%s;auth_pass=%s;regint=60\n", registrar, transport, authname, secret))
 	b := &baresip{command: exec.Command("baresip", "-4", "-s", "-f", directory)}

@@ -22,6 +22,7 @@ const patience = 15 * time.Second
 // daemon is a sipregd that a test runs, built from this tree.
 type daemon struct {
 	udp, tcp    netip.AddrPort
+	tls, wss    netip.AddrPort // of a daemon that listens there too
 	directory   string
 	environment []string // beside that of the tests
 	command     *exec.Cmd
@@ -140,7 +141,7 @@ func (d *daemon) run(t testing.TB) {
 func (d *daemon) restart(t testing.TB) *daemon {
 	t.Helper()
 	d.stop(t)
-	again := &daemon{udp: d.udp, tcp: d.tcp, directory: d.directory}
+	again := &daemon{udp: d.udp, tcp: d.tcp, tls: d.tls, wss: d.wss, directory: d.directory}
 	again.run(t)
 	return again
 }

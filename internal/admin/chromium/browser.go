@@ -33,9 +33,12 @@ type Browser struct {
 	complaints []string
 }
 
+// AnyCertificate has a browser trust whoever signed it.
+var AnyCertificate = chromedp.Flag("ignore-certificate-errors", true)
+
 // Start runs a browser until the test ends. Where there is none, the test is
 // skipped; in CI it fails.
-func Start(t testing.TB) *Browser {
+func Start(t testing.TB, settings ...chromedp.ExecAllocatorOption) *Browser {
 	t.Helper()
 	path, err := exec.LookPath("chromium")
 	if err != nil {
@@ -47,6 +50,7 @@ func Start(t testing.TB) *Browser {
 	}
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path),
 		chromedp.NoSandbox, chromedp.DisableGPU, chromedp.Flag("disable-dev-shm-usage", true))
+	options = append(options, settings...)
 	allocator, stop := chromedp.NewExecAllocator(context.Background(), options...)
 	ctx, cancel := chromedp.NewContext(allocator)
 	b := &Browser{t: t, ctx: ctx, marks: make(chan struct{}, 1)}
