@@ -67,6 +67,7 @@ func TestBrowserPhonesOverWSS(t *testing.T) {
 			again := d.restart(t) // which cuts it off
 			happened("disconnected", 1)
 			happened("connected", 2)
+			b.Wait(`phone.happened.lastIndexOf("registered") > phone.happened.lastIndexOf("connected")`)
 			again.waitLog(t, `"transport":"WSS"`)
 			b.Eval(`(phone.stop(), "")`)
 			again.waitLog(t, `"event":"removed","src_ip":"127.0.0.1"`)
