@@ -40,7 +40,7 @@ lint:
 	$(GO) tool staticcheck ./...
 
 unit:
-	.ci/apt gcc libc6-dev sip-tester baresip-core chromium systemd prometheus
+	.ci/apt gcc libc6-dev sip-tester baresip-core linphone-cli chromium systemd prometheus
 	.ci/phones
 	CI=$${CI:-} $(GO) test -race ./...
 

@@ -49,13 +49,13 @@ func newAuthority(t *testing.T) *authority {
 	return a
 }
 
-// sign writes a certificate for 127.0.0.1, of that number, and its key to a
+// sign writes a certificate for this machine, of that number, and its key to a
 // directory.
 func (a *authority) sign(t *testing.T, directory string, number int64) {
 	t.Helper()
 	key := newKey(t)
 	template := x509.Certificate{
-		SerialNumber: big.NewInt(number), Subject: pkix.Name{CommonName: "127.0.0.1"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		SerialNumber: big.NewInt(number), Subject: pkix.Name{CommonName: "127.0.0.1"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, DNSNames: []string{"localhost"},
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(90 * 24 * time.Hour),
 	}
