@@ -45,7 +45,11 @@ func (x explainer) replayed() (cause, cure string) {
 }
 
 func (x explainer) wrongSecret() (cause, cure string) {
-	cause = fmt.Sprintf("The phone sends the Auth ID %s of %s with a wrong password.", quoted(x.event.Authname), x.peerName())
+	sent := x.event.Authname
+	if long, isLong := strings.CutPrefix(x.event.Detail, "sent as "); isLong {
+		sent = long
+	}
+	cause = fmt.Sprintf("The phone sends the Auth ID %s of %s with a wrong password.", quoted(sent), x.peerName())
 	switch {
 	case x.peer == nil:
 		return fmt.Sprintf("The phone has sent the Auth ID %s with a wrong password, and no peer has that authname any more.", quoted(x.event.Authname)),
@@ -161,7 +165,7 @@ func (x explainer) almost() (almost []*peers.Peer, difference string) {
 	if !hasHost {
 		return nil, ""
 	}
-	return x.names.withAuthname(bare), "nothing may stand behind it"
+	return x.names.withAuthname(bare), "nothing may stand behind it but its realm or domain, and that only with a secret"
 }
 
 // setAuthname says how to make the authname and the phone's Auth ID the same.

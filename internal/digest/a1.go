@@ -60,7 +60,9 @@ func (s algorithms) with(a Algorithm) algorithms { return s | 1<<a }
 
 // NewA1 hashes a secret for both algorithms.
 func NewA1(authname, realm, secret string) A1 {
-	text := []byte(authname + ":" + realm + ":" + secret)
+	var space [128]byte
+	text := append(append(append(space[:0], authname...), ':'), realm...)
+	text = append(append(text, ':'), secret...)
 	return A1{
 		md5:    md5.Sum(text),
 		sha256: sha256.Sum256(text),

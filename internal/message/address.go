@@ -26,6 +26,15 @@ type Contact struct {
 	Expires Expires
 }
 
+// ExpiresInURI returns what phones ask for that set the parameter inside of the
+// brackets, where it is none of Contact. It counts where nothing else is asked for.
+func (c *Contact) ExpiresInURI() Expires {
+	if value, found := c.URI.Param("expires"); found {
+		return parseExpires(value)
+	}
+	return Expires{}
+}
+
 // Contacts are all Contact values of a request.
 type Contacts struct {
 	Star   bool // the one value is "*"

@@ -6,6 +6,7 @@
 package message
 
 import (
+	"bytes"
 	"net/netip"
 	"strings"
 	"sync"
@@ -89,13 +90,15 @@ func (p *Parser) Release(request *Request) {
 }
 
 // Parse reads one message from a datagram, or one that Frame has cut from a
-// stream. Bytes behind Content-Length are ignored (RFC 3261 §18.3). The texts of
-// the request are parts of data as a rule: they are good until data changes.
+// stream. Line ends before it (RFC 3261 §7.5) and bytes behind Content-Length (§18.3)
+// are ignored. The texts of the request are parts of data as a rule: they are good
+// until data changes.
 //
 // ErrNotSIP and ErrResponse have no answer. An *Error has one: the request
 // beside it then holds what could be read. Over UDP, where the source may be
 // forged, what shows no way back is ErrNotSIP: an answer has more bytes than it.
 func (p *Parser) Parse(data []byte, flow Flow) (*Request, error) {
+	data = bytes.TrimLeft(data, "\r\n")
 	request := p.requests.Get().(*Request)
 	if request.reset(flow); request.parsePlain(data) {
 		return request, nil

@@ -17,6 +17,7 @@ type keeper struct {
 	settings pieces[Settings]
 	networks pieces[netip.Prefix]
 	realms   pieces[string]
+	longer   pieces[longName]
 	shared   map[settingsKey]*Settings
 }
 
@@ -24,11 +25,11 @@ func newKeeper() keeper {
 	return keeper{texts: texts{known: map[string]string{}}, shared: map[settingsKey]*Settings{}}
 }
 
-// reserve makes room for so many more peers with an AOR and a realm each. Side by
-// side they take fewer pages of memory to look up.
+// reserve makes room for so many more peers with an AOR, a realm and a longer name
+// each. Side by side they take fewer pages of memory to look up.
 func (k *keeper) reserve(peers int) {
 	k.aors.reserve(peers)
-	k.proofs.reserve(peers)
+	k.proofs.reserve(2 * peers)
 }
 
 // compact moves what a peer holds. None of it stays in the text of a file.
@@ -44,21 +45,25 @@ func (k *keeper) compact(p *Peer) {
 // settingsKey is the same for settings that are equal.
 type settingsKey struct {
 	plainSettings
-	permit, realms string
+	permit, realms, longer string
 }
 
 // share returns the settings that are equal to s, for all peers that have them.
 func (k *keeper) share(s *Settings) *Settings {
-	key := settingsKey{s.plainSettings, networksText(s.Permit), strings.Join(s.realms, "\n")}
+	key := settingsKey{s.plainSettings, networksText(s.Permit), strings.Join(s.realms, "\n"), longNamesText(s.longer)}
 	same := k.shared[key]
 	if same == nil {
 		same = &k.settings.keep([]Settings{*s})[0]
 		same.Permit, same.realms = k.networks.keep(same.Permit), k.realms.keep(same.realms)
+		same.longer = k.longer.keep(same.longer)
 		for _, text := range []*string{&same.Domain, &same.DefaultName, &same.DefaultHost} {
 			*text = k.texts.keepOnce(*text)
 		}
 		for i := range same.realms {
 			same.realms[i] = k.texts.keepOnce(same.realms[i])
+		}
+		for i, name := range same.longer {
+			same.longer[i] = longName{k.texts.keepOnce(name.realm), k.texts.keepOnce(name.host)}
 		}
 		k.shared[key] = same
 	}
@@ -71,6 +76,14 @@ func networksText(networks []netip.Prefix) string {
 		text = append(network.AppendTo(text), ' ')
 	}
 	return string(text)
+}
+
+func longNamesText(names []longName) string {
+	var text strings.Builder
+	for _, name := range names {
+		text.WriteString(name.realm + "\n" + name.host + "\n")
+	}
+	return text.String()
 }
 
 // pieceLength is how many values stand in one piece, at least.

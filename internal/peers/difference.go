@@ -60,5 +60,6 @@ func (p *Peer) same(other *Peer) bool {
 }
 
 func (s *Settings) same(other *Settings) bool {
-	return s.plainSettings == other.plainSettings && slices.Equal(s.Permit, other.Permit) && slices.Equal(s.realms, other.realms)
+	return s.plainSettings == other.plainSettings && slices.Equal(s.Permit, other.Permit) && slices.Equal(s.realms, other.realms) &&
+		slices.Equal(s.longer, other.longer)
 }

@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"strings"
 
+	"sipregd/internal/digest"
 	"sipregd/internal/sipuri"
 )
 
@@ -69,6 +71,36 @@ func (d *Directory) ByAuthname(domain, authname string) *Peer {
 		return nil
 	}
 	return &d.peers[at]
+}
+
+// ByUsername returns the peer that a digest username stands for in a domain that
+// Domains.Match returned, and what it has to prove by that name, or nil. That is the
+// peer of that authname. If there is none, a realm or domain behind the last "@" is
+// taken off: some phones set it there.
+func (d *Directory) ByUsername(domain, realm, username string) (*Peer, digest.A1) {
+	peer := d.ByAuthname(domain, username)
+	long, longA1 := d.byLongName(domain, realm, username) // in either case: it takes time
+	if peer == nil {
+		return long, longA1
+	}
+	a1, _ := peer.A1(realm)
+	return peer, a1
+}
+
+func (d *Directory) byLongName(domain, realm, username string) (*Peer, digest.A1) {
+	at := strings.LastIndexByte(username, '@')
+	if at < 0 {
+		return nil, digest.A1{}
+	}
+	peer := d.ByAuthname(domain, username[:at])
+	if peer == nil {
+		return nil, digest.A1{}
+	}
+	a1, known := peer.longA1(realm, username[at+1:])
+	if !known {
+		return nil, digest.A1{}
+	}
+	return peer, a1
 }
 
 func (d *Directory) isNamed(aor sipuri.AOR) bool {

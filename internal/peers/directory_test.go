@@ -222,8 +222,8 @@ func TestA1IsPerRealm(t *testing.T) {
 
 func TestOneDomainForAllHostsHasOneRealm(t *testing.T) {
 	p := onePeer(t, "[a]\nauthname = x\nsecret = s\naorname = 1@sales.example.com", options())
-	if _, known := p.A1("sipregd"); !known || len(p.proofs) != 1 {
-		t.Errorf("%d realms", len(p.proofs))
+	if _, known := p.A1("sipregd"); !known || len(p.realms) != 1 {
+		t.Errorf("%d realms", len(p.realms))
 	}
 }
 

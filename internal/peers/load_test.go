@@ -79,9 +79,9 @@ func TestPeerOfThreeLines(t *testing.T) {
 			MinimumExpiration: 60,
 			DefaultExpiration: 3600,
 			MaximumExpiration: 7200,
-		}, realms: []string{"sipregd"}},
+		}, realms: []string{"sipregd"}, longer: []longName{{"sipregd", "sipregd"}}},
 		at:     place{file: 0, line: 2},
-		proofs: []digest.A1{digest.NewA1("7f3a9c", "sipregd", "any;text#at all")},
+		proofs: []digest.A1{digest.NewA1("7f3a9c", "sipregd", "any;text#at all"), digest.NewA1("7f3a9c@sipregd", "sipregd", "any;text#at all")},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %#v, want %#v", got, want)
@@ -123,9 +123,9 @@ host = dynamic
 			DefaultName:       "2009",
 			DefaultHost:       "192.0.2.9:5060",
 		}, Permit: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::/32")},
-			realms: []string{"sales.example.com"}},
+			realms: []string{"sales.example.com"}, longer: []longName{{"sales.example.com", "sales.example.com"}}},
 		at:     place{file: 0, line: 2},
-		proofs: []digest.A1{digest.NewA1("frontdesk", "sales.example.com", "s")},
+		proofs: []digest.A1{digest.NewA1("frontdesk", "sales.example.com", "s"), digest.NewA1("frontdesk@sales.example.com", "sales.example.com", "s")},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %#v, want %#v", got, want)

@@ -19,7 +19,7 @@ type Peer struct {
 	*Settings
 
 	at     place       // where it stands
-	proofs []digest.A1 // what it proves in each of its realms
+	proofs []digest.A1 // what it proves in each of its realms, then by each of its longer names
 }
 
 // place is where a section stands.
@@ -34,6 +34,7 @@ type Settings struct {
 	plainSettings
 	Permit []netip.Prefix // where the peer may come from; none: from everywhere
 	realms []string       // of the domains that the peer belongs to, each once
+	longer []longName     // by which it may prove itself too
 }
 
 // plainSettings can be compared.
@@ -54,6 +55,10 @@ type plainSettings struct {
 	DefaultHost string // its host, with or without a port; empty: there is none
 }
 
+// longName is an authname with what phones set behind it: authname@host in a realm,
+// where host is the realm or a domain of it.
+type longName struct{ realm, host string }
+
 // String returns the label, and nothing that has to stay secret.
 func (p Peer) String() string { return "[" + p.Label + "]" }
 
@@ -65,6 +70,16 @@ func (p *Peer) A1(realm string) (a1 digest.A1, known bool) {
 		return digest.A1{}, false
 	}
 	return p.proofs[i], true
+}
+
+// longA1 returns what the peer has to prove in a realm as authname@host. Not known:
+// it has no such name there, or its proof was given for the plain one alone.
+func (p *Peer) longA1(realm, host string) (a1 digest.A1, known bool) {
+	i := slices.Index(p.longer, longName{realm, host})
+	if i < 0 {
+		return digest.A1{}, false
+	}
+	return p.proofs[len(p.realms)+i], true
 }
 
 // Permits tells whether the peer may come from that address.

@@ -215,10 +215,32 @@ func (r *record) makeProofs() {
 		r.settings.realms = append(r.settings.realms, realm)
 		r.peer.proofs = append(r.peer.proofs, a1)
 	}
-	if r.lines[keyPasswordDigest] != 0 && len(r.peer.proofs) > 1 {
+	r.makeLongerProofs()
+	if r.lines[keyPasswordDigest] != 0 && len(r.settings.realms) > 1 {
 		r.warn(r.lines[keyPasswordDigest], inifile.Fault{
-			Cause:  fmt.Sprintf("password_digest is good for one realm, and this peer belongs to %d", len(r.peer.proofs)),
+			Cause:  fmt.Sprintf("password_digest is good for one realm, and this peer belongs to %d", len(r.settings.realms)),
 			Advice: "write secret, or give all domains one realm in sipregd.conf"})
+	}
+}
+
+// makeLongerProofs works out what the peer proves where its phone sets the realm or
+// the domain behind the authname, and so digests another name (RFC 7616 §3.4.2). A
+// password_digest is of the plain name alone.
+func (r *record) makeLongerProofs() {
+	if r.lines[keyPasswordDigest] != 0 {
+		return
+	}
+	served := r.loader.options.Domains
+	for _, domain := range r.peer.domains(served) {
+		realm := served.Realm(domain)
+		for _, host := range [...]string{realm, domain} {
+			name := longName{realm, host}
+			if host == "" || slices.Contains(r.settings.longer, name) {
+				continue
+			}
+			r.settings.longer = append(r.settings.longer, name)
+			r.peer.proofs = append(r.peer.proofs, digest.NewA1(r.peer.Authname+"@"+host, realm, r.secret))
+		}
 	}
 }
 

@@ -26,7 +26,7 @@ func (g *registration) authenticate() *message.Response {
 	if !found {
 		return g.challengeFirst(realm)
 	}
-	g.authname = c.credentials.Username
+	g.authname = c.authname()
 	if c.wrong != nil { // RFC 7616 §3.4: 4xx
 		return g.end(c.wrong.Status, c.wrong.Reason, journal.Malformed, c.wrong.Reason)
 	}
@@ -63,12 +63,9 @@ func (g *registration) claim(realm string) (first claim, found bool) {
 }
 
 func (g *registration) claimOf(credentials *message.Credentials) claim {
-	c := claim{
-		credentials: credentials, wrong: credentials.Check(),
-		peer: g.snapshot.ByAuthname(g.domain, credentials.Username),
-	}
+	c := claim{credentials: credentials, wrong: credentials.Check()}
+	c.peer, c.a1 = g.snapshot.ByUsername(g.domain, credentials.Realm, credentials.Username)
 	if c.peer != nil {
-		c.a1, _ = c.peer.A1(credentials.Realm)
 		c.only = c.peer.Algorithm
 	}
 	return c
@@ -92,7 +89,18 @@ func (g *registration) whyNot(c *claim, result digest.Result) (reason journal.Re
 	if c.peer == nil {
 		return journal.UnknownAuthname, elsewhere
 	}
+	if c.credentials.Username != c.peer.Authname {
+		return journal.WrongSecret, "sent as " + c.credentials.Username
+	}
 	return journal.WrongSecret, ""
+}
+
+// authname returns the authname that is claimed: that of the peer, if it is somebody's.
+func (c *claim) authname() string {
+	if c.peer != nil {
+		return c.peer.Authname
+	}
+	return c.credentials.Username
 }
 
 // algorithm returns the algorithm of the credentials: MD5 where they say none.

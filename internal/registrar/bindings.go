@@ -98,12 +98,15 @@ func sameContact(list []asked, contact *message.Contact) *asked {
 }
 
 // expiration returns the seconds that a Contact is granted, 0 to remove it:
-// its parameter, else Expires, else the default; malformed counts as the
-// default. 423 stands for less than the minimum and less than an hour only.
+// its parameter, else Expires, else what stands in its URI, else the default;
+// malformed counts as the default. 423 stands for less than the minimum and less than an hour only.
 func (g *registration) expiration(contact *message.Contact) (uint32, *message.Response) {
 	wish := contact.Expires
 	if !wish.Present {
 		wish = g.request.Expires
+	}
+	if !wish.Present {
+		wish = contact.ExpiresInURI()
 	}
 	if !wish.Present || !wish.Valid {
 		return min(g.peer.DefaultExpiration, g.peer.MaximumExpiration), nil

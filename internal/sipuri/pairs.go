@@ -20,6 +20,16 @@ func (u *URI) params(room []pair) []pair {
 	return appendPairs(room, u.Params[1:], ";")
 }
 
+// Param returns the value of a parameter, as it was written, and whether it is there.
+func (u *URI) Param(name string) (value string, found bool) {
+	var room [usualPairs]pair
+	p := find(u.params(room[:0]), &pair{name: name, hash: foldedHash(name)})
+	if p == nil {
+		return "", false
+	}
+	return p.value, true
+}
+
 func appendPairs(room []pair, text, separator string) []pair {
 	for part := range strings.SplitSeq(text, separator) {
 		name, value, _ := strings.Cut(part, "=")

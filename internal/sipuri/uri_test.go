@@ -125,3 +125,27 @@ func written(u URI) string {
 	}
 	return text
 }
+
+func TestParam(t *testing.T) {
+	tests := []struct {
+		text, value string
+		found       bool
+	}{
+		{"sip:a@h;expires=60", "60", true},
+		{"sip:a@h;lr;EXP%69RES=60;x=y", "60", true},
+		{"sip:a@h;expires", "", true},
+		{"sip:a@h;expiresx=60", "", false},
+		{"sip:a@h?expires=60", "", false},
+		{"sip:a@h", "", false},
+		{"tel:1;expires=60", "", false},
+	}
+	for _, test := range tests {
+		uri, err := Parse(test.text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if value, found := uri.Param("expires"); value != test.value || found != test.found {
+			t.Errorf("%s: %q, %v", test.text, value, found)
+		}
+	}
+}
