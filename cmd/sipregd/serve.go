@@ -238,6 +238,7 @@ func loadPeers(c *config.Config) (*peers.Directory, []string, error) {
 		Algorithms:        c.Registrar.Algorithms,
 		MaxContacts:       c.Registrar.MaxContacts,
 		RemoveExisting:    c.Registrar.RemoveExisting,
+		CSeqReset:         c.Registrar.CSeqReset,
 		MinimumExpiration: c.Registrar.MinimumExpiration,
 		DefaultExpiration: c.Registrar.DefaultExpiration,
 		MaximumExpiration: c.Registrar.MaximumExpiration,

@@ -125,6 +125,7 @@ func TestSIPp(t *testing.T) {
 		{"several Contacts", "several-contacts", "", "", kitchen, "expiry_too_brief"},
 		{"the same Contact in other words", "same-contact", "", "", kitchen, ""},
 		{"older CSeq", "older-cseq", "", "", kitchen, "cseq_not_rising"},
+		{"older CSeq, not yet from a phone that rebooted", "older-cseq", "[registrar]\ncseq_reset = yes\n", "", kitchen, "cseq_not_rising"},
 		{"rebooted", "rebooted", "", "", kitchen, ""},
 		{"two phones", "two-phones", "", "", kitchen, ""},
 		{"third party", "third-party", "", "", kitchen, ""},

@@ -46,6 +46,7 @@ type Registrar struct {
 	MaxContacts       int      // bindings of one address-of-record, at least 1
 	Algorithms        []digest.Algorithm
 	RemoveExisting    bool
+	CSeqReset         bool // a phone may begin to count anew with its old Call-ID
 }
 
 // Peers is where peers are read from.

@@ -96,6 +96,7 @@ maximum_expiration = 900
 max_contacts = 3
 algorithms = sha-256, MD5
 remove_existing = no
+cseq_reset = yes
 [peers]
 file = peers.conf, /srv/peers.d/*.conf
 [location]
@@ -133,6 +134,7 @@ format = json
 		},
 		Registrar: Registrar{
 			Domains:           []string{"example.com", "sales.example.com"},
+			CSeqReset:         true,
 			Realm:             `Office "one"`,
 			DefaultExpiration: 600,
 			MinimumExpiration: 120,

@@ -41,6 +41,7 @@ func settings(c *Config, directory string) []setting {
 		{"registrar", "max_contacts", number(&c.Registrar.MaxContacts, 1, math.MaxInt32)},
 		{"registrar", "algorithms", algorithms(&c.Registrar.Algorithms)},
 		{"registrar", "remove_existing", yesOrNo(&c.Registrar.RemoveExisting)},
+		{"registrar", "cseq_reset", yesOrNo(&c.Registrar.CSeqReset)},
 
 		{"peers", "file", files(&c.Peers.Files, directory)},
 

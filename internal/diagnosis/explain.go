@@ -116,6 +116,7 @@ var mended = map[journal.Reason]func(x explainer) bool{
 	journal.PeerDisabled:       func(x explainer) bool { return x.peer.Enabled },
 	journal.SourceNotPermitted: func(x explainer) bool { return x.peer.Permits(x.event.Source.Addr()) },
 	journal.AORNotListed:       func(x explainer) bool { return x.directory.MayBind(x.peer, x.event.AOR) },
+	journal.CSeqNotRising:      func(x explainer) bool { return x.peer.CSeqReset },
 }
 
 func (x explainer) refusalAsItWas() (cause, cure string) {
@@ -238,7 +239,8 @@ func (x explainer) tooBrief() (cause, cure string) {
 func (x explainer) notRising() (cause, cure string) {
 	return fmt.Sprintf("The request is not newer than the one that made the binding: its Call-ID is the same and its CSeq is no higher (the %s). "+
 			"A phone that rebooted with its old Call-ID looks like that.", printable(x.event.Detail)),
-		fmt.Sprintf("sipregctl remove %s lets it in at once; else it comes in when its binding expires.", x.bindingForShell())
+		fmt.Sprintf("sipregctl remove %s lets it in at once; else it comes in when its binding expires. "+
+			"To let such a phone in by itself, 32 seconds after it was last heard, set cseq_reset = yes in %s and reload.", x.bindingForShell(), x.place())
 }
 
 func (x explainer) banned() (cause, cure string) {

@@ -79,6 +79,12 @@ secret = s
 aorname = 1, 2, 3, 4, 5, 6, 7
 permit = 198.51.100.0/24
 remove_existing = no
+
+[Attic]
+authname = attic
+secret = s
+aorname = 2010
+cseq_reset = yes
 `
 
 // Where $ stands, the path of peers.conf does.
@@ -223,7 +229,11 @@ func TestExplain(t *testing.T) {
 			"", "or lower minimum_expiration in [Front desk] ($:6) and reload."},
 		{"CSeq not rising", proved("Kitchen", with("last was 7", refused(60, "a", journal.CSeqNotRising))),
 			"and its CSeq is no higher (the last was 7). A phone that rebooted with its old Call-ID looks like that.",
-			"sipregctl remove 2001 lets it in at once; else it comes in when its binding expires."},
+			"sipregctl remove 2001 lets it in at once; else it comes in when its binding expires. " +
+				"To let such a phone in by itself, 32 seconds after it was last heard, set cseq_reset = yes in [Kitchen] ($:1) and reload."},
+		{"CSeq not rising yet", proved("Attic", with("last was 7; cseq_reset = yes, but that was no more than 32 s ago", refused(60, "a", journal.CSeqNotRising))),
+			"(the last was 7; cseq_reset = yes, but that was no more than 32 s ago)",
+			"Nothing more is to be done: with [Attic] ("},
 		{"banned", with("192.0.2.0/24 is banned until the ban is lifted; messages dropped so far: 7", refused(60, "", journal.Banned)),
 			"Nothing that the phone sends is read: 192.0.2.0/24 is banned until the ban is lifted; messages dropped so far: 7.",
 			"lift the ban: sipregctl ban remove '192.0.2.0/24'"},

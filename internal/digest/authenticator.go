@@ -155,6 +155,16 @@ func (a *Authenticator) checkNonce(now uint32, c *message.Credentials) Result {
 	return a.used.claim(now, n, count)
 }
 
+// Age returns how long ago a nonce was given out, at most: it is kept in seconds. One
+// that is not of this process is as old as can be.
+func (a *Authenticator) Age(now time.Time, nonce string) time.Duration {
+	n, ours := a.mint.read(nonce)
+	if !ours {
+		return math.MaxInt64
+	}
+	return time.Duration(a.clock.seconds(now)-n.issued+1) * time.Second
+}
+
 // appendExpected computes the response that fits (RFC 7616 §3.4.1).
 func appendExpected(room []byte, algorithm Algorithm, method string, c *message.Credentials, a1 A1) []byte {
 	var space [512]byte

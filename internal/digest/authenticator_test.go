@@ -161,3 +161,21 @@ func challenges(a *Authenticator, now time.Time, realm string, stale bool) (valu
 func expectedText(algorithm Algorithm, method string, c *message.Credentials, a1 A1) string {
 	return string(appendExpected(nil, algorithm, method, c, a1))
 }
+
+func TestAgeOfANonce(t *testing.T) {
+	a := New([32]byte{1}, []Algorithm{MD5}, time.Minute)
+	made := time.Date(2026, 11, 23, 12, 0, 0, 900e6, time.UTC)
+	nonce := nonceOf(a, made)
+	for _, after := range []time.Duration{0, 100 * time.Millisecond, time.Second, 59 * time.Second, time.Hour} {
+		if age := a.Age(made.Add(after), nonce); age < after || age > after+2*time.Second {
+			t.Errorf("%v after %v", age, after)
+		}
+	}
+	if age := a.Age(made, nonceOf(New([32]byte{2}, nil, time.Minute), made)); age < time.Hour {
+		t.Errorf("a nonce of another process is %v old", age)
+	}
+}
+
+func nonceOf(a *Authenticator, now time.Time) string {
+	return string(a.mint.appendNonce(nil, a.clock.seconds(now)))
+}

@@ -83,7 +83,7 @@ var reasons = [...]struct{ name, advice string }{
 	ExpiryTooBrief: {"expiry_too_brief",
 		"As a rule the phone asks again for longer by itself. If not, raise its registration interval, or lower minimum_expiration."},
 	CSeqNotRising: {"cseq_not_rising",
-		"An older request came late, or the phone has rebooted with its old Call-ID: remove its binding with sipregctl remove, or wait until it expires."},
+		"An older request came late, or the phone has rebooted with its old Call-ID: remove its binding with sipregctl remove, wait until it expires, or set cseq_reset = yes."},
 	WildcardMisused: {"contact_wildcard_misused",
 		"Look for newer firmware: a Contact of * is for removing all bindings and has to stand alone with Expires: 0."},
 	ContactGivenTwice: {"contact_given_twice",

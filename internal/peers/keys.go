@@ -18,6 +18,7 @@ const (
 	keyPasswordDigest
 	keyMaxContacts
 	keyRemoveExisting
+	keyCSeqReset
 	keyMinimumExpiration
 	keyDefaultExpiration
 	keyMaximumExpiration
@@ -49,6 +50,7 @@ var keys = [keyCount]key{
 	keyPasswordDigest:    {name: "password_digest", personal: true, read: (*record).readPasswordDigest},
 	keyMaxContacts:       {name: "max_contacts", read: (*record).readMaxContacts},
 	keyRemoveExisting:    {name: "remove_existing", read: (*record).readRemoveExisting},
+	keyCSeqReset:         {name: "cseq_reset", read: (*record).readCSeqReset},
 	keyMinimumExpiration: {name: "minimum_expiration", read: (*record).readMinimumExpiration},
 	keyDefaultExpiration: {name: "default_expiration", read: (*record).readDefaultExpiration},
 	keyMaximumExpiration: {name: "maximum_expiration", read: (*record).readMaximumExpiration},
@@ -126,6 +128,11 @@ func (r *record) readMaxContacts(value string) *inifile.Fault {
 
 func (r *record) readRemoveExisting(value string) (fault *inifile.Fault) {
 	r.peer.RemoveExisting, fault = inifile.Switch(value)
+	return fault
+}
+
+func (r *record) readCSeqReset(value string) (fault *inifile.Fault) {
+	r.peer.CSeqReset, fault = inifile.Switch(value)
 	return fault
 }
 

@@ -16,6 +16,7 @@ type Options struct {
 	Algorithms        []digest.Algorithm // that are offered, at least one
 	MaxContacts       int                // at least 1
 	RemoveExisting    bool
+	CSeqReset         bool
 	MinimumExpiration uint32 // seconds
 	DefaultExpiration uint32 // seconds
 	MaximumExpiration uint32 // seconds

@@ -47,6 +47,7 @@ type plainSettings struct {
 
 	MaxContacts       int // bindings of one AOR, at least 1
 	RemoveExisting    bool
+	CSeqReset         bool   // it may begin to count anew with its old Call-ID
 	MinimumExpiration uint32 // seconds
 	DefaultExpiration uint32 // seconds
 	MaximumExpiration uint32 // seconds

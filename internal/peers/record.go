@@ -39,6 +39,7 @@ func newRecord(l *loader, file string) *record {
 		Enabled:           true,
 		MaxContacts:       o.MaxContacts,
 		RemoveExisting:    o.RemoveExisting,
+		CSeqReset:         o.CSeqReset,
 		MinimumExpiration: o.MinimumExpiration,
 		DefaultExpiration: o.DefaultExpiration,
 		MaximumExpiration: o.MaximumExpiration,

@@ -35,7 +35,7 @@ func (g *registration) authenticate() *message.Response {
 	}
 	result := g.authenticator.Verify(g.now, g.request.Method, c.credentials, c.a1, c.only)
 	if result == digest.Right {
-		g.peer = c.peer
+		g.peer, g.nonce = c.peer, c.credentials.Nonce
 		return nil
 	}
 	reason, detail := g.whyNot(&c, result)

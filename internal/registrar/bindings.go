@@ -222,13 +222,38 @@ type refusal struct {
 
 // checkNewer sees to it that the request is newer than the one that last changed
 // the binding: of another Call-ID, or of a higher CSeq. If not, the request fails
-// and nothing is changed.
+// and nothing is changed, unless the peer may count anew.
 func (g *registration) checkNewer(b *location.Binding) *refusal {
 	if b.CallID != g.request.CallID || b.CSeq < g.request.CSeq.Number {
 		return nil
 	}
+	detail := "last was " + strconv.FormatUint(uint64(b.CSeq), 10)
+	if g.peer.CSeqReset {
+		hindrance := g.hindersReset(b)
+		if hindrance == "" {
+			return nil
+		}
+		detail += "; cseq_reset = yes, but " + hindrance
+	}
 	return &refusal{g.request.Respond(500, "Request Out Of Order"), journal.CSeqNotRising,
-		"last was " + strconv.FormatUint(uint64(b.CSeq), 10), strings.Clone(b.Contact)}
+		detail, strings.Clone(b.Contact)}
+}
+
+// retransmitting is how long a request may be sent again (Timer F, §17.1.2.2).
+const retransmitting = 32 * time.Second
+
+// hindersReset says why a request that is not newer than the binding cannot be that of
+// a phone that counts anew, which the RFC knows no phone to do: the request that made
+// the binding may still be under way, or somebody may have kept this one, as its
+// challenge is older. Empty: nothing hinders it.
+func (g *registration) hindersReset(b *location.Binding) string {
+	switch since := g.now.Sub(b.Changed); {
+	case since <= retransmitting:
+		return "that was no more than 32 s ago"
+	case since <= g.authenticator.Age(g.now, g.nonce):
+		return "the challenge that the phone answers is older"
+	}
+	return ""
 }
 
 // makeRoom keeps the number of bindings within the peer's limit, which is not in

@@ -23,6 +23,7 @@ type registration struct {
 	domain   string             // step 1
 	authname string             // step 3, as claimed
 	peer     *peers.Peer        // step 3, proved
+	nonce    string             // step 3, of the challenge that was answered
 	aor      sipuri.AOR         // of To, for steps 4 to 8
 	served   bool               // the AOR's domain is served here, for step 5
 	asked    []asked            // step 7, of each Contact
@@ -51,7 +52,7 @@ func newRegistration(r *Registrar) *registration {
 // reset makes a registration of another request where one was.
 func (g *registration) reset(request *message.Request, now time.Time) {
 	g.request, g.now, g.snapshot = request, now, g.directory.Load()
-	g.domain, g.authname, g.peer, g.aor, g.served, g.refused = "", "", nil, sipuri.AOR{}, false, nil
+	g.domain, g.authname, g.peer, g.nonce, g.aor, g.served, g.refused = "", "", nil, "", sipuri.AOR{}, false, nil
 	g.asked, g.next, g.bindings = g.asked[:0], g.next[:0], g.bindings[:0]
 	g.changes.reset()
 }

@@ -381,6 +381,73 @@ func Test10_3_Step7_AnOlderCSeqOfTheSameCallIDFailsAndChangesNothing(t *testing.
 	}
 }
 
+// What the RFC does not know: a phone that rebooted with its old Call-ID counts anew.
+func Test10_3_Step7_CSeqResetLetsAPhoneCountAnew(t *testing.T) {
+	tests := []struct {
+		name  string
+		peers string
+		after time.Duration // since the last REGISTER
+		last  int           // CSeq of the request that answers the challenge
+		lines []string
+		want  int
+	}{
+		{"not asked for", labPeers, time.Hour / 2, 2, []string{"Contact: <sip:a@192.0.2.7>"}, 500},
+		{"lower", "cseq_reset = yes\n" + labPeers, 33 * time.Second, 2, []string{"Contact: <sip:a@192.0.2.7>"}, 200},
+		{"the same", "cseq_reset = yes\n" + labPeers, 33 * time.Second, 100, []string{"Contact: <sip:a@192.0.2.7>"}, 200},
+		{"with another Contact", "cseq_reset = yes\n" + labPeers, 33 * time.Second, 2,
+			[]string{"Contact: <sip:b@192.0.2.7>, <sip:a@192.0.2.7>;expires=0"}, 200},
+		{"removing all", "cseq_reset = yes\n" + labPeers, 33 * time.Second, 2, []string{"Contact: *", "Expires: 0"}, 200},
+		{"a retransmission may be under way", "cseq_reset = yes\n" + labPeers, 32 * time.Second, 2, []string{"Contact: <sip:a@192.0.2.7>"}, 500},
+		{"likewise, removing all", "cseq_reset = yes\n" + labPeers, 32 * time.Second, 2, []string{"Contact: *", "Expires: 0"}, 500},
+		{"not this peer", "cseq_reset = yes\n" + strings.Replace(labPeers, "aorname = 2001\n", "aorname = 2001\ncseq_reset = no\n", 1),
+			33 * time.Second, 2, []string{"Contact: <sip:a@192.0.2.7>"}, 500},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			l := newLab(t, withPeers(test.peers))
+			p := l.kitchen()
+			p.cseq = 98
+			p.register("Contact: <sip:a@192.0.2.7>").want(200)
+			l.pass(test.after)
+			p.cseq = test.last - 2
+			p.register(test.lines...).want(test.want)
+			if e := l.lastEvent(); test.want == 500 && (e.Reason != journal.CSeqNotRising || !strings.HasPrefix(e.Detail, "last was 100")) {
+				t.Errorf("taken down as %+v", e)
+			}
+		})
+	}
+}
+
+func Test10_3_Step7_CSeqResetTakesANewChallenge(t *testing.T) {
+	l := newLab(t, withPeers("cseq_reset = yes\n"+labPeers))
+	kept := l.kitchen() // a request with an older challenge, that somebody has kept
+	kept.challenge()
+	p := l.kitchen()
+	p.callID, p.cseq = kept.callID, 98
+	p.register(kitchenContact).want(200)
+	l.pass(33 * time.Second)
+	kept.authenticated("Contact: <sip:2001@192.0.2.7:5060>;expires=0").want(500)
+	if e := l.lastEvent(); e.Detail != "last was 100; cseq_reset = yes, but the challenge that the phone answers is older" {
+		t.Errorf("taken down as %+v", e)
+	}
+	kept.register(kitchenContact).want(200).wantContacts("sip:2001@192.0.2.7:5060 3600")
+}
+
+// From then on it is the lower CSeq that counts.
+func Test10_3_Step7_CSeqResetIsForOnce(t *testing.T) {
+	l := newLab(t, withPeers("cseq_reset = yes\n"+labPeers))
+	p := l.kitchen()
+	p.cseq = 98
+	p.register(kitchenContact).want(200)
+	l.pass(time.Minute)
+	p.cseq = 10
+	p.register(kitchenContact).want(200)
+	p.cseq = 5
+	p.register(kitchenContact).want(500)
+	p.cseq = 20
+	p.register(kitchenContact).want(200)
+}
+
 func Test10_3_Step7_AnotherCallIDMayUpdateWithAnyCSeq(t *testing.T) {
 	p := newLab(t).kitchen()
 	p.cseq = 100

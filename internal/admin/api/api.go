@@ -43,6 +43,7 @@ type Peer struct {
 	Permit            []string `json:"permit,omitempty"`
 	MaxContacts       int      `json:"max_contacts"`
 	RemoveExisting    bool     `json:"remove_existing"`
+	CSeqReset         bool     `json:"cseq_reset"`
 	MinimumExpiration uint32   `json:"minimum_expiration"`
 	DefaultExpiration uint32   `json:"default_expiration"`
 	MaximumExpiration uint32   `json:"maximum_expiration"`
