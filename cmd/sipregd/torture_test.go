@@ -80,7 +80,7 @@ func TestTortureFiles(t *testing.T) {
 	}
 }
 
-// TestTorture sends each message of the set (RFC 4475 and others) to one
+// TestTorture sends each message of the set (RFC 4475, RFC 5118 and others) to one
 // daemon, which has to answer as the table says and to live on.
 func TestTorture(t *testing.T) {
 	d := startDaemon(t, "", torturePeers)
@@ -121,6 +121,12 @@ func TestTortureBindings(t *testing.T) {
 		{"bare-lf-folded", []string{`^<sip:anna@192\.0\.2\.40>.*;expires=60(;|$)`}},
 		{"expires-too-large", []string{`^<sip:anna@192\.0\.2\.40>.*;expires=3600(;|$)`}},
 		{"expires-malformed", []string{`^<sip:anna@192\.0\.2\.40>;expires=3600$`}},
+		{"ipv6-request-uri", []string{`^<sip:anna@\[2001:db8::9:1\]>;expires=3600$`}},
+		{"ipv6-port-within-brackets", []string{`^<sip:anna@\[2001:db8::9:1:5070\]>`}},
+		{"ipv6-port-behind-brackets", []string{`^<sip:anna@\[2001:db8::9:1\]:5070>`}},
+		{"ipv6-beside-ipv4", []string{`^<sip:anna@\[2001:db8::9:1\]>;q=0\.5;`, `^<sip:anna@192\.0\.2\.40>`}},
+		{"ipv6-of-ipv4", []string{`^<sip:anna@\[::ffff:192\.0\.2\.40\]>`}},
+		{"ipv6-three-colons", []string{`^<sip:anna@\[2001:db8:::192\.0\.2\.40\]>`}}, // the same as with two
 		{"percent-in-field-name", []string{`^<sip:anna@192\.0\.2\.40>`}},
 	}
 	d := startDaemon(t, "", torturePeers)

@@ -1,6 +1,8 @@
 package registrar
 
 import (
+	"strings"
+
 	"sipregd/internal/digest"
 	"sipregd/internal/journal"
 	"sipregd/internal/message"
@@ -135,7 +137,7 @@ func (g *registration) elsewhere(authname string) string {
 // Request-URI. Proxies and phones change what stands around the host, so equal
 // hosts, or two served here, are enough.
 func (g *registration) isOverThisRequest(text string) bool {
-	if text == g.request.URIText {
+	if text == g.request.URIText || strings.EqualFold(text, withoutBrackets(g.request.URIText)) {
 		return true
 	}
 	uri, err := sipuri.Parse(text)
@@ -151,6 +153,9 @@ func (g *registration) isOverThisRequest(text string) bool {
 	_, served := g.domains.Match(host)
 	return served && g.domains.Primary() != ""
 }
+
+// withoutBrackets returns a URI as some phones digest it whose host is an IPv6 address.
+func withoutBrackets(uri string) string { return strings.NewReplacer("[", "", "]", "").Replace(uri) }
 
 // challengeFirst asks for credentials. That a phone came without them is no
 // failure; that it brought just those of another realm is taken down.

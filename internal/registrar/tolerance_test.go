@@ -144,6 +144,8 @@ func TestTolerance(t *testing.T) {
 			tolerated(), "", answer{uri: "sip:2001@registrar.example"}, usual},
 		{"digest over the host alone", "clients that digest the text of their server setting",
 			tolerated(), "", answer{uri: "registrar.example"}, usual},
+		{"digest over an IPv6 address without brackets", "SIPp 3.6",
+			tolerated("REGISTER sip:[2001:DB8::1]:5060 SIP/2.0"), "", answer{uri: "sip:2001:db8::1:5060"}, usual},
 		{"nc and qop in quotes", "node.js-sip (Nik-Hendricks/node.js-sip pull request 14), and clients made for RFC 2069's quotes",
 			tolerated(`Authorization: Digest username="{USERNAME}", realm="{REALM}", nonce="{NONCE}", uri="{URI}", response="{RESPONSE}", ` +
 				`qop="auth", cnonce="c0ffee", nc="00000001", algorithm="MD5"`), "", count, usual},

@@ -1,9 +1,6 @@
 package sipuri
 
-import (
-	"net/netip"
-	"strings"
-)
+import "strings"
 
 // AOR is an address-of-record in the canonical form that indexes bindings
 // (RFC 3261 §10.3 step 5): escapes undone, all parameters removed, the domain
@@ -57,7 +54,7 @@ func CanonicalHost(host string) string {
 		return strings.TrimSuffix(strings.ToLower(host), ".")
 	}
 	bare := strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
-	if address, err := netip.ParseAddr(bare); err == nil {
+	if address, err := parseAddr(bare); err == nil {
 		if address.Is6() {
 			return "[" + address.String() + "]"
 		}

@@ -44,6 +44,7 @@ func TestEqual(t *testing.T) {
 		{"header more than once, in another order", "sip:h.example?a=1&a=2", "sip:h.example?a=2&a=1", true},
 		{"header value differs", "sip:2001@host.example?a=1", "sip:2001@host.example?a=2", false},
 		{"header twice against two", "sip:h.example?a=1&a=1", "sip:h.example?a=1&b=1", false},
+		{"IPv6 with three colons", "sip:2001@[2001:db8:::192.0.2.1]", "sip:2001@[2001:db8::c000:201]", true},
 		{"IPv6 forms", "sip:2001@[2001:db8:0:0::1]", "sip:2001@[2001:DB8::1]", true},
 		{"name and address are not resolved", "sip:2001@localhost", "sip:2001@127.0.0.1", false},
 		{"other scheme", "tel:+4930123", "tel:+4930123", true},

@@ -107,6 +107,21 @@ func hostLength(text string) int {
 	return len(text)
 }
 
+// parseAddr reads an address without brackets. RFC 3261's grammar allows three colons
+// before an IPv4 address at the end, where two are meant: both are to be taken (RFC
+// 5118 §4.10).
+func parseAddr(text string) (netip.Addr, error) {
+	address, err := netip.ParseAddr(text)
+	if err == nil {
+		return address, nil
+	}
+	before, last, found := strings.Cut(text, ":::")
+	if v4, wrong := netip.ParseAddr(last); !found || wrong != nil || !v4.Is4() {
+		return netip.Addr{}, err
+	}
+	return netip.ParseAddr(before + "::" + last)
+}
+
 // IsHost tells whether text is a host of RFC 3261 §25: a name, an IPv4
 // address, or an IPv6 address in brackets. Underscores are forgiven in names.
 func IsHost(text string) bool {
@@ -114,7 +129,7 @@ func IsHost(text string) bool {
 		if !strings.HasSuffix(text, "]") {
 			return false
 		}
-		address, err := netip.ParseAddr(text[1 : len(text)-1])
+		address, err := parseAddr(text[1 : len(text)-1])
 		return err == nil && address.Is6() && address.Zone() == ""
 	}
 	if text == "" || len(text) > 255 {

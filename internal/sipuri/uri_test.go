@@ -39,6 +39,7 @@ func TestParseRefuses(t *testing.T) {
 		"sip:2001@host.example:65536", "sip:2001@host.example:", "sip:2001@host.example:50x",
 		"sip:2001@host .example", " sip:2001@host.example", "sip:20 01@host.example",
 		"sip:20%0@host.example", "sip:20%zz@host.example", "sip:2001@host..example",
+		"sip:2001@[2001:db8:::1]", "sip:2001@[2001:db8::::192.0.2.1]", "sip:2001@[2001:db8::1:::192.0.2.1]", "sip:2001@[:::2001:db8::192.0.2.1]",
 		"sip:2001@[2001:db8::1", "sip:2001@[192.0.2.1]", "sip:2001@[fe80::1%25eth0]",
 		"sip:2001@host.example;", "sip:2001@host.example;=x", "sip:2001@host.example;a=1;A=2",
 		"sip:2001@host.example;a=<>", "sip:2001@host.example?", "sip:2001@host.example/x",
