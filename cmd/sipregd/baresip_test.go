@@ -27,17 +27,20 @@ type baresip struct {
 // lines of its configuration.
 func startBaresip(t *testing.T, registrar netip.AddrPort, transport, authname, secret string, settings ...string) *baresip {
 	t.Helper()
-	directory := t.TempDir()
-	writeFile(t, filepath.Join(directory, "config"), fmt.Sprintf(`sip_listen 127.0.0.1:%d
-net_interface 127.0.0.1
+	directory, host, family := t.TempDir(), registrar.Addr(), "-4"
+	if host.Is6() {
+		family = "-6"
+	}
+	writeFile(t, filepath.Join(directory, "config"), fmt.Sprintf(`sip_listen %v
+net_interface %v
 module_path /usr/lib/baresip/modules
 module_tmp account.so
 module_app menu.so
 %s
-`, freePort(t), strings.Join(settings, "\n")))
+`, netip.AddrPortFrom(host, uint16(freePortAt(t, host))), host, strings.Join(settings, "\n")))
 	writeFile(t, filepath.Join(directory, "accounts"), fmt.Sprintf(
 		"<sip:2001@%v;transport=%s>;auth_user=%s;auth_pass=%s;regint=60\n", registrar, transport, authname, secret))
-	b := &baresip{command: exec.Command("baresip", "-4", "-s", "-f", directory)}
+	b := &baresip{command: exec.Command("baresip", family, "-s", "-f", directory)}
 	b.command.Stdout, b.command.Stderr = &b.output, &b.output
 	if err := b.command.Start(); err != nil {
 		t.Fatal(err)

@@ -109,8 +109,15 @@ func startDaemon(t testing.TB, sipregdConf, peersConf string) *daemon {
 // prepareDaemon writes the files of a daemon that is still to be run.
 func prepareDaemon(t testing.TB, sipregdConf, peersConf string) *daemon {
 	t.Helper()
-	port := freePort(t)
-	address := netip.MustParseAddrPort(fmt.Sprintf("127.0.0.1:%d", port))
+	return prepareDaemonAt(t, loopback, sipregdConf, peersConf)
+}
+
+// loopback is where daemons and phones are as a rule.
+var loopback = netip.MustParseAddr("127.0.0.1")
+
+func prepareDaemonAt(t testing.TB, host netip.Addr, sipregdConf, peersConf string) *daemon {
+	t.Helper()
+	address := netip.AddrPortFrom(host, uint16(freePortAt(t, host)))
 	d := &daemon{udp: address, tcp: address, directory: t.TempDir()}
 	listen := fmt.Sprintf("[listen]\nudp = %v\ntcp = %v\n", d.udp, d.tcp)
 	if !strings.Contains(sipregdConf, "[location]") {
@@ -199,13 +206,18 @@ func (d *daemon) wait(t testing.TB, what string, seen func(log string) bool) {
 // freePort returns a port of 127.0.0.1 that is free for UDP and TCP.
 func freePort(t testing.TB) int {
 	t.Helper()
+	return freePortAt(t, loopback)
+}
+
+func freePortAt(t testing.TB, host netip.Addr) int {
+	t.Helper()
 	for range 100 {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		listener, err := net.Listen("tcp", netip.AddrPortFrom(host, 0).String())
 		if err != nil {
 			t.Fatal(err)
 		}
 		port := listener.Addr().(*net.TCPAddr).Port
-		conn, err := net.ListenPacket("udp", fmt.Sprintf("127.0.0.1:%d", port))
+		conn, err := net.ListenPacket("udp", netip.AddrPortFrom(host, uint16(port)).String())
 		listener.Close()
 		if err == nil {
 			conn.Close()

@@ -47,7 +47,7 @@ func skip(t *testing.T, format string, values ...any) {
 	t.Skipf("SKIPPED: "+format, values...)
 }
 
-// sipp runs a scenario of testdata/sipp against an address, once where the
+// sipp runs a scenario of testdata/sipp against an address of this machine, once where the
 // arguments do not say otherwise, and returns its trace.
 func sipp(t *testing.T, scenario, transport string, target netip.AddrPort, arguments ...string) string {
 	t.Helper()
@@ -58,7 +58,7 @@ func sipp(t *testing.T, scenario, transport string, target netip.AddrPort, argum
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	command := exec.CommandContext(ctx, "sipp", append([]string{target.String(), "-sf", path, "-m", "1",
-		"-t", transport, "-i", "127.0.0.1", "-p", strconv.Itoa(freePort(t)), "-nostdin",
+		"-t", transport, "-i", target.Addr().String(), "-p", strconv.Itoa(freePortAt(t, target.Addr())), "-nostdin",
 		"-timeout", "20", "-timeout_error", "-trace_err", "-trace_msg"}, arguments...)...)
 	command.Dir = t.TempDir()
 	screen, err := command.CombinedOutput()
