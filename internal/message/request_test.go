@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"reflect"
 	"strings"
 	"testing"
 )
@@ -394,5 +395,27 @@ func TestParseBody(t *testing.T) {
 				t.Errorf("body %v, forgiven %v, %v", r.HasBody, r.BodyForgiven, err)
 			}
 		})
+	}
+}
+
+// RFC 3261 §7.3.1: a line may be folded wherever there is a blank, and that says the
+// same. No name or value is left with a blank of the fold.
+func TestParseForgivesAFoldAtEachBlank(t *testing.T) {
+	blanks := added(
+		`Contact: "Kitchen" <sip:2001@192.0.2.7> ; expires = 60 ; q = 0.5 ; +sip.instance = "<urn:uuid:1>" , <sip:2001@192.0.2.8> ; Expires = 70`,
+		`Authorization: Digest username = "7f3a9c" , realm = "sipregd" , nonce = "n" , uri = "sip:r" , response = "0" , qop = auth , nc = 00000001 , cnonce = "c"`,
+		"Via: SIP / 2.0 / UDP 192.0.2.9 : 5070 ; branch = z9hG4bK-2 ; rport", "Require: path , outbound", "Expires: 90")
+	whole := withoutRoom(parseSound(t, blanks))
+	start := strings.Index(blanks, "\r\n")
+	for i := start; i < len(blanks); i++ {
+		if blanks[i] != ' ' {
+			continue
+		}
+		for _, fold := range []string{"\r\n ", "\r\n\t\t", " \r\n  \t", "\n "} {
+			folded := parseSound(t, blanks[:i]+fold+blanks[i+1:])
+			if got := withoutRoom(folded); !reflect.DeepEqual(got, whole) {
+				t.Errorf("folded behind %q:\n%+v\n%+v", blanks[max(start, i-20):i], got, whole)
+			}
+		}
 	}
 }

@@ -87,12 +87,12 @@ func (g *registration) whyNot(c *claim, result digest.Result) (reason journal.Re
 	case digest.QOPNotOffered:
 		return journal.WrongAlgorithm, "qop " + c.credentials.QOP + " is not offered"
 	}
-	elsewhere := g.elsewhere(c.credentials.Username) // in either case: it takes time
-	if c.peer == nil {
+	elsewhere, sent := g.elsewhere(c.credentials.Username), "sent as "+c.credentials.Username // in either case: it takes time
+	switch {
+	case c.peer == nil:
 		return journal.UnknownAuthname, elsewhere
-	}
-	if c.credentials.Username != c.peer.Authname {
-		return journal.WrongSecret, "sent as " + c.credentials.Username
+	case c.credentials.Username != c.peer.Authname:
+		return journal.WrongSecret, sent
 	}
 	return journal.WrongSecret, ""
 }
