@@ -127,19 +127,16 @@ func (d *digesting) algorithms() ([]digest.Algorithm, error) {
 // was typed.
 func readNewSecret(ctx context.Context, in io.Reader, errs io.Writer, whose string) (string, error) {
 	secret, err := readSecret(ctx, in, errs, whose)
+	if err == nil && secret == "" {
+		return "", errors.New("the secret is empty")
+	}
 	if file, ok := in.(*os.File); err == nil && ok && term.IsTerminal(int(file.Fd())) {
 		var again string
 		if again, err = readSecret(ctx, in, errs, whose+", once more"); err == nil && again != secret {
 			return "", errors.New("the two secrets differ: nothing is printed")
 		}
 	}
-	switch {
-	case err != nil:
-		return "", err
-	case secret == "":
-		return "", errors.New("the secret is empty")
-	}
-	return secret, nil
+	return secret, err
 }
 
 // realmDigest is a password_digest and the realm that it is for.
