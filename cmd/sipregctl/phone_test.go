@@ -187,6 +187,8 @@ func TestAnswers(t *testing.T) {
 				}
 				return yes(0, request)
 			}), 3, `realm "p"  MD5  Auth ID 7f3a9c  realm "r"  MD5`, false},
+		{"another domain", always("404 Not Found"), 1,
+			`not registered: 404: the server knows no such address\. If it does not serve the domain 127\.0\.0\.1, say one that it serves: --aor NAME@DOMAIN\. `, true},
 		{"stale once", inTurn(fresh(""), fresh(", stale=true"), yes), 3, `realm "r"  MD5  stale`, false},
 		{"stale for ever", inTurn(fresh(""), fresh(", stale=true")), 4, `not registered: 401: stale-nonce loop: `, true},
 		{"stale at first", fresh(", stale=TRUE"), 4, `stale-nonce loop`, true},
@@ -252,6 +254,17 @@ func TestAnswers(t *testing.T) {
 					t.Errorf("%d requests, want %d:\n%s", n, test.requests, printed)
 				}
 			})
+		}
+	}
+}
+
+func TestWrongFlagsAreToldInOrder(t *testing.T) {
+	const want = "sipregctl: --user-agent \"a\\nb\" does not fit into a header field\n"
+	for range 20 {
+		_, errs, status := sipregctl("register", "127.0.0.1", "--aor", "2001", "--digest-uri", "a\nb", "--realm", "a\nb",
+			"--call-id", "a\nb", "--user-agent", "a\nb")
+		if status != 2 || errs != want {
+			t.Fatalf("exit status %d: %s", status, errs)
 		}
 	}
 }

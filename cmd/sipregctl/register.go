@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/emiago/sipgo/sip"
 	"github.com/spf13/cobra"
 )
 
@@ -141,12 +142,12 @@ func (r *registration) check() error {
 	default:
 		return usageError(fmt.Sprintf("--algorithm %q is none of MD5, SHA-256, SHA-512 and SHA-512-256", r.algorithm))
 	}
-	for flag, text := range map[string]string{
-		"aor": r.domain, "authname": r.authname, "contact": r.contact, "user-agent": r.userAgent,
-		"call-id": r.callID, "realm": r.realm, "digest-uri": r.digestURI,
+	for _, flag := range []struct{ name, text string }{
+		{"aor", r.domain}, {"authname", r.authname}, {"contact", r.contact}, {"user-agent", r.userAgent},
+		{"call-id", r.callID}, {"realm", r.realm}, {"digest-uri", r.digestURI},
 	} {
-		if strings.ContainsAny(text, "\r\n\x00") {
-			return usageError(fmt.Sprintf("--%s %q does not fit into a header field", flag, text))
+		if strings.ContainsAny(flag.text, "\r\n\x00") {
+			return usageError(fmt.Sprintf("--%s %q does not fit into a header field", flag.name, flag.text))
 		}
 	}
 	return nil
@@ -235,6 +236,9 @@ func (r *registration) failed(told *transcript, expires uint32, err error) error
 	}
 	if why.status > 0 {
 		line.Sentence = fmt.Sprintf("%d: %s", why.status, line.Sentence)
+	}
+	if why.status == sip.StatusNotFound {
+		line.Sentence += fmt.Sprintf(" If it does not serve the domain %s, say one that it serves: --aor NAME@DOMAIN.", visible(r.domain))
 	}
 	if why.status >= 300 && !r.noAuth {
 		line.Sentence += fmt.Sprintf(" A phone is told no more: `sipregctl why %s` at the server tells the cause.", visible(asArgument(r.user)))
