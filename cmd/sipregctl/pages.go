@@ -34,6 +34,8 @@ func newListing(command *cobra.Command, things, fields string) *listing {
 	return l
 }
 
+const errLimit = usageError("--limit has to be 0 or more, 0 for all")
+
 // page is what all pages have: how many entries there are on all of them, some
 // entries, each as it came, and what to ask for next.
 type page struct {
@@ -60,7 +62,7 @@ func readPage(text []byte, field string) (p page, err error) {
 // out.
 func (l *listing) eachPage(ctx context.Context, c *client, path, field string, take func(page) error) error {
 	if l.limit < 0 {
-		return usageError("--limit has to be more than nothing")
+		return errLimit
 	}
 	left, after := l.limit, ""
 	for {

@@ -74,7 +74,10 @@ func newWatchCommand() *cobra.Command {
 		case w.all && len(w.kinds) > 0:
 			return usageError("say --all or --kinds, not both")
 		case w.limit < 0:
-			return usageError("--limit has to be more than nothing")
+			return errLimit
+		}
+		if err := w.checkKinds(); err != nil {
+			return err
 		}
 		out := command.OutOrStdout()
 		v := &viewer{out: out, errs: command.ErrOrStderr(), json: w.client.json, last: w.since, left: w.limit,
@@ -82,6 +85,19 @@ func newWatchCommand() *cobra.Command {
 		return w.run(command.Context(), v)
 	}
 	return command
+}
+
+// checkKinds refuses what is no kind of events.
+func (w *watching) checkKinds() error {
+	if len(w.kinds) == 1 && w.kinds[0] == "all" {
+		return nil
+	}
+	for _, name := range w.kinds {
+		if err := new(journal.Kind).UnmarshalText([]byte(name)); err != nil {
+			return usageError(fmt.Sprintf("%v: write some of %s with commas, or all", err, strings.Join(eventKinds(), ", ")))
+		}
+	}
+	return nil
 }
 
 // run watches until somebody stops it, or the daemon goes away for good.
