@@ -26,7 +26,8 @@ type column struct {
 	// them. None: it is a number or a time, which says nothing when cut.
 	least int
 
-	// usual is how wide its cells are as a rule, where rows come one by one.
+	// usual is how wide its cells are as a rule, where rows come one by one. On a
+	// terminal its width is fixed then: a header that has scrolled by stays true.
 	usual int
 }
 
@@ -69,10 +70,15 @@ func (t *table) add(rows ...[]string) error {
 	for _, row := range rows {
 		for i := range row {
 			row[i] = visible(row[i])
-			t.natural[i] = max(t.natural[i], runewidth.StringWidth(row[i]))
+			if !t.isFixed() {
+				t.natural[i] = max(t.natural[i], runewidth.StringWidth(row[i]))
+			}
 		}
 	}
 	t.shown = fit(t.columns, t.natural, t.width)
+	if t.isFixed() {
+		t.spread()
+	}
 	if !t.titled {
 		t.titled = true
 		var titles []string
@@ -89,6 +95,27 @@ func (t *table) add(rows ...[]string) error {
 		}
 	}
 	return nil
+}
+
+// isFixed tells whether widths are settled before the rows are known.
+func (t *table) isFixed() bool {
+	return t.width > 0 && slices.ContainsFunc(t.columns, func(c column) bool { return c.usual > 0 })
+}
+
+// widestSpread is how wide a column becomes for texts that may come.
+const widestSpread = 40
+
+// spread gives the cells that are left to the columns of texts, in turn.
+func (t *table) spread() {
+	for spare, last := t.width-total(t.shown), -1; spare > 0 && spare != last; {
+		last = spare
+		for i, c := range t.columns {
+			if spare > 0 && c.least > 0 && t.shown[i] >= 0 && t.shown[i] < widestSpread {
+				t.shown[i]++
+				spare--
+			}
+		}
+	}
 }
 
 func (t *table) print(cells []string) error {

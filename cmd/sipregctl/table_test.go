@@ -129,6 +129,24 @@ func TestTableGrowsForLaterRows(t *testing.T) {
 	}
 }
 
+// What comes later does not shift the columns of events below their titles.
+func TestEventsStayBelowTheirTitles(t *testing.T) {
+	for _, width := range []int{60, 80, 120, 200} {
+		var out bytes.Buffer
+		table := newTable(&out, width, eventColumns...)
+		for _, label := range []string{"Desk", strings.Repeat("a long label ", 9), "Desk"} {
+			table.add(eventRow(api.Event{Time: noon, Event: "refused", AOR: "2001", Label: label, Authname: "7f3a9c", Reason: "unknown_authname"}))
+		}
+		lines := strings.Split(out.String(), "\n")
+		at := strings.Index(lines[0], "AUTHNAME")
+		for _, line := range lines[1:4] {
+			if cells := []rune(line); string(cells[at:at+6]) != "7f3a9c" || len(cells) > width {
+				t.Errorf("width %d:\n%s", width, out.String())
+			}
+		}
+	}
+}
+
 func TestTableShowsHostileTextHarmlessly(t *testing.T) {
 	var out bytes.Buffer
 	hostile := kitchen

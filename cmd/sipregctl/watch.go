@@ -238,7 +238,7 @@ func (v *viewer) say(text string) {
 // eventColumns begins as a log does, then has the order of contactColumns.
 var eventColumns = []column{
 	{title: "TIME", rank: 5, usual: 8},
-	{title: "EVENT", rank: 1, usual: 9, stays: true},
+	{title: "EVENT", rank: 1, usual: 10, stays: true},
 	{title: "AOR", rank: 2, least: 8, usual: 8, stays: true},
 	{title: "LABEL", rank: 4, least: 12, usual: 12, stays: true},
 	{title: "AUTHNAME", rank: 3, least: 8, stays: true},
@@ -246,7 +246,7 @@ var eventColumns = []column{
 	{title: "CONTACT", rank: 8, least: 14, usual: 23},
 	{title: "RECEIVED", rank: 6, least: 15, usual: 18},
 	{title: "VIA", rank: 9},
-	{title: "EXPIRES", rank: 7},
+	{title: "EXPIRES", rank: 7, usual: 11},
 	{title: "USER-AGENT", rank: 10, least: 10},
 }
 
