@@ -12,6 +12,7 @@ import { askForToken } from './token.js';
 
 const byId = (id) => document.getElementById(id);
 const seldom = 60_000; // milliseconds; refreshes, and challenges that nobody answers, make no events here
+const often = 10_000; // a reload that fails, a store or a webhook that does, make none either
 const failing = new Set(['refused', 'expired']); // events that tell of failures
 
 const api = new API(askForToken);
@@ -150,8 +151,9 @@ setInterval(() => document.hidden || refreshSeldom(), seldom);
 function refreshSeldom() {
   table.refresh();
   failuresErrand.ask();
-  statsErrand.ask();
 }
+
+setInterval(() => document.hidden || statsErrand.ask(), often);
 
 document.addEventListener('visibilitychange', () => document.hidden || refreshAll());
 
