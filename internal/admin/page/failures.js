@@ -4,13 +4,15 @@ import { attemptItem, retime } from './attempts.js';
 import { plain, put, show } from './text.js';
 
 const limit = 50;
-const wide = matchMedia('(min-width: 1100px)');
+const few = 6; // that are shown at first
 const fields = ['aor', 'authname', 'label', 'src_ip', 'user_agent', 'contact', 'reason', 'cause', 'cure', 'detail'];
 
 export class Failures {
   #api;
   #list = document.getElementById('failures');
   #none = document.getElementById('no-failures');
+  #title = document.getElementById('failures-title');
+  #jump = document.getElementById('jump'); // shown where the failures stand below the bindings
   #button = document.getElementById('all-failures');
   #trouble = document.getElementById('failures-trouble');
   #said = document.getElementById('said');
@@ -23,7 +25,7 @@ export class Failures {
   constructor(api) {
     this.#api = api;
     this.#button.addEventListener('click', () => this.#toggle());
-    wide.addEventListener('change', () => this.#render());
+    this.#jump.addEventListener('click', (event) => this.#go(event));
   }
 
   // refresh asks for the failures. It never fails: it says what is wrong.
@@ -68,14 +70,23 @@ export class Failures {
     this.#render();
   }
 
+  // #go does what the link says and leaves the hash alone: the search stands there.
+  #go(event) {
+    event.preventDefault();
+    this.#title.focus({ preventScroll: true });
+    this.#title.scrollIntoView();
+  }
+
   #render() {
-    const few = wide.matches ? 6 : 2;
     const visible = this.#all ? this.#attempts : this.#attempts.slice(0, few);
     const content = JSON.stringify(visible);
     if (content !== this.#shown) {
       this.#list.replaceChildren(...visible.map((attempt) => attemptItem(attempt, this.#api.now())));
       this.#shown = content;
     }
+    const [link] = this.#jump.children;
+    put(link, this.#attempts.length === 1 ? '1 recent failure' : `${this.#attempts.length} recent failures`);
+    this.#jump.hidden = this.#attempts.length === 0;
     this.#button.hidden = this.#attempts.length <= few;
     this.#button.setAttribute('aria-expanded', this.#all);
     put(this.#button, this.#all ? 'Show the latest' : `Show all ${this.#attempts.length}`);
