@@ -91,8 +91,8 @@ func NewRecorder(bytes int, clock func() time.Time, log Selective) *Recorder {
 	r := &Recorder{clock: clock, log: log, calls: newCalls(), seq: uint64(clock().Unix()) << 20}
 	// What comes all the time has the least, so that it stays in the processor's cache.
 	r.rings = [classes]ring{
-		refusals: newRing(bytes / 16 * 7), changes: newRing(bytes / 16 * 6),
-		routine: newRing(bytes / 16), unanswered: newRing(bytes / 16 * 2),
+		refusals: newRing(bytes / 32 * 14), changes: newRing(bytes / 32 * 13),
+		routine: newRing(bytes / 32), unanswered: newRing(bytes / 32 * 4),
 	}
 	r.rings[routine].forget = r.keepUnanswered
 	return r
@@ -115,20 +115,14 @@ func (r *Recorder) remember(e *Event) {
 		e.Time = r.clock()
 	}
 	r.counts[e.Kind][e.Reason]++
-	c, class := r.calls.find(e.CallID), e.class()
-	if e.Kind != Challenged {
-		r.calls.answer(c, e.Seq)
-	}
+	c, class := r.calls.of(e.CallID), e.class()
+	r.follow(c)
 	r.rings[class].add(e, c)
+	if e.Kind == Challenged {
+		r.challenge(c)
+	}
 	for _, w := range r.watches {
 		w.wakeFor(class)
-	}
-}
-
-// keepUnanswered keeps a challenge that makes room, if nothing has followed it.
-func (r *Recorder) keepUnanswered(s slot, encoded []byte) {
-	if s.kind == Challenged && !r.calls.answeredAfter(s.call, s.seq) {
-		copy(r.rings[unanswered].room(s), encoded)
 	}
 }
 
@@ -195,6 +189,9 @@ func (r *Recorder) lookBack(ring *ring, before uint64, f *Filter, found []Event,
 			return found, 0
 		}
 		before--
+		if ring == &r.rings[unanswered] && ring.slot(before).followed {
+			continue
+		}
 		if e := view(ring.bytes(before)); f.Picks(&e) {
 			found = append(found, decode(ring.bytes(before)))
 		}

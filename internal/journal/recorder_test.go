@@ -454,3 +454,19 @@ func TestARingIsNotLargerThanItsPlacesCanTell(t *testing.T) {
 		t.Errorf("it grows to %d bytes", r.limit)
 	}
 }
+
+// A phone that answers late, after thousands of others, is not called silent.
+func TestAnAnswerThatComesLateCounts(t *testing.T) {
+	r := newTestRecorder(1 << 20)
+	r.Record(Event{Kind: Challenged, CallID: "late", Detail: "late"})
+	for i := 0; r.rings[routine].lost == 0; i++ {
+		r.Record(Event{Kind: Challenged, CallID: fmt.Sprint(i)})
+		r.Record(Event{Kind: Refreshed, CallID: fmt.Sprint(i)})
+	}
+	r.Record(Event{Kind: Refreshed, CallID: "late"})
+	for _, e := range r.Last(Filter{}, 100000) {
+		if e.Detail == "late" {
+			t.Error("its challenge is open")
+		}
+	}
+}

@@ -19,7 +19,7 @@ type ring struct {
 	end   int    // where the next event is written
 	lost  uint64 // the sequence number of the last event that has made room
 
-	forget func(slot, []byte) // is given each event that makes room; nil: nobody is
+	forget func(*slot, []byte) // is given each event that makes room; nil: nobody is
 }
 
 // slot is where an event stands in data, and what is looked at more often than that.
@@ -28,6 +28,7 @@ type slot struct {
 	begin, size uint32
 	call        call
 	kind        Kind
+	followed    bool // a challenge, by something else of its call
 }
 
 // newRing returns a ring of up to so many bytes, as far as a slot can tell places
@@ -90,9 +91,23 @@ func (r *ring) take(s slot) []byte {
 	return r.data[s.begin:r.end]
 }
 
+// markFollowed takes down that something has followed a challenge of a call, if that
+// is still there.
+func (r *ring) markFollowed(position uint64, c call) (marked bool) {
+	if position < r.first || position >= r.next {
+		return false
+	}
+	s := r.slot(position)
+	if s.call != c {
+		return false
+	}
+	s.followed = true
+	return true
+}
+
 // drop lets the oldest event go.
 func (r *ring) drop() {
-	oldest := *r.slot(r.first)
+	oldest := r.slot(r.first)
 	if r.forget != nil {
 		r.forget(oldest, r.bytes(r.first))
 	}
