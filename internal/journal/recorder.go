@@ -63,7 +63,7 @@ func (c *Counts) ByReason() map[string]uint64 {
 	return counts
 }
 
-// Selective is a journal that does not take all events down.
+// Selective is a journal that does not take all events down, and always the same.
 type Selective interface {
 	Journal
 	Wants(Kind, Reason) bool
@@ -74,7 +74,8 @@ type Selective interface {
 // goroutines at once.
 type Recorder struct {
 	clock func() time.Time
-	log   Selective
+	log   Journal
+	logs  [Refused + 1][StreamGone + 1]bool // what the log takes down
 
 	mu      sync.Mutex // held while the log is written too, so that it has the same order
 	seq     uint64
@@ -95,6 +96,11 @@ func NewRecorder(bytes int, clock func() time.Time, log Selective) *Recorder {
 		routine: newRing(bytes / 32), unanswered: newRing(bytes / 32 * 4),
 	}
 	r.rings[routine].forget = r.keepUnanswered
+	for kind := range r.logs {
+		for reason := range r.logs[kind] {
+			r.logs[kind][reason] = log.Wants(Kind(kind), Reason(reason))
+		}
+	}
 	return r
 }
 
@@ -102,7 +108,7 @@ func NewRecorder(bytes int, clock func() time.Time, log Selective) *Recorder {
 func (r *Recorder) Record(e Event) {
 	r.mu.Lock()
 	r.remember(&e)
-	if r.log.Wants(e.Kind, e.Reason) {
+	if r.logs[e.Kind][e.Reason] {
 		r.log.Record(e)
 	}
 	r.mu.Unlock()
