@@ -47,11 +47,9 @@ func (r *Recorder) challenge(c call) {
 	open.routine = ring.next
 }
 
-// keepUnanswered keeps a challenge that makes room, if nothing has followed it.
+// keepUnanswered keeps a challenge that makes room, and that nothing has followed.
 func (r *Recorder) keepUnanswered(s *slot, encoded []byte) {
-	if s.kind == Challenged && !s.followed {
-		kept := &r.rings[unanswered]
-		copy(kept.room(slot{seq: s.seq, size: s.size, call: s.call, kind: s.kind}), encoded)
-		r.calls.place(s.call).unanswered = kept.next
-	}
+	kept := &r.rings[unanswered]
+	copy(kept.room(slot{seq: s.seq, size: s.size, call: s.call, kind: s.kind}), encoded)
+	r.calls.place(s.call).unanswered = kept.next
 }

@@ -19,7 +19,7 @@ type ring struct {
 	end   int    // where the next event is written
 	lost  uint64 // the sequence number of the last event that has made room
 
-	forget func(*slot, []byte) // is given each event that makes room; nil: nobody is
+	forget func(*slot, []byte) // is given each open challenge that makes room; nil: nobody is
 }
 
 // slot is where an event stands in data, and what is looked at more often than that.
@@ -108,7 +108,7 @@ func (r *ring) markFollowed(position uint64, c call) (marked bool) {
 // drop lets the oldest event go.
 func (r *ring) drop() {
 	oldest := r.slot(r.first)
-	if r.forget != nil {
+	if oldest.kind == Challenged && !oldest.followed && r.forget != nil {
 		r.forget(oldest, r.bytes(r.first))
 	}
 	r.lost = oldest.seq
