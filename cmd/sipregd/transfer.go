@@ -36,6 +36,10 @@ type savedBinding struct {
 	UserAgent    string         `json:"user_agent"`
 	Transport    string         `json:"transport"`
 	Source       netip.AddrPort `json:"source"`
+	Local        netip.AddrPort `json:"local,omitzero"`
+	Stream       bool           `json:"stream,omitempty"` // the phone was reached by a connection
+	Path         string         `json:"path,omitempty"`
+	NAT          bool           `json:"nat,omitempty"`
 }
 
 func savedFrom(e location.Entry) savedBinding {
@@ -44,14 +48,20 @@ func savedFrom(e location.Entry) savedBinding {
 		AORName: e.AOR.User, Domain: e.AOR.Domain, Contact: b.Contact, Params: b.Params, Q: b.Q,
 		CallID: b.CallID, CSeq: b.CSeq, Expires: b.Expires, Changed: b.Changed, ServedDomain: b.Domain,
 		Authname: b.Authname, Label: b.Label, UserAgent: b.UserAgent, Transport: b.Transport, Source: b.Source,
+		Local: b.Local, Stream: b.Stream != 0, Path: b.Path, NAT: b.NAT,
 	}
 }
 
 func (s *savedBinding) entry() location.Entry {
+	var stream uint64
+	if s.Stream {
+		stream = location.EarlierStream
+	}
 	return location.Entry{AOR: sipuri.AOR{User: s.AORName, Domain: s.Domain}, Binding: location.Binding{
 		Contact: s.Contact, Params: s.Params, Q: s.Q, CallID: s.CallID, CSeq: s.CSeq,
 		Expires: s.Expires, Changed: s.Changed, Domain: s.ServedDomain, Authname: s.Authname,
 		Label: s.Label, UserAgent: s.UserAgent, Transport: s.Transport, Source: s.Source,
+		Local: s.Local, Stream: stream, Path: s.Path, NAT: s.NAT,
 	}}
 }
 

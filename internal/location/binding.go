@@ -26,7 +26,17 @@ type Binding struct {
 	UserAgent string
 	Transport string
 	Source    netip.AddrPort // where the REGISTER came from
+	Local     netip.AddrPort // where it came to
+	// Stream is the connection that it came on and the phone is reached by. 0: over
+	// UDP, or somebody else's, such as a proxy's.
+	Stream uint64
+	Path   string // values of Path, in order, with commas (RFC 3327)
+	NAT    bool   // the phone sits behind NAT: it is reached by its flow alone
 }
+
+// EarlierStream stands for a connection of an earlier life of the daemon, where no
+// more is known of it.
+const EarlierStream = 1
 
 // Entry is a binding and what it is bound to.
 type Entry struct {

@@ -110,11 +110,33 @@ func (p Packed) unpackTo(bindings []Binding) []Binding {
 }
 
 func (b *Binding) appendFixed(text []byte) []byte {
-	for _, field := range [...]string{b.Contact, b.Params, b.Q, b.CallID, b.Domain, b.Authname, b.Label, b.UserAgent, b.Transport} {
+	for _, field := range [...]string{b.Contact, b.Params, b.Q, b.CallID, b.Domain, b.Authname, b.Label, b.UserAgent, b.Transport, b.Path} {
 		text = AppendText(text, field)
 	}
+	text = binary.AppendUvarint(text, b.Stream)
+	var nat byte
+	if b.NAT {
+		nat = 1
+	}
+	var space [32]byte
+	local, _ := b.Local.AppendBinary(space[:0])
+	text = append(text, nat, byte(len(local)))
+	text = append(text, local...)
 	text, _ = b.Source.AppendBinary(text)
 	return text
+}
+
+// FromVersion1 returns a Record.Fixed as it was before there were paths and flows.
+func FromVersion1(fixed string) (now string, ok bool) {
+	const texts = 9
+	rest := fixed
+	for range texts {
+		if _, rest, ok = CutText(rest); !ok {
+			return "", false
+		}
+	}
+	const noPath, noStream, noNAT, noLocal = "\x00", "\x00", "\x00", "\x02\x00\x00"
+	return fixed[:len(fixed)-len(rest)] + noPath + noStream + noNAT + noLocal + rest, true
 }
 
 // Binding returns the binding that the record holds. It is not ok where Fixed
@@ -129,21 +151,33 @@ func (r *Record) Binding() (b Binding, ok bool) {
 func (r *Record) unpack(b *Binding) (ok bool) {
 	b.ID, b.CSeq, b.Expires, b.Changed = r.ID, r.CSeq, time.Unix(0, r.Expires).UTC(), time.Unix(0, r.Changed).UTC()
 	rest := r.Fixed
-	for _, field := range [...]*string{&b.Contact, &b.Params, &b.Q, &b.CallID, &b.Domain, &b.Authname, &b.Label, &b.UserAgent, &b.Transport} {
+	for _, field := range [...]*string{&b.Contact, &b.Params, &b.Q, &b.CallID, &b.Domain, &b.Authname, &b.Label, &b.UserAgent, &b.Transport, &b.Path} {
 		if *field, rest, ok = CutText(rest); !ok {
 			return false
 		}
 	}
-	b.Source, ok = sourceFrom(rest)
+	stream, size := uvarint(rest)
+	if size <= 0 || len(rest) < size+1 {
+		return false
+	}
+	b.Stream, b.NAT = stream, rest[size] != 0
+	local, source, ok := CutText(rest[size+1:])
+	if !ok {
+		return false
+	}
+	if b.Local, ok = addressFrom(local); !ok {
+		return false
+	}
+	b.Source, ok = addressFrom(source)
 	return ok
 }
 
-// sourceFrom undoes netip.AddrPort.AppendBinary.
-func sourceFrom(text string) (netip.AddrPort, bool) {
-	var source netip.AddrPort
+// addressFrom undoes netip.AddrPort.AppendBinary.
+func addressFrom(text string) (netip.AddrPort, bool) {
+	var address netip.AddrPort
 	var space [32]byte
-	err := source.UnmarshalBinary(append(space[:0], text...))
-	return source, err == nil
+	err := address.UnmarshalBinary(append(space[:0], text...))
+	return address, err == nil
 }
 
 // AppendText adds a text with its length before it.

@@ -21,6 +21,7 @@ type Flow struct {
 	Transport string // "UDP", "TCP", "TLS", "WS" or "WSS"
 	Source    netip.AddrPort
 	Local     netip.AddrPort // the address that the message came to
+	Stream    uint64         // the connection, nobody else's ever; 0: over UDP
 }
 
 // Reliable tells whether the transport itself repeats what is lost.

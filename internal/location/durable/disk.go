@@ -146,11 +146,11 @@ func (d *disk) load(memory *location.Memory) error {
 	case err != nil:
 		return err
 	default:
-		damaged, err := d.read(last, add)
+		rewrite, err := d.read(last, add)
 		if err != nil {
 			return err
 		}
-		if damaged {
+		if rewrite {
 			memory.MarkAll()
 		}
 	}
@@ -159,9 +159,10 @@ func (d *disk) load(memory *location.Memory) error {
 	return nil
 }
 
-// read reads a sound store as it is, and salvages a damaged one. last is the
-// number of a commit that it has to have.
-func (d *disk) read(last uint64, add func(location.Entry)) (damaged bool, err error) {
+// read reads a sound store as it is, and salvages a damaged one, which is then to be
+// written anew, as is one of older records. last is the number of a commit that it
+// has to have.
+func (d *disk) read(last uint64, add func(location.Entry)) (rewrite bool, err error) {
 	found, err := readSound(d.files, d.directory(), add)
 	if err == nil && found.round < last && found.torn == "" {
 		found.damaged("the last %d commits are gone, as when a log is lost", last-found.round)
@@ -171,7 +172,7 @@ func (d *disk) read(last uint64, add func(location.Entry)) (damaged bool, err er
 		return false, d.explain(err)
 	case err == nil && len(found.damage) == 0:
 		d.round.Store(max(found.round, last))
-		return false, d.keepTornLog(&found)
+		return found.older > 0, d.keepTornLog(&found)
 	case err != nil:
 		found.damaged("%v", err)
 	}

@@ -17,6 +17,7 @@ import (
 type contents struct {
 	round    uint64 // of the last commit
 	bindings int    // that were read
+	older    int    // of these, in the form of version 1
 	lost     int    // that are known of and could not be read
 	damage   []string
 	// torn is the path of the last log, where it does not end cleanly.
@@ -115,6 +116,9 @@ func (c *contents) readPairs(fixed, varying *pebble.Iterator, add func(location.
 			c.lose(1)
 		default:
 			c.bindings++
+			if isOlder(fixed.Value()) {
+				c.older++
+			}
 			add(entry)
 		}
 		moreFixed, moreVarying = fixed.Next(), varying.Next()

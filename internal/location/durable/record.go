@@ -9,8 +9,9 @@ import (
 	"sipregd/internal/sipuri"
 )
 
-// version of the records that are written and read here.
-const version = 1
+// version of the records that are written here. Those of version 1, which had no
+// paths and no flows, are read too.
+const version = 2
 
 // The kinds of keys. A binding is two records under its ID, so that a refresh
 // writes the small one alone.
@@ -63,11 +64,14 @@ func unseal(key, record []byte) ([]byte, error) {
 	switch {
 	case len(record) < sealed || binary.LittleEndian.Uint32(record) != checksum(key, record):
 		return nil, errDamaged
-	case record[4] != version:
+	case record[4] != version && !isOlder(record):
 		return nil, errVersion
 	}
 	return record[sealed:], nil
 }
+
+// isOlder tells whether a sealed record is of version 1.
+func isOlder(record []byte) bool { return record[4] == 1 }
 
 // appendFixed writes the fixed record of a binding.
 func appendFixed(record, key []byte, aor sipuri.AOR, fixed string) []byte {
@@ -152,10 +156,18 @@ func readEntry(id uint64, fixedRecord, varyingRecord []byte) (location.Entry, er
 	if !ok {
 		return location.Entry{}, errDamaged
 	}
+	if isOlder(fixedRecord) {
+		if rest, ok = location.FromVersion1(rest); !ok {
+			return location.Entry{}, errDamaged
+		}
+	}
 	r := location.Record{ID: id, Expires: v.expires, Changed: v.changed, CSeq: v.cseq, Fixed: rest}
 	binding, ok := r.Binding()
 	if !ok {
 		return location.Entry{}, errDamaged
+	}
+	if isOlder(fixedRecord) && binding.Transport != "UDP" {
+		binding.Stream = location.EarlierStream
 	}
 	return location.Entry{AOR: sipuri.AOR{User: user, Domain: domain}, Binding: binding}, nil
 }
