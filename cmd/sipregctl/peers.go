@@ -157,6 +157,7 @@ func peerDetails(p api.Peer) []detail {
 		{"max_contacts", strconv.Itoa(p.MaxContacts)},
 		{"remove_existing", yesNo(p.RemoveExisting)},
 		{"cseq_reset", yesNo(p.CSeqReset)},
+		{"recognize_phone", p.RecognizePhone},
 		{"minimum_expiration", fmt.Sprintf("%d (%s)", p.MinimumExpiration, seconds(int64(p.MinimumExpiration)))},
 		{"default_expiration", fmt.Sprintf("%d (%s)", p.DefaultExpiration, seconds(int64(p.DefaultExpiration)))},
 		{"maximum_expiration", fmt.Sprintf("%d (%s)", p.MaximumExpiration, seconds(int64(p.MaximumExpiration)))},

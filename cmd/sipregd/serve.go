@@ -179,7 +179,16 @@ func (d *sipregd) decide() error {
 	if err != nil {
 		return err
 	}
-	d.registrar = registrar.New(domains(&d.config), d.directory.Load(), authenticator, d.store, d.journal)
+	key, err := d.gruuKey()
+	if err != nil {
+		return err
+	}
+	d.registrar = registrar.New(registrar.Options{
+		Domains: domains(&d.config), Directory: d.directory.Load(), Authenticator: authenticator,
+		Location: d.store, Journal: d.journal, GRUUKey: key,
+		DisconnectGrace: time.Duration(d.config.Registrar.DisconnectGrace) * time.Second,
+		ServiceRoute:    d.config.Registrar.ServiceRoute,
+	})
 	d.layer = transaction.NewLayer(d.registrar, d.config.Listen.TransactionMemory<<20)
 	return nil
 }
@@ -202,6 +211,7 @@ func (d *sipregd) loop(signals <-chan os.Signal) {
 		case now := <-ticker.C:
 			d.heap.tune()
 			d.store.Expire(now, d.registrar.Expired)
+			d.registrar.RemoveFlowless(now)
 		case s := <-signals:
 			if s != syscall.SIGHUP {
 				d.log.Info().Stringer("signal", s).Msg("stopping")
@@ -233,12 +243,14 @@ func domains(c *config.Config) peers.Domains {
 }
 
 func loadPeers(c *config.Config) (*peers.Directory, []string, error) {
+	recognize, _ := peers.ParseWish(c.Registrar.RecognizePhone) // it was checked
 	return peers.Load(c.Peers.Files, peers.Options{
 		Domains:           domains(c),
 		Algorithms:        c.Registrar.Algorithms,
 		MaxContacts:       c.Registrar.MaxContacts,
 		RemoveExisting:    c.Registrar.RemoveExisting,
 		CSeqReset:         c.Registrar.CSeqReset,
+		RecognizePhone:    recognize,
 		MinimumExpiration: c.Registrar.MinimumExpiration,
 		DefaultExpiration: c.Registrar.DefaultExpiration,
 		MaximumExpiration: c.Registrar.MaximumExpiration,

@@ -90,7 +90,10 @@ func newLab(t *testing.T, settings ...labSetting) *lab {
 		set(l)
 	}
 	l.writePeers(labPeers)
-	l.registrar = registrar.New(l.domains, l.load(), digest.New([32]byte{}, []digest.Algorithm{digest.MD5}, time.Hour), l.store, recorder)
+	l.registrar = registrar.New(registrar.Options{
+		Domains: l.domains, Directory: l.load(), Authenticator: digest.New([32]byte{}, []digest.Algorithm{digest.MD5}, time.Hour),
+		Location: l.store, Journal: recorder,
+	})
 	l.listen()
 	return l
 }

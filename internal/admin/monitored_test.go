@@ -111,7 +111,10 @@ func startMonitored(t *testing.T) *monitored {
 		Domains: domains, Algorithms: algorithms, MaxContacts: 10, RemoveExisting: true,
 		MinimumExpiration: 60, DefaultExpiration: 3600, MaximumExpiration: 7200,
 	}
-	m.registrar = registrar.New(domains, m.load(monitoredPeers), digest.New([32]byte{1}, algorithms, 300*time.Second), m.store, m.recorder)
+	m.registrar = registrar.New(registrar.Options{
+		Domains: domains, Directory: m.load(monitoredPeers), Authenticator: digest.New([32]byte{1}, algorithms, 300*time.Second),
+		Location: m.store, Journal: m.recorder,
+	})
 	layer := transaction.NewLayer(m.registrar, transactionMemory)
 	m.metrics.Read(admin.Sources{
 		Events: m.recorder.Counts, Watches: m.recorder.Watches, Requests: layer.Counts, Bindings: m.store.Count,

@@ -89,7 +89,7 @@ func peerOf(directory *peers.Directory, p *peers.Peer, bindings map[maker]int) a
 	shown := api.Peer{
 		Label: p.Label, Authname: p.Authname, AORs: texts(p.AORs), AnyAOR: p.AnyAOR, Enabled: p.Enabled,
 		Realms: p.Realms(), Permit: texts(p.Permit), MaxContacts: p.MaxContacts, RemoveExisting: p.RemoveExisting,
-		CSeqReset:         p.CSeqReset,
+		CSeqReset: p.CSeqReset, RecognizePhone: p.RecognizePhone.String(),
 		MinimumExpiration: p.MinimumExpiration, DefaultExpiration: p.DefaultExpiration, MaximumExpiration: p.MaximumExpiration,
 		Where: directory.Where(p),
 	}

@@ -46,7 +46,10 @@ type Registrar struct {
 	MaxContacts       int      // bindings of one address-of-record, at least 1
 	Algorithms        []digest.Algorithm
 	RemoveExisting    bool
-	CSeqReset         bool // a phone may begin to count anew with its old Call-ID
+	CSeqReset         bool   // a phone may begin to count anew with its old Call-ID
+	RecognizePhone    string // auto, yes or no: by its Call-ID, its push token or its account's number
+	DisconnectGrace   int    // seconds that a binding outlives its connection
+	ServiceRoute      string // values of Service-Route, empty: none
 }
 
 // Peers is where peers are read from.
@@ -97,6 +100,8 @@ func defaults(directory string) Config {
 			MaxContacts:       10,
 			Algorithms:        []digest.Algorithm{digest.MD5},
 			RemoveExisting:    true,
+			RecognizePhone:    "auto",
+			DisconnectGrace:   32,
 		},
 		Peers:    Peers{Files: []string{filepath.Join(directory, "peers.conf")}},
 		Location: Location{Store: "file", Path: "/var/lib/sipregd", Redis: "redis://127.0.0.1:6379/0"},

@@ -97,6 +97,9 @@ max_contacts = 3
 algorithms = sha-256, MD5
 remove_existing = no
 cseq_reset = yes
+recognize_phone = YES
+disconnect_grace = 5
+service_route = <sip:proxy.example.com;lr>
 [peers]
 file = peers.conf, /srv/peers.d/*.conf
 [location]
@@ -135,6 +138,9 @@ format = json
 		Registrar: Registrar{
 			Domains:           []string{"example.com", "sales.example.com"},
 			CSeqReset:         true,
+			RecognizePhone:    "yes",
+			DisconnectGrace:   5,
+			ServiceRoute:      "<sip:proxy.example.com;lr>",
 			Realm:             `Office "one"`,
 			DefaultExpiration: 600,
 			MinimumExpiration: 120,

@@ -10,6 +10,7 @@ import (
 
 	"sipregd/internal/digest"
 	"sipregd/internal/inifile"
+	"sipregd/internal/message"
 	"sipregd/internal/sipuri"
 )
 
@@ -42,6 +43,9 @@ func settings(c *Config, directory string) []setting {
 		{"registrar", "algorithms", algorithms(&c.Registrar.Algorithms)},
 		{"registrar", "remove_existing", yesOrNo(&c.Registrar.RemoveExisting)},
 		{"registrar", "cseq_reset", yesOrNo(&c.Registrar.CSeqReset)},
+		{"registrar", "recognize_phone", word(&c.Registrar.RecognizePhone, "auto", "yes", "no")},
+		{"registrar", "disconnect_grace", number(&c.Registrar.DisconnectGrace, 0, 86400)},
+		{"registrar", "service_route", routes(&c.Registrar.ServiceRoute)},
 
 		{"peers", "file", files(&c.Peers.Files, directory)},
 
@@ -186,6 +190,19 @@ func algorithms(target *[]digest.Algorithm) func(string) *inifile.Fault {
 			return &inifile.Fault{Cause: "is empty", Advice: "write MD5, SHA-256, or both with a comma"}
 		}
 		*target = list
+		return nil
+	}
+}
+
+func routes(target *string) func(string) *inifile.Fault {
+	return func(value string) *inifile.Fault {
+		if value != "" {
+			if err := message.CheckRoutes(value); err != nil {
+				return &inifile.Fault{Cause: fmt.Sprintf("is no route: %v", err),
+					Advice: "write the URI of the proxy, such as <sip:proxy.example.com;lr>, several with commas"}
+			}
+		}
+		*target = value
 		return nil
 	}
 }

@@ -30,6 +30,9 @@ const (
 	CSeqNotRising
 	WildcardMisused
 	ContactGivenTwice
+	OutboundMisused
+	FirstHopWithoutOutbound
+	ContactIsGRUU
 	LoopOrMerge
 	StoreFailed
 	Banned
@@ -37,6 +40,7 @@ const (
 	ByAdministrator
 	ByConfiguration
 	ByNewerContact
+	ByItself
 	NoLongerRefreshed
 	StreamGone
 )
@@ -88,6 +92,12 @@ var reasons = [...]struct{ name, advice string }{
 		"Look for newer firmware: a Contact of * is for removing all bindings and has to stand alone with Expires: 0."},
 	ContactGivenTwice: {"contact_given_twice",
 		"Look for newer firmware: the phone asks for two expirations of one Contact."},
+	OutboundMisused: {"reg_id_misused",
+		"Look for newer firmware: the phone registers several flows (reg-id) in one request, which RFC 5626 has it do one by one."},
+	FirstHopWithoutOutbound: {"first_hop_without_outbound",
+		"As a rule the phone asks again without it. If not, switch outbound (RFC 5626, reg-id) off in the phone, or have the proxy between add a Path with ;ob."},
+	ContactIsGRUU: {"contact_is_gruu",
+		"Look for newer firmware: the phone registers an address that this registrar gave it (a GRUU) as its Contact, which makes a loop."},
 	LoopOrMerge: {"same_request_by_two_ways",
 		"Have the phone's requests come here by one way: two proxies, or a loop, double them."},
 	StoreFailed: {"store_failed",
@@ -102,10 +112,12 @@ var reasons = [...]struct{ name, advice string }{
 		"Nothing is to be done, if peers.conf is as it should be: the peer is gone, or may not have the address any more."},
 	ByNewerContact: {"newer_contact",
 		"If both phones are to stay, raise max_contacts."},
+	ByItself: {"same_phone",
+		"Nothing is to be done: the same phone has come with another address, which took the place of this one."},
 	NoLongerRefreshed: {"not_refreshed",
 		"Look whether the phone has power and network: it did not come back in time."},
 	StreamGone: {"stream_gone",
-		"Nothing is to be done: the phone registers anew, as soon as it sees that its connection is gone."},
+		"Nothing is to be done as a rule: the phone registers anew, as soon as it sees that its connection is gone. If it often is, look at the network, and at time limits of the routers between."},
 }
 
 // Reasons returns all reasons.

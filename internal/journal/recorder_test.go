@@ -332,7 +332,7 @@ func TestReasonsForWhichBindingsEnd(t *testing.T) {
 			got = append(got, reason.String())
 		}
 	}
-	const want = "[by_phone by_administrator peer_changed newer_contact not_refreshed stream_gone]"
+	const want = "[by_phone by_administrator peer_changed newer_contact same_phone not_refreshed stream_gone]"
 	if fmt.Sprint(got) != want {
 		t.Errorf("got %v, want %s", got, want)
 	}

@@ -4,7 +4,6 @@ package location
 
 import (
 	"net/netip"
-	"strings"
 	"time"
 
 	"sipregd/internal/sipuri"
@@ -48,21 +47,6 @@ type Entry struct {
 func (b *Binding) Remaining(now time.Time) int64 {
 	left := b.Expires.Sub(now)
 	return int64((left + time.Second - 1) / time.Second)
-}
-
-// NeedsStream tells whether the phone can be reached by the stream alone that it
-// registered on: it sits behind a NAT, as the host of its Contact is not where
-// it came from, or has no address to connect to at all (RFC 7118 §5).
-func (b *Binding) NeedsStream() bool {
-	if b.Transport == "UDP" {
-		return false
-	}
-	uri, err := sipuri.Parse(b.Contact)
-	if err != nil || strings.HasSuffix(strings.ToLower(uri.Host), ".invalid") {
-		return true
-	}
-	address, err := netip.ParseAddr(strings.Trim(uri.Host, "[]"))
-	return err == nil && address.Unmap() != b.Source.Addr().Unmap()
 }
 
 // Within returns the binding as a clock that says now has it: one that was made

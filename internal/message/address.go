@@ -21,9 +21,56 @@ type Address struct {
 type Contact struct {
 	URI     sipuri.URI
 	Text    string // the URI as it was written
-	Params  string // ";name=value" repeated, as written, without expires and q
+	Params  string // ";name=value" repeated, as written, without expires, q and GRUUs
 	Q       string // as it was written, empty: none or malformed
 	Expires Expires
+
+	Instance string // of +sip.instance (RFC 5626 §4.1), without quotes; empty: none
+	RegID    uint32 // of reg-id, 0: none
+}
+
+// WithoutRegID returns the parameters without reg-id, for where it has no meaning.
+func (c *Contact) WithoutRegID() string {
+	if c.RegID == 0 {
+		return c.Params
+	}
+	var others strings.Builder
+	walk := cursor{text: c.Params}
+	for p := (params{}); p.next(&walk); {
+		if !p.is("reg-id") {
+			others.WriteByte(';')
+			others.WriteString(p.text)
+		}
+	}
+	return others.String()
+}
+
+// InstanceOf reads +sip.instance and reg-id in parameters as Contact.Params has them.
+func InstanceOf(text string) (instance string, regID uint32) {
+	var c Contact
+	walk := cursor{text: text}
+	for p := (params{}); p.next(&walk); { // they were read before
+		_ = c.takeInstance(&p.param)
+	}
+	return c.Instance, c.RegID
+}
+
+// takeInstance takes what tells a phone and its flow from others.
+func (c *Contact) takeInstance(p *param) error {
+	switch {
+	case p.is("+sip.instance"):
+		if c.Instance != "" || len(p.value) > MaxInstance {
+			return malformed("Malformed Instance ID")
+		}
+		c.Instance = p.value
+	case p.is("reg-id"):
+		if c.RegID != 0 {
+			return malformed("Reg-Id Given Twice")
+		}
+		id, _ := strconv.ParseUint(trimBlanks(p.value), 10, 31) // malformed is as good as none
+		c.RegID = uint32(id)
+	}
+	return nil
 }
 
 // ExpiresInURI returns what phones ask for that set the parameter inside of the
@@ -184,9 +231,13 @@ func (c *cursor) contact(contact *Contact) error {
 			if isQValue(p.value) {
 				contact.Q = p.value
 			}
+		case p.is("pub-gruu"), p.is("temp-gruu"): // the registrar gives them, not the phone
 		default:
 			others.WriteByte(';')
 			others.WriteString(p.text)
+			if err := contact.takeInstance(&p.param); err != nil {
+				return err
+			}
 		}
 	}
 	contact.Params = others.String()

@@ -60,6 +60,7 @@ func headerReaders() sip.HeadersParser {
 		"contact": contact, "m": contact,
 		"call-id": callID, "i": callID,
 		"supported": supported, "k": supported,
+		"path":          reader("Path", parsePath),
 		"cseq":          reader("CSeq", parseCSeq),
 		"authorization": reader("Authorization", parseCredentials),
 		"expires": reader("Expires", func(text string) (expiresValue, error) {

@@ -10,5 +10,7 @@ const (
 	MaxListValues    = 64    // values of one kind in a request; beyond: 400
 	MaxParams        = 64    // parameters of one value; beyond: 400
 	MaxURI           = 1024  // bytes of a URI; beyond: 414 in the Request-URI, else 400
+	MaxPath          = 1024  // bytes of all Path values together; beyond: 400
+	MaxInstance      = 256   // bytes of an instance ID; beyond: 400
 	MaxCallID        = 512   // bytes of a Call-ID, a tag or a branch; beyond: 400
 )

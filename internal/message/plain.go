@@ -126,9 +126,19 @@ func (r *Request) takePlainField(field int, name, value string) bool {
 		if tags, err = parseOptionTags(r.Require[len(r.Require):], value); err == nil {
 			err = appendBounded(&r.Require, tags, "Option Tags")
 		}
-	case fieldOptions:
+	case fieldSupported:
+		var space [16]string
+		var tags []string
+		tags, err = parseOptionTags(space[:0], value)
+		r.Supported |= extensionsOf(tags)
+	case fieldProxyRequire:
 		var space [8]string
 		_, err = parseOptionTags(space[:0], value)
+	case fieldPath:
+		var path Path
+		if path, err = parsePath(value); err == nil {
+			err = r.takePath(path)
+		}
 	case fieldUserAgent:
 		r.UserAgent = value
 	case fieldOther:
@@ -153,7 +163,9 @@ const (
 	fieldAuthorization
 	fieldExpires
 	fieldRequire
-	fieldOptions // Supported and Proxy-Require, read for their grammar alone
+	fieldSupported
+	fieldProxyRequire
+	fieldPath
 	fieldContentLength
 )
 
@@ -179,8 +191,12 @@ func plainField(name string) int {
 		return fieldExpires
 	case "Require":
 		return fieldRequire
-	case "Supported", "k", "Proxy-Require":
-		return fieldOptions
+	case "Supported", "k":
+		return fieldSupported
+	case "Proxy-Require":
+		return fieldProxyRequire
+	case "Path":
+		return fieldPath
 	case "Content-Length", "l":
 		return fieldContentLength
 	case "User-Agent":
@@ -189,7 +205,7 @@ func plainField(name string) int {
 		return fieldOther
 	}
 	for _, known := range [...]string{"via", "v", "from", "f", "to", "t", "call-id", "i", "cseq", "contact", "m",
-		"authorization", "expires", "require", "supported", "k", "proxy-require", "content-length", "l"} {
+		"authorization", "expires", "require", "supported", "k", "proxy-require", "path", "content-length", "l"} {
 		if len(name) == len(known) && strings.EqualFold(name, known) {
 			return fieldUnusual
 		}

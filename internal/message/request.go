@@ -48,6 +48,8 @@ type Request struct {
 	Expires      Expires
 	Digests      []Credentials // Authorization, without other schemes and what answers no challenge
 	Require      []string
+	Supported    Extensions
+	Path         Path
 	UserAgent    string
 	HasBody      bool
 	BodyForgiven bool // Content-Disposition says handling=optional
@@ -183,8 +185,13 @@ func (r *Request) take(header sip.Header) error {
 		return r.takeCredentials(h.value)
 	case field[requireValue]:
 		return appendBounded(&r.Require, h.value, "Option Tags")
-	case field[supportedValue], field[proxyRequireValue]:
-		return nil // read for their grammar; a registrar is no proxy
+	case field[supportedValue]:
+		r.Supported |= extensionsOf(h.value)
+		return nil
+	case field[Path]:
+		return r.takePath(h.value)
+	case field[proxyRequireValue]:
+		return nil // read for its grammar; a registrar is no proxy
 	}
 	return r.takeText(header.Name(), header.Value())
 }

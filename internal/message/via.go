@@ -49,6 +49,12 @@ func (v *Via) appendReceived(text []byte, source netip.AddrPort) []byte {
 	return text
 }
 
+// IsElsewhere tells whether the host of sent-by is another address.
+func (v *Via) IsElsewhere(source netip.Addr) bool {
+	host, err := netip.ParseAddr(strings.Trim(v.Host, "[]"))
+	return err == nil && host.Unmap() != source.Unmap().WithZone("")
+}
+
 // sentFrom tells whether the host of sent-by is the address.
 func (v *Via) sentFrom(source netip.Addr) bool {
 	host, err := netip.ParseAddr(strings.Trim(v.Host, "[]"))

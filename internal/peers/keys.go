@@ -19,6 +19,7 @@ const (
 	keyMaxContacts
 	keyRemoveExisting
 	keyCSeqReset
+	keyRecognizePhone
 	keyMinimumExpiration
 	keyDefaultExpiration
 	keyMaximumExpiration
@@ -51,6 +52,7 @@ var keys = [keyCount]key{
 	keyMaxContacts:       {name: "max_contacts", read: (*record).readMaxContacts},
 	keyRemoveExisting:    {name: "remove_existing", read: (*record).readRemoveExisting},
 	keyCSeqReset:         {name: "cseq_reset", read: (*record).readCSeqReset},
+	keyRecognizePhone:    {name: "recognize_phone", read: (*record).readRecognizePhone},
 	keyMinimumExpiration: {name: "minimum_expiration", read: (*record).readMinimumExpiration},
 	keyDefaultExpiration: {name: "default_expiration", read: (*record).readDefaultExpiration},
 	keyMaximumExpiration: {name: "maximum_expiration", read: (*record).readMaximumExpiration},
@@ -129,6 +131,15 @@ func (r *record) readMaxContacts(value string) *inifile.Fault {
 func (r *record) readRemoveExisting(value string) (fault *inifile.Fault) {
 	r.peer.RemoveExisting, fault = inifile.Switch(value)
 	return fault
+}
+
+func (r *record) readRecognizePhone(value string) *inifile.Fault {
+	wish, known := ParseWish(value)
+	if !known {
+		return inifile.UnknownWord(value, wishes[:])
+	}
+	r.peer.RecognizePhone = wish
+	return nil
 }
 
 func (r *record) readCSeqReset(value string) (fault *inifile.Fault) {

@@ -17,6 +17,7 @@ type Options struct {
 	MaxContacts       int                // at least 1
 	RemoveExisting    bool
 	CSeqReset         bool
+	RecognizePhone    Wish
 	MinimumExpiration uint32 // seconds
 	DefaultExpiration uint32 // seconds
 	MaximumExpiration uint32 // seconds

@@ -6,6 +6,7 @@ package peers
 import (
 	"net/netip"
 	"slices"
+	"strings"
 
 	"sipregd/internal/digest"
 	"sipregd/internal/sipuri"
@@ -48,6 +49,7 @@ type plainSettings struct {
 	MaxContacts       int // bindings of one AOR, at least 1
 	RemoveExisting    bool
 	CSeqReset         bool   // it may begin to count anew with its old Call-ID
+	RecognizePhone    Wish   // when a phone is known by its Call-ID, its push token or its account's number
 	MinimumExpiration uint32 // seconds
 	DefaultExpiration uint32 // seconds
 	MaximumExpiration uint32 // seconds
@@ -55,6 +57,27 @@ type plainSettings struct {
 	DefaultName string // user part of the address that stands in while nothing is registered
 	DefaultHost string // its host, with or without a port; empty: there is none
 }
+
+// Wish says when something is done.
+type Wish uint8
+
+// The wishes.
+const (
+	Auto   Wish = iota // where it is of use
+	Always             // yes
+	Never              // no
+)
+
+var wishes = [...]string{Auto: "auto", Always: "yes", Never: "no"}
+
+// ParseWish reads auto, yes or no, in any case.
+func ParseWish(text string) (wish Wish, known bool) {
+	i := slices.Index(wishes[:], strings.ToLower(text))
+	return Wish(max(i, 0)), i >= 0
+}
+
+// String returns the word that ParseWish reads.
+func (w Wish) String() string { return wishes[w] }
 
 // longName is an authname with what phones set behind it: authname@host in a realm,
 // where host is the realm or a domain of it.

@@ -40,6 +40,7 @@ func newRecord(l *loader, file string) *record {
 		MaxContacts:       o.MaxContacts,
 		RemoveExisting:    o.RemoveExisting,
 		CSeqReset:         o.CSeqReset,
+		RecognizePhone:    o.RecognizePhone,
 		MinimumExpiration: o.MinimumExpiration,
 		DefaultExpiration: o.DefaultExpiration,
 		MaximumExpiration: o.MaximumExpiration,

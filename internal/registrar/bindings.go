@@ -54,14 +54,19 @@ func (g *registration) updateEach() *message.Response {
 	if end := g.readAsked(); end != nil {
 		return end
 	}
+	if end := g.checkOutbound(); end != nil {
+		return end
+	}
 	return g.commit(g.update)
 }
 
 // asked is what the request wants of one Contact.
 type asked struct {
-	uri     sipuri.URI // of the Contact
-	binding location.Binding
-	remove  bool
+	uri      sipuri.URI // of the Contact
+	instance string     // of the phone, empty: it says none
+	regID    uint32     // of its flow, 0: outbound (RFC 5626) is not used
+	binding  location.Binding
+	remove   bool
 }
 
 // readAsked works out the expiry of each Contact and makes its binding. One of
@@ -74,16 +79,29 @@ func (g *registration) readAsked() *message.Response {
 		if end != nil {
 			return end
 		}
-		if seconds > 0 && !g.isSecureEnough(&contact.URI) {
-			return g.end(403, "SIPS Needs TLS", journal.SIPSWithoutTLS, "the Contact is "+contact.Text)
+		if end := g.checkContact(contact, seconds); end != nil {
+			return end
 		}
-		next := asked{contact.URI, g.binding(contact, seconds), seconds == 0}
+		next := asked{contact.URI, contact.Instance, g.regID(contact), g.binding(contact, seconds), seconds == 0}
 		switch earlier := sameContact(g.asked, contact); {
 		case earlier == nil:
 			g.asked = append(g.asked, next)
 		case earlier.remove != next.remove || !earlier.binding.Expires.Equal(next.binding.Expires):
 			return g.end(400, "Contact Given Twice", journal.ContactGivenTwice, contact.Text)
 		}
+	}
+	return nil
+}
+
+// checkContact refuses what nobody may be bound to.
+func (g *registration) checkContact(contact *message.Contact, seconds uint32) *message.Response {
+	switch {
+	case seconds == 0:
+		return nil
+	case !g.isSecureEnough(&contact.URI):
+		return g.end(403, "SIPS Needs TLS", journal.SIPSWithoutTLS, "the Contact is "+contact.Text)
+	case g.isGRUU(&contact.URI):
+		return g.end(403, "Contact Is A GRUU", journal.ContactIsGRUU, contact.Text)
 	}
 	return nil
 }
@@ -126,7 +144,7 @@ const maxUserAgent = 128
 func (g *registration) binding(contact *message.Contact, seconds uint32) location.Binding {
 	return location.Binding{
 		Contact:   contact.Text,
-		Params:    contact.Params,
+		Params:    g.paramsOf(contact),
 		Q:         contact.Q,
 		CallID:    g.request.CallID,
 		CSeq:      g.request.CSeq.Number,
@@ -138,25 +156,39 @@ func (g *registration) binding(contact *message.Contact, seconds uint32) locatio
 		UserAgent: g.request.UserAgent[:min(len(g.request.UserAgent), maxUserAgent)],
 		Transport: g.request.Flow.Transport,
 		Source:    g.request.Flow.Source,
+		Local:     g.request.Flow.Local,
+		Stream:    g.streamOfPhone(),
+		Path:      g.request.Path.Text,
+		NAT:       g.isBehindNAT(contact),
 	}
+}
+
+// streamOfPhone returns the connection that the phone itself has opened: what came by
+// a proxy comes by another one next time.
+func (g *registration) streamOfPhone() uint64 {
+	if len(g.request.Vias) > 1 {
+		return 0
+	}
+	return g.request.Flow.Stream
 }
 
 // changes says what becomes of an AOR's bindings.
 type changes struct {
 	kept                                []location.Binding // untouched, the last changed last
 	added, refreshed, removed, replaced []location.Binding
+	moved                               []location.Binding // each another one of the same phone took the place of
 }
 
 // reset makes room for those of another request.
 func (c *changes) reset() {
-	*c = changes{c.kept[:0], c.added[:0], c.refreshed[:0], c.removed[:0], c.replaced[:0]}
+	*c = changes{c.kept[:0], c.added[:0], c.refreshed[:0], c.removed[:0], c.replaced[:0], c.moved[:0]}
 }
 
-// planUpdates compares what is asked with what is there: the bindings of an equal
-// URI are looked for, and are updated or removed if the request is newer than
-// them; if there are none, one is added. Since equality of URIs is not
-// transitive, several may be equal to one that is asked: the first is updated
-// and the others go. What one Contact has taken is not there for the next.
+// planUpdates compares what is asked with what is there: the bindings of the same
+// phone are looked for, and are updated or removed if the request is newer than
+// them; if there are none, one is added. There may be several, as equality of URIs is
+// not transitive: the first is updated and the others go. What one Contact has taken
+// is not there for the next.
 func (g *registration) planUpdates(current []location.Binding) *refusal {
 	var space [8]bool
 	taken := append(space[:0], make([]bool, len(current))...)
@@ -179,7 +211,7 @@ func (g *registration) updateOne(current []location.Binding, taken []bool, wante
 	c := &g.changes
 	found := false
 	for i := range current {
-		if taken[i] || !wanted.names(&current[i]) {
+		if taken[i] || !g.isOf(wanted, &current[i]) {
 			continue
 		}
 		if refused := g.checkNewer(&current[i]); refused != nil {
@@ -189,13 +221,13 @@ func (g *registration) updateOne(current []location.Binding, taken []bool, wante
 		switch {
 		case wanted.remove:
 			c.removed = append(c.removed, current[i])
-		case found:
-			c.replaced = append(c.replaced, current[i])
+		case found || !wanted.names(&current[i]):
+			c.moved = append(c.moved, current[i])
 		default:
 			wanted.binding.ID = current[i].ID
 			c.refreshed = append(c.refreshed, wanted.binding)
+			found = true
 		}
-		found = true
 	}
 	if !found && !wanted.remove {
 		c.added = append(c.added, wanted.binding)
@@ -203,7 +235,7 @@ func (g *registration) updateOne(current []location.Binding, taken []bool, wante
 	return nil
 }
 
-// names tells whether the Contact asks for that binding (§19.1.4).
+// names tells whether the Contact is that of the binding (§19.1.4).
 func (a *asked) names(b *location.Binding) bool {
 	if a.binding.Contact == b.Contact { // as a rule
 		return true
@@ -306,7 +338,7 @@ func (g *registration) commit(change change) *message.Response {
 
 // own keeps what was bound before beyond the moment in which it may be looked at.
 func (c *changes) own() {
-	for _, bindings := range [...][]location.Binding{c.kept, c.removed, c.replaced} {
+	for _, bindings := range [...][]location.Binding{c.kept, c.removed, c.replaced, c.moved} {
 		location.Own(bindings)
 	}
 }
@@ -354,6 +386,7 @@ func (g *registration) recordChanges(expired []location.Binding) {
 		{journal.Expired, journal.NoLongerRefreshed, expired},
 		{journal.Removed, journal.ByPhone, c.removed},
 		{journal.Replaced, journal.ByNewerContact, c.replaced},
+		{journal.Replaced, journal.ByItself, c.moved},
 		{journal.Refreshed, journal.None, c.refreshed},
 		{journal.Added, journal.None, c.added},
 	} {
@@ -363,6 +396,7 @@ func (g *registration) recordChanges(expired []location.Binding) {
 			event.Time = g.now
 			if change.kind == journal.Added || change.kind == journal.Refreshed {
 				event.Expires = b.Remaining(g.now)
+				g.flows.bind(b.Stream, g.aor)
 			}
 			g.journal.Record(event)
 		}

@@ -36,6 +36,8 @@ type lab struct {
 	options   peers.Options
 	now       time.Time
 	transport string // that messages come by
+	stream    uint64 // the connection that they come on, 0: none
+	source    netip.AddrPort
 	events    []journal.Event
 	// beforeUpdate, where it is set, happens once a request has been
 	// authorized and before its bindings are changed.
@@ -48,13 +50,16 @@ type lab struct {
 type setting func(*setup)
 
 type setup struct {
-	peers      string
-	domains    []string
-	realm      string
-	algorithms []digest.Algorithm
-	journal    journal.Journal // nil: the lab itself
+	peers   string
+	domains []string
+	realm   string
+
+	serviceRoute string
+	algorithms   []digest.Algorithm
+	journal      journal.Journal // nil: the lab itself
 }
 
+func withServiceRoute(text string) setting  { return func(s *setup) { s.serviceRoute = text } }
 func withJournal(j journal.Journal) setting { return func(s *setup) { s.journal = j } }
 func withDomains(names ...string) setting   { return func(s *setup) { s.domains = names } }
 func withRealm(realm string) setting        { return func(s *setup) { s.realm = realm } }
@@ -82,7 +87,8 @@ func newLab(t testing.TB, settings ...setting) *lab {
 	for _, set := range settings {
 		set(&s)
 	}
-	l := &lab{t: t, transport: "UDP", now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC), store: location.NewMemory(time.Now())}
+	l := &lab{t: t, transport: "UDP", now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC), store: location.NewMemory(time.Now()),
+		source: netip.MustParseAddrPort("192.0.2.7:5060")}
 	domains := peers.NewDomains(s.domains, s.realm)
 	l.options = peers.Options{
 		Domains: domains, Algorithms: s.algorithms, MaxContacts: 10, RemoveExisting: true,
@@ -92,7 +98,11 @@ func newLab(t testing.TB, settings ...setting) *lab {
 	if s.journal == nil {
 		s.journal = l
 	}
-	l.registrar = registrar.New(domains, l.load(s.peers), authenticator, interrupted{l.store, l}, s.journal)
+	l.registrar = registrar.New(registrar.Options{
+		Domains: domains, Directory: l.load(s.peers), Authenticator: authenticator,
+		Location: interrupted{l.store, l}, Journal: s.journal,
+		DisconnectGrace: 32 * time.Second, ServiceRoute: s.serviceRoute, FlowTimer: 120, GRUUKey: [32]byte{2},
+	})
 	l.layer = transaction.NewLayer(l.registrar, 64<<20)
 	return l
 }
@@ -126,7 +136,7 @@ func lend(bindings []location.Binding) (lent []location.Binding, texts []byte) {
 	for i := range lent {
 		b := &lent[i]
 		for _, text := range [...]*string{
-			&b.Contact, &b.Params, &b.Q, &b.CallID, &b.Domain, &b.Authname, &b.Label, &b.UserAgent, &b.Transport,
+			&b.Contact, &b.Params, &b.Q, &b.CallID, &b.Domain, &b.Authname, &b.Label, &b.UserAgent, &b.Transport, &b.Path,
 		} {
 			at := len(texts)
 			texts = append(texts, *text...)
@@ -174,7 +184,7 @@ func (l *lab) pass(d time.Duration) { l.now = l.now.Add(d) }
 // send passes a message in and returns what comes out, nil for silence.
 func (l *lab) send(text string) *response {
 	l.t.Helper()
-	return l.sendFrom(netip.MustParseAddrPort("192.0.2.7:5060"), text)
+	return l.sendFrom(l.source, text)
 }
 
 func (l *lab) sendFrom(source netip.AddrPort, text string) *response {
@@ -187,11 +197,11 @@ func (l *lab) sendFrom(source netip.AddrPort, text string) *response {
 }
 
 func (l *lab) receive(text string) []byte {
-	return l.receiveFrom(netip.MustParseAddrPort("192.0.2.7:5060"), text)
+	return l.receiveFrom(l.source, text)
 }
 
 func (l *lab) receiveFrom(source netip.AddrPort, text string) []byte {
-	flow := message.Flow{Transport: l.transport, Source: source, Local: netip.MustParseAddrPort("192.0.2.1:5060")}
+	flow := message.Flow{Transport: l.transport, Source: source, Local: netip.MustParseAddrPort("192.0.2.1:5060"), Stream: l.stream}
 	data := []byte(text)
 	answer := l.layer.Receive(nil, data, flow, l.now).Data
 	overwrite(data) // the next message comes in the same place

@@ -119,8 +119,8 @@ func (g *registration) checkDomain() *message.Response {
 
 // Step 2, and with it what a UAS checks before it processes (§8.2.2.3, §8.2.3).
 func (g *registration) checkExtensions() *message.Response {
-	if len(g.request.Require) > 0 {
-		return g.unsupportedExtension(g.request)
+	if tags := unsupported(g.request); tags != "" {
+		return g.unsupportedExtension(g.request, tags)
 	}
 	if g.request.HasBody && !g.request.BodyForgiven {
 		response := g.request.Respond(415, "Unsupported Media Type").
@@ -186,8 +186,10 @@ func (g *registration) listBindings() *message.Response {
 	response := g.request.Respond(200, "OK")
 	var space [512]byte
 	for i := range g.bindings {
-		response.WithBytes("Contact", appendContact(space[:0], &g.bindings[i], g.now))
+		text := appendContact(space[:0], &g.bindings[i], g.now)
+		response.WithBytes("Contact", g.appendGRUUs(text, &g.bindings[i]))
 	}
+	g.answerExtensions(response)
 	response.With("Date", g.dateOf(g.now))
 	response.Keep = true
 	return response

@@ -37,8 +37,30 @@ type Registrar struct {
 	authenticator *digest.Authenticator
 	location      Location
 	journal       journal.Journal
+	flows         flows
+	gruus         gruus
+
+	disconnectGrace time.Duration
+	serviceRoute    string
+	flowTimer       int // seconds
+
 	registrations sync.Pool // of *registration, for their memory
 	date          atomic.Pointer[date]
+}
+
+// Options are what New needs.
+type Options struct {
+	Domains       peers.Domains
+	Directory     *peers.Directory
+	Authenticator *digest.Authenticator
+	Location      Location
+	Journal       journal.Journal
+	// DisconnectGrace is how long a binding outlives the connection that it was made
+	// over.
+	DisconnectGrace time.Duration
+	ServiceRoute    string   // values of Service-Route (RFC 3608) for phones, empty: none
+	FlowTimer       int      // seconds that a flow may be silent (RFC 5626 §4.4), 0: nothing is said of that
+	GRUUKey         [32]byte // which stays the same as long as bindings do
 }
 
 // date is a second as the Date header field has it (RFC 3261 §20.17).
@@ -47,11 +69,15 @@ type date struct {
 	text   string
 }
 
-// New returns a registrar for the peers of directory.
-func New(domains peers.Domains, directory *peers.Directory, authenticator *digest.Authenticator,
-	location Location, journal journal.Journal) *Registrar {
-	r := &Registrar{domains: domains, authenticator: authenticator, location: location, journal: journal}
-	r.directory.Store(directory)
+// New returns a registrar.
+func New(o Options) *Registrar {
+	r := &Registrar{
+		domains: o.Domains, authenticator: o.Authenticator, location: o.Location, journal: o.Journal,
+		disconnectGrace: o.DisconnectGrace, serviceRoute: o.ServiceRoute, flowTimer: o.FlowTimer,
+		gruus: newGRUUs(o.GRUUKey),
+	}
+	r.flows.bound = map[uint64]map[sipuri.AOR]struct{}{}
+	r.directory.Store(o.Directory)
 	r.registrations.New = func() any { return newRegistration(r) }
 	return r
 }
@@ -84,8 +110,7 @@ func (r *Registrar) Reload(next *peers.Directory) {
 }
 
 // Leftover returns the event that ends a binding of an earlier life of the
-// daemon, where it is of no use any more: it has expired, its peer is gone, or
-// its only way was a stream.
+// daemon, where it is of no use any more: it has expired, or its peer is gone.
 func Leftover(directory *peers.Directory, entry location.Entry, now time.Time) (event journal.Event, ends bool) {
 	b := &entry.Binding
 	switch {
@@ -93,8 +118,6 @@ func Leftover(directory *peers.Directory, entry location.Entry, now time.Time) (
 		return bindingEvent(journal.Expired, journal.NoLongerRefreshed, entry.AOR, b), true
 	case !directory.Binds(b.Domain, b.Authname, entry.AOR):
 		return bindingEvent(journal.Removed, journal.ByConfiguration, entry.AOR, b), true
-	case b.NeedsStream():
-		return bindingEvent(journal.Removed, journal.StreamGone, entry.AOR, b), true
 	}
 	return journal.Event{}, false
 }

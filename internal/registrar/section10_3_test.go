@@ -52,8 +52,8 @@ func Test10_3_Step1_WithoutDomainsAnyHostIsServed(t *testing.T) {
 
 func Test10_3_Step2_RequireIs420WithUnsupported(t *testing.T) {
 	l := newLab(t)
-	r := l.send(l.kitchen().request(kitchenContact, "Require: frobnicate, path")).want(420)
-	if got := r.one("Unsupported"); got != "frobnicate, path" {
+	r := l.send(l.kitchen().request(kitchenContact, "Require: frobnicate, path, mock")).want(420)
+	if got := r.one("Unsupported"); got != "frobnicate, mock" {
 		t.Errorf("Unsupported: %s", got)
 	}
 }

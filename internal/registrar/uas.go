@@ -56,13 +56,13 @@ func (r *Registrar) options(request *message.Request) *message.Response {
 		return request.Respond(481, "Call/Transaction Does Not Exist")
 	case !request.URI.IsSIP():
 		return r.unsupportedScheme(request)
-	case len(request.Require) > 0:
-		return r.unsupportedExtension(request)
+	case len(request.Require) > 0: // of what is done for REGISTER, nothing is for OPTIONS
+		return r.unsupportedExtension(request, strings.Join(request.Require, ", "))
 	}
 	return request.Respond(200, "OK").
 		With("Allow", allowed).
 		With("Accept", ""). // no body is understood
-		With("Supported", "")
+		With("Supported", "path, outbound, gruu")
 }
 
 // unsupportedScheme ends a request for a URI that is no SIP URI (§8.2.2.1).
@@ -71,10 +71,21 @@ func (r *Registrar) unsupportedScheme(request *message.Request) *message.Respons
 		journal.SchemeNotSupported, request.URI.Scheme)
 }
 
-// unsupportedExtension ends a request that requires an extension. None is
-// supported (§8.2.2.3).
-func (r *Registrar) unsupportedExtension(request *message.Request) *message.Response {
-	tags := strings.Join(request.Require, ", ")
+// unsupported returns the option tags that a REGISTER requires and that are not
+// supported, with commas.
+func unsupported(request *message.Request) string {
+	var tags []string
+	for _, tag := range request.Require {
+		if message.ExtensionOf(tag) == 0 {
+			tags = append(tags, tag)
+		}
+	}
+	return strings.Join(tags, ", ")
+}
+
+// unsupportedExtension ends a request that requires what is not supported
+// (§8.2.2.3).
+func (r *Registrar) unsupportedExtension(request *message.Request, tags string) *message.Response {
 	response := request.Respond(420, "Bad Extension").With("Unsupported", tags)
 	return r.refuse(request, response, journal.ExtensionNotSupported, tags)
 }

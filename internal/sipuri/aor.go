@@ -46,6 +46,20 @@ func Unescape(text string) string {
 	return string(plain)
 }
 
+// AppendEscaped appends text as the value of a URI parameter, with escapes for what may
+// not stand there as it is.
+func AppendEscaped(parameter []byte, text string) []byte {
+	const digits = "0123456789ABCDEF"
+	for i := range len(text) {
+		if c := text[i]; c != '%' && classes[c]&classParam != 0 {
+			parameter = append(parameter, c)
+		} else {
+			parameter = append(parameter, '%', digits[c>>4], digits[c&15])
+		}
+	}
+	return parameter
+}
+
 // CanonicalHost returns a host in the one form in which hosts are compared as
 // text: lower case, no dot at the end, addresses as net/netip writes them, and
 // IPv6 in brackets, whether it came with them or not.

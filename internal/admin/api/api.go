@@ -44,6 +44,7 @@ type Peer struct {
 	MaxContacts       int      `json:"max_contacts"`
 	RemoveExisting    bool     `json:"remove_existing"`
 	CSeqReset         bool     `json:"cseq_reset"`
+	RecognizePhone    string   `json:"recognize_phone"` // auto, yes or no
 	MinimumExpiration uint32   `json:"minimum_expiration"`
 	DefaultExpiration uint32   `json:"default_expiration"`
 	MaximumExpiration uint32   `json:"maximum_expiration"`
