@@ -11,6 +11,7 @@ import (
 	"sipregd/internal/config"
 	"sipregd/internal/guard"
 	"sipregd/internal/journal"
+	"sipregd/internal/location"
 	"sipregd/internal/location/durable"
 	"sipregd/internal/peers"
 	"sipregd/internal/sipuri"
@@ -42,6 +43,11 @@ func (d *sipregd) administer() error {
 
 // Directory returns the peers of today.
 func (d *sipregd) Directory() *peers.Directory { return d.registrar.Directory() }
+
+// Locate returns what a URI leads to.
+func (d *sipregd) Locate(uri sipuri.URI) (sipuri.AOR, []location.Binding) {
+	return d.registrar.Locate(uri, time.Now())
+}
 
 // Remove removes bindings and makes that last.
 func (d *sipregd) Remove(aor sipuri.AOR, contact string) (removed int, err error) {

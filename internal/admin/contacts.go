@@ -159,22 +159,52 @@ func contactOf(aor sipuri.AOR, b *location.Binding, now time.Time) api.Contact {
 		Contact: b.Contact, Params: b.Params, Q: b.Q,
 		Source: b.Source.String(), Transport: b.Transport, ExpiresIn: b.Remaining(now),
 		Expires: b.Expires.UTC(), LastSeen: b.Changed.UTC(),
-		UserAgent: b.UserAgent, CallID: b.CallID, CSeq: b.CSeq,
+		UserAgent: b.UserAgent, CallID: b.CallID, CSeq: b.CSeq, Push: pushOf(b),
 	}
+}
+
+// pushOf returns what wakes a phone that sleeps (RFC 8599 §4.1), nil as a rule.
+func pushOf(b *location.Binding) *api.Push {
+	if !strings.Contains(b.Contact, "pn-") { // as a rule
+		return nil
+	}
+	uri, err := sipuri.Parse(b.Contact)
+	if err != nil {
+		return nil
+	}
+	provider, found := uri.Param("pn-provider")
+	if !found {
+		return nil
+	}
+	param, _ := uri.Param("pn-param")
+	token, _ := uri.Param("pn-prid")
+	return &api.Push{Provider: sipuri.Unescape(provider), Param: sipuri.Unescape(param), Token: sipuri.Unescape(token)}
 }
 
 func (s *Server) showContacts(w http.ResponseWriter, r *http.Request) {
 	now := s.Clock()
-	aor := s.aorOf(r)
+	aor, bindings := s.locate(r)
 	page := api.Contacts{Contacts: []api.Contact{}}
-	for _, b := range s.Store.Bindings(aor, now) {
-		page.Contacts = append(page.Contacts, contactOf(aor, &b, now))
+	for i := range bindings {
+		page.Contacts = append(page.Contacts, contactOf(aor, &bindings[i], now))
 	}
 	if page.Total = len(page.Contacts); page.Total == 0 {
 		fail(w, http.StatusNotFound, noBinding(aor))
 		return
 	}
 	answer(w, http.StatusOK, page)
+}
+
+// locate returns what is bound to an AOR, or to one phone of it where a GRUU is asked
+// for.
+func (s *Server) locate(r *http.Request) (sipuri.AOR, []location.Binding) {
+	if uri, err := sipuri.Parse(r.PathValue("aor")); err == nil && uri.IsSIP() {
+		if _, isGRUU := uri.Param("gr"); isGRUU {
+			return s.Daemon.Locate(uri)
+		}
+	}
+	aor := s.aorOf(r)
+	return aor, s.Store.Bindings(aor, s.Clock())
 }
 
 func (s *Server) removeContacts(w http.ResponseWriter, r *http.Request) {

@@ -160,6 +160,10 @@ func (l *lab) read() (*peers.Directory, []string, error) {
 // What follows is Daemon.
 
 func (l *lab) Directory() *peers.Directory { return l.registrar.Directory() }
+func (l *lab) Locate(uri sipuri.URI) (sipuri.AOR, []location.Binding) {
+	return l.registrar.Locate(uri, noon)
+}
+
 func (l *lab) Ready() error                { return l.notReady }
 
 func (l *lab) Remove(aor sipuri.AOR, contact string) (int, error) {

@@ -62,6 +62,10 @@ var moves = []struct {
 	{`sipregd_refusals_total{reason="malformed"}`, 1, "malformed", func(m *monitored) { m.exchange(m.request("REGISTER", "Contact: <")) }},
 	{`sipregd_bindings_ended_total{reason="by_phone"}`, 1, "removal", func(m *monitored) { m.register(contact); m.register(contact + ";expires=0") }},
 	{`sipregd_bindings_ended_total{reason="newer_contact"}`, 1, "second phone", func(m *monitored) { m.register(contact); m.register("Contact: <sip:2001@127.0.0.1:6>") }},
+	{`sipregd_bindings_ended_total{reason="same_phone"}`, 1, "another address", func(m *monitored) {
+		m.register(contact + `;+sip.instance="<urn:x:1>"`)
+		m.register(`Contact: <sip:2001@127.0.0.1:6>;+sip.instance="<urn:x:1>"`)
+	}},
 	{`sipregd_bindings_ended_total{reason="not_refreshed"}`, 1, "expiry", func(m *monitored) { m.register(contact); m.expireAll() }},
 	{`sipregd_bindings_ended_total{reason="peer_changed"}`, 1, "another peers.conf", func(m *monitored) { m.register(contact); m.removeAll() }},
 	{`sipregd_watchers`, 1, "watch", func(m *monitored) { m.recorder.Watch(journal.Filter{}, 0) }},

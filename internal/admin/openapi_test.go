@@ -199,7 +199,7 @@ func fillLab(l *lab) {
 		Label: "Kitchen, 1st floor", UserAgent: "phone\xff", Transport: "UDP",
 	}
 	l.bind(sipuri.AOR{User: "2001"}, whole)
-	l.bind(sipuri.AOR{User: "2001"}, location.Binding{Contact: "sip:2001@192.0.2.8"})
+	l.bind(sipuri.AOR{User: "2001"}, location.Binding{Contact: "sip:2001@192.0.2.8;pn-provider=fcm;pn-param=app;pn-prid=token"})
 	l.bind(sipuri.AOR{User: "2002"}, location.Binding{Contact: "sip:2002@192.0.2.8"})
 	for _, reason := range journal.Reasons() {
 		l.Recorder.Record(journal.Event{Kind: journal.Refused, Reason: reason})
@@ -263,7 +263,7 @@ func (l *lab) expectRefusals(name string, locked *lab) {
 func TestSchemasAreThoseOfTheTypes(t *testing.T) {
 	schemas := describedBy(t).document.Components.Schemas
 	types := []any{
-		api.Error{}, api.Contact{}, api.Contacts{}, api.Removed{}, api.Peer{}, api.Peers{}, api.Event{}, api.Missed{}, api.Attempt{},
+		api.Error{}, api.Contact{}, api.Push{}, api.Contacts{}, api.Removed{}, api.Peer{}, api.Peers{}, api.Event{}, api.Missed{}, api.Attempt{},
 		api.Why{}, api.Stats{}, api.Store{}, api.Webhook{}, api.Reload{}, api.Ban{}, api.Bans{}, api.NewBan{},
 	}
 	if len(schemas) != len(types) {

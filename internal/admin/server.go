@@ -31,6 +31,9 @@ import (
 // goroutines at once.
 type Daemon interface {
 	Directory() *peers.Directory
+	// Locate returns the AOR that a URI names and what it is bound to: all, or that of
+	// one phone where it is a GRUU (RFC 5627).
+	Locate(uri sipuri.URI) (sipuri.AOR, []location.Binding)
 	// Remove removes the bindings of an AOR to one Contact, or all where contact is
 	// empty, and makes that last.
 	Remove(aor sipuri.AOR, contact string) (removed int, err error)

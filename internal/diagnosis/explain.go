@@ -45,8 +45,11 @@ func (x explainer) ended() (cause, cure string) {
 	switch x.event.Reason {
 	case journal.ByNewerContact:
 		return cause, fmt.Sprintf("If both phones are to stay, raise max_contacts in %s and reload.", x.place())
-	case journal.ByAdministrator, journal.StreamGone:
+	case journal.ByAdministrator:
 		return cause, "Nothing is to be done: the phone comes back at its next refresh. To have it at once, restart the phone."
+	case journal.StreamGone:
+		return cause, "The phone comes back as soon as it sees that. If it does so often, look at the network and at the time limits of routers between; " +
+			"if it takes long, switch keepalives on in the phone."
 	}
 	return cause, ""
 }
@@ -56,7 +59,8 @@ var ends = map[journal.Reason]string{
 	journal.ByPhone:         "the phone has unregistered",
 	journal.ByAdministrator: "somebody has removed it here",
 	journal.ByNewerContact:  "max_contacts is reached, and a newer one has taken its place",
-	journal.StreamGone:      "the daemon was restarted, and the connection was the only way to the phone",
+	journal.ByItself:        "the same phone has come with another address, which took its place",
+	journal.StreamGone:      "the connection that the phone made it over has ended, and the phone did not come back on another one in time",
 }
 
 // taken says what a change of the peers has taken away, as it was then.
@@ -149,15 +153,18 @@ var refusals = map[journal.Reason]func(explainer) (cause, cure string){
 
 // causes are of the other refusals.
 var causes = map[journal.Reason]string{
-	journal.Malformed:             "The request is malformed",
-	journal.SchemeNotSupported:    "The phone's address is no sip: URI",
-	journal.SIPSWithoutTLS:        "The phone asks for a secure way (sips:) and does not come by one (TLS, WSS) itself",
-	journal.ExtensionNotSupported: "The phone requires an extension that is not supported",
-	journal.BodyNotUnderstood:     "The REGISTER has a body, and its sender wants that to be understood",
-	journal.WildcardMisused:       "The phone sends a Contact of * without Expires: 0",
-	journal.ContactGivenTwice:     "The phone asks for two expirations of one Contact",
-	journal.LoopOrMerge:           "The same request came by two ways",
-	journal.StoreFailed:           "The binding could not be saved, and require_durable is set",
+	journal.Malformed:               "The request is malformed",
+	journal.SchemeNotSupported:      "The phone's address is no sip: URI",
+	journal.SIPSWithoutTLS:          "The phone asks for a secure way (sips:) and does not come by one (TLS, WSS) itself",
+	journal.ExtensionNotSupported:   "The phone requires an extension that is not supported",
+	journal.BodyNotUnderstood:       "The REGISTER has a body, and its sender wants that to be understood",
+	journal.WildcardMisused:         "The phone sends a Contact of * without Expires: 0",
+	journal.OutboundMisused:         "The phone registers several flows (reg-id) in one request",
+	journal.FirstHopWithoutOutbound: "The phone wants to be reached by the connection that it opens (outbound, RFC 5626), and the proxy between does not say that it keeps that",
+	journal.ContactIsGRUU:           "The phone registers an address that was given to it here (a GRUU), which leads back to here",
+	journal.ContactGivenTwice:       "The phone asks for two expirations of one Contact",
+	journal.LoopOrMerge:             "The same request came by two ways",
+	journal.StoreFailed:             "The binding could not be saved, and require_durable is set",
 }
 
 func withDetail(cause, detail string) string {

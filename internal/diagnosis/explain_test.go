@@ -309,6 +309,7 @@ func everyEvent() (events []journal.Event) {
 	ofBindings := map[journal.Reason]journal.Kind{
 		journal.ByPhone: journal.Removed, journal.ByAdministrator: journal.Removed, journal.StreamGone: journal.Removed,
 		journal.ByNewerContact: journal.Replaced, journal.NoLongerRefreshed: journal.Expired,
+		journal.ByItself: journal.Replaced,
 	}
 	for _, reason := range journal.Reasons() {
 		kind, ofBinding := ofBindings[reason]

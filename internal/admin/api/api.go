@@ -21,6 +21,15 @@ type Contact struct {
 	UserAgent string    `json:"user_agent,omitempty"`
 	CallID    string    `json:"call_id"`
 	CSeq      uint32    `json:"cseq"`
+	Push      *Push     `json:"push,omitempty"`
+}
+
+// Push is what wakes a phone that sleeps (RFC 8599): the push service, what that wants
+// to know, and the phone's token.
+type Push struct {
+	Provider string `json:"provider"`
+	Param    string `json:"param,omitempty"`
+	Token    string `json:"token,omitempty"`
 }
 
 // Contacts is a page of bindings, ordered by AOR.
