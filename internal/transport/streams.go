@@ -23,10 +23,9 @@ const (
 	// as soon as it is accepted.
 	MaxStreams = 50000
 
-	startTime    = 32 * time.Second // to the end of the next message, and while no peer has proved itself
-	idleGrace    = 10 * time.Minute // beyond the longest expiration, without a byte from a peer that did
-	writeTime    = 10 * time.Second // for the phone to take an answer
-	keepaliveGap = 60 * time.Second // TCP keepalive
+	startTime = 32 * time.Second // to the end of the next message, and while no peer has proved itself
+	idleGrace = 10 * time.Minute // beyond the longest expiration, without a byte from a peer that did
+	writeTime = 10 * time.Second // for the phone to take an answer
 
 	readSize = 2048  // bytes of a stream's buffer at first
 	maxRoom  = 65536 // bytes of room for answers that is used again
@@ -164,9 +163,7 @@ type stream struct {
 const deadlineSlack = time.Second
 
 func newStream(conn *net.TCPConn, transport string, s *Server) *stream {
-	// Both settings are helps, not needs.
-	_ = conn.SetKeepAlive(true)
-	_ = conn.SetKeepAlivePeriod(keepaliveGap)
+	noticeDeath(conn)
 	st := &stream{conn: conn, tls: s.secure, trouble: s.trouble, handler: s.handler, store: s.store, idle: s.idle, rooms: &s.rooms, closing: &s.closing}
 	st.flow = message.Flow{
 		Transport: transport,
