@@ -47,6 +47,7 @@ type Registrar struct {
 	Algorithms        []digest.Algorithm
 	RemoveExisting    bool
 	CSeqReset         bool // a phone may begin to count anew with its old Call-ID
+	FlowTimer         int  // seconds, how often phones are told to send keepalives; 0: they are not
 }
 
 // Peers is where peers are read from.
@@ -97,6 +98,7 @@ func defaults(directory string) Config {
 			MaxContacts:       10,
 			Algorithms:        []digest.Algorithm{digest.MD5},
 			RemoveExisting:    true,
+			FlowTimer:         120,
 		},
 		Peers:    Peers{Files: []string{filepath.Join(directory, "peers.conf")}},
 		Location: Location{Store: "file", Path: "/var/lib/sipregd", Redis: "redis://127.0.0.1:6379/0"},

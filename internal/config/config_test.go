@@ -97,6 +97,7 @@ max_contacts = 3
 algorithms = sha-256, MD5
 remove_existing = no
 cseq_reset = yes
+flow_timer = 0
 [peers]
 file = peers.conf, /srv/peers.d/*.conf
 [location]

@@ -42,6 +42,7 @@ func settings(c *Config, directory string) []setting {
 		{"registrar", "algorithms", algorithms(&c.Registrar.Algorithms)},
 		{"registrar", "remove_existing", yesOrNo(&c.Registrar.RemoveExisting)},
 		{"registrar", "cseq_reset", yesOrNo(&c.Registrar.CSeqReset)},
+		{"registrar", "flow_timer", number(&c.Registrar.FlowTimer, 0, 86400)},
 
 		{"peers", "file", files(&c.Peers.Files, directory)},
 
