@@ -185,6 +185,7 @@ func allowedLabels() map[string][]string {
 		"code": {"none", "200", "400", "401", "403", "405", "414", "415", "416", "420", "423", "481", "482",
 			"500", "503", "505", "513"},
 		"result": {"success", "failure", "posted", "dropped"},
+		"kind":   {"crlf", "stun"},
 	}
 	for _, kind := range journal.Kinds() {
 		allowed["result"] = append(allowed["result"], kind.String())
