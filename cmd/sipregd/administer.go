@@ -122,7 +122,7 @@ func (d *sipregd) Stats() api.Stats {
 // readMetrics has all that is counted read at each scrape.
 func (d *sipregd) readMetrics() {
 	sources := admin.Sources{
-		Watches: d.recorder.Watches, Requests: d.layer.Counts, Sockets: d.server.Counts,
+		Watches: d.recorder.Watches, Requests: d.layer.Counts, Sockets: d.server.Counts, STUN: d.stun.Answered,
 		Bindings: d.store.Count, Peers: func() int { return d.registrar.Directory().Len() },
 		Bans: func() (inForce int, dropped uint64) { return len(d.guard.List(time.Now())), d.guard.Dropped() },
 	}

@@ -28,6 +28,12 @@ type baresip struct {
 // are further lines of its configuration.
 func startBaresip(t *testing.T, registrar netip.AddrPort, transport, authname, secret string, settings ...string) *baresip {
 	t.Helper()
+	return startBaresipWith(t, registrar, transport, authname, secret, "", settings...)
+}
+
+// startBaresipWith is startBaresip with more parameters of the account.
+func startBaresipWith(t *testing.T, registrar netip.AddrPort, transport, authname, secret, parameters string, settings ...string) *baresip {
+	t.Helper()
 	directory, host, family := t.TempDir(), registrar.Addr(), "-4"
 	if host.Is6() {
 		family = "-6"
@@ -40,7 +46,7 @@ module_app menu.so
 %s
 `, netip.AddrPortFrom(host, 0), host, strings.Join(settings, "\n")))
 	writeFile(t, filepath.Join(directory, "accounts"), fmt.Sprintf(
-		"<sip:2001@%v;transport=%s>;auth_user=%s;auth_pass=%s;regint=60\n", registrar, transport, authname, secret))
+		"<sip:2001@%v;transport=%s>;auth_user=%s;auth_pass=%s;regint=60%s\n", registrar, transport, authname, secret, parameters))
 	b := &baresip{command: exec.Command("baresip", family, "-s", "-f", directory)}
 	b.command.Stdout, b.command.Stderr = &b.output, &b.output
 	if err := b.command.Start(); err != nil {
@@ -220,6 +226,12 @@ func TestBaresipOvercomesAStaleNonceInSilence(t *testing.T) {
 // target, once seen has returned, and the responses back.
 func relayDatagrams(t *testing.T, target netip.AddrPort, seen func(datagram string)) netip.AddrPort {
 	t.Helper()
+	return relayBoth(t, target, seen, func(response []byte) []byte { return response })
+}
+
+// relayBoth is relayDatagrams with responses as changed returns them.
+func relayBoth(t *testing.T, target netip.AddrPort, seen func(datagram string), changed func(response []byte) []byte) netip.AddrPort {
+	t.Helper()
 	front, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(netip.MustParseAddrPort("127.0.0.1:0")))
 	if err != nil {
 		t.Fatal(err)
@@ -239,7 +251,7 @@ func relayDatagrams(t *testing.T, target netip.AddrPort, seen func(datagram stri
 	})
 	done.Go(func() {
 		forward(back, func(datagram []byte, _ netip.AddrPort) {
-			_, _ = front.WriteToUDPAddrPort(datagram, *phone.Load())
+			_, _ = front.WriteToUDPAddrPort(changed(datagram), *phone.Load())
 		})
 	})
 	t.Cleanup(func() {

@@ -26,6 +26,7 @@ import (
 	"sipregd/internal/location"
 	"sipregd/internal/peers"
 	"sipregd/internal/registrar"
+	"sipregd/internal/stun"
 	"sipregd/internal/transaction"
 	"sipregd/internal/transport"
 )
@@ -46,6 +47,7 @@ type sipregd struct {
 	directory atomic.Pointer[peers.Directory]
 	registrar *registrar.Registrar
 	layer     *transaction.Layer
+	stun      stun.Keepalives
 	server    *transport.Server
 	shown     *transport.Certificate // nil: none
 	admin     *admin.Server
@@ -118,7 +120,7 @@ func (d *sipregd) start() error {
 			return err
 		}
 	}
-	d.server.Serve(d.guard.Before(d.layer, time.Now), d.store)
+	d.server.Serve(d.guard.Before(d.stun.Before(d.layer), time.Now), d.store)
 	d.serving = true
 	d.log.Info().Strs("listen", append(d.server.Addresses(), d.admin.Addresses()...)).
 		Int("peers", d.Directory().Len()).Str("version", buildVersion()).Msg("started")
@@ -187,7 +189,7 @@ func (d *sipregd) decide() error {
 		Domains: domains(&d.config), Directory: d.directory.Load(), Authenticator: authenticator,
 		Location: d.store, Journal: d.journal, GRUUKey: key,
 		DisconnectGrace: time.Duration(d.config.Registrar.DisconnectGrace) * time.Second,
-		ServiceRoute:    d.config.Registrar.ServiceRoute,
+		ServiceRoute:    d.config.Registrar.ServiceRoute, FlowTimer: d.config.Registrar.FlowTimer,
 	})
 	d.layer = transaction.NewLayer(d.registrar, d.config.Listen.TransactionMemory<<20)
 	return nil

@@ -31,6 +31,7 @@ var (
 	streamsOpen      = describe("streams", "Streams that are open.")
 	streamsAccepted  = describe("streams_accepted_total", "Streams that were opened.")
 	streamsRefused   = describe("streams_refused_total", "Streams that were closed at once, since too many were open.")
+	keepalives       = describe("keepalives_total", "Keepalives answered: STUN over UDP, line ends (CRLF) on streams.", "kind")
 
 	bindingsNow = describe("bindings", "Bindings: Contacts that addresses-of-record are bound to.")
 	aorsNow     = describe("aors", "Addresses-of-record that are bound to a Contact or several.")
@@ -86,7 +87,7 @@ func (s Sources) collectors() (all []prometheus.Collector) {
 	add(s.Requests != nil, s.collectRequests, requestsTotal, retransmissionsTotal, ignoredTotal,
 		transactions, transactionBytes, transactionsEvicted)
 	add(s.Sockets != nil, s.collectSockets, batchSize, datagramsDropped, datagramsLost,
-		streamsOpen, streamsAccepted, streamsRefused)
+		streamsOpen, streamsAccepted, streamsRefused, keepalives)
 	add(s.Bindings != nil, s.collectBindings, bindingsNow, aorsNow)
 	add(s.Saving != nil, s.collectSaving, storeDurable, storeUnsaved)
 	add(s.Bans != nil, s.collectBans, bansNow, bannedDropped)
@@ -166,6 +167,10 @@ func (s Sources) collectSockets(out sink) {
 	out.gauge(streamsOpen, float64(counts.Streams))
 	out.counter(streamsAccepted, counts.Accepted)
 	out.counter(streamsRefused, counts.Refused)
+	out.counter(keepalives, counts.Pings, "crlf")
+	if s.STUN != nil {
+		out.counter(keepalives, s.STUN(), "stun")
+	}
 }
 
 func batchHistogram(counts *transport.Counts) prometheus.Metric {

@@ -164,7 +164,7 @@ func (l *lab) Locate(uri sipuri.URI) (sipuri.AOR, []location.Binding) {
 	return l.registrar.Locate(uri, noon)
 }
 
-func (l *lab) Ready() error                { return l.notReady }
+func (l *lab) Ready() error { return l.notReady }
 
 func (l *lab) Remove(aor sipuri.AOR, contact string) (int, error) {
 	if l.removeFails != nil {

@@ -37,6 +37,7 @@ type Sources struct {
 	Watches  func() int
 	Requests func(now time.Time) transaction.Counts
 	Sockets  func() transport.Counts
+	STUN     func() uint64 // requests answered, beside Sockets
 	Bindings func() (aors, bindings int)
 	// Saving tells whether bindings last, and of how many AORs they are still to be
 	// saved; nil: none are meant to last.

@@ -92,6 +92,9 @@ var moves = []struct {
 	{`sipregd_streams_accepted_total`, 1, "stream", func(m *monitored) { m.openStream() }},
 	{`sipregd_streams_refused_total`, 7, "too many streams", func(m *monitored) { m.moreAtSockets.Refused = 7 }},
 
+	{`sipregd_keepalives_total{kind="crlf"}`, 1, "a ping on a stream", func(m *monitored) { m.openStreamWith("\r\n\r\n") }},
+	{`sipregd_keepalives_total{kind="stun"}`, 1, "STUN", func(m *monitored) { m.exchange("\x00\x01\x00\x00\x21\x12\xa4\x42transaction1") }},
+
 	{`sipregd_bans`, 1, "ban", func(m *monitored) { m.banPhone() }},
 	{`sipregd_banned_dropped_total`, 1, "a banned phone", func(m *monitored) {
 		m.banPhone()
@@ -186,6 +189,7 @@ func allowedLabels() map[string][]string {
 		"code": {"none", "200", "400", "401", "403", "405", "414", "415", "416", "420", "423", "481", "482",
 			"500", "503", "505", "513"},
 		"result": {"success", "failure", "posted", "dropped"},
+		"kind":   {"crlf", "stun"},
 	}
 	for _, kind := range journal.Kinds() {
 		allowed["result"] = append(allowed["result"], kind.String())

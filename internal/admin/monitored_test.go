@@ -31,6 +31,7 @@ import (
 	"sipregd/internal/location/durable"
 	"sipregd/internal/peers"
 	"sipregd/internal/registrar"
+	"sipregd/internal/stun"
 	"sipregd/internal/transaction"
 	"sipregd/internal/transport"
 )
@@ -51,6 +52,7 @@ type monitored struct {
 	cseq      int
 
 	moreAtSockets transport.Counts
+	stun          stun.Keepalives
 	webhook       api.Webhook
 }
 
@@ -119,7 +121,7 @@ func startMonitored(t *testing.T) *monitored {
 	layer := transaction.NewLayer(m.registrar, transactionMemory)
 	m.metrics.Read(admin.Sources{
 		Events: m.recorder.Counts, Watches: m.recorder.Watches, Requests: layer.Counts, Bindings: m.store.Count,
-		Sockets: m.listen(layer),
+		Sockets: m.listen(layer), STUN: m.stun.Answered,
 		Saving: func() (bool, int) {
 			status := m.store.Status()
 			return status.Failure == nil, status.Unsaved
@@ -137,7 +139,7 @@ func (m *monitored) listen(layer *transaction.Layer) func() transport.Counts {
 	if err != nil {
 		m.t.Fatal(err)
 	}
-	server.Serve(m.guard.Before(layer, time.Now), m.store)
+	server.Serve(m.guard.Before(m.stun.Before(layer), time.Now), m.store)
 	m.t.Cleanup(func() {
 		server.Close()
 		_ = m.store.Close()
@@ -293,9 +295,13 @@ func (m *monitored) breakDisk() {
 }
 
 // openStream opens a stream and uses it, so that it is taken in.
-func (m *monitored) openStream() {
+func (m *monitored) openStream() { m.openStreamWith(m.request("OPTIONS")) }
+
+// openStreamWith opens a stream and waits for what its first bytes are answered.
+func (m *monitored) openStreamWith(text string) {
+	m.t.Helper()
 	stream := m.dial("tcp", m.tcp)
-	_, _ = io.WriteString(stream, m.request("OPTIONS"))
+	_, _ = io.WriteString(stream, text)
 	_ = stream.SetReadDeadline(time.Now().Add(10 * time.Second))
 	if _, err := stream.Read(make([]byte, 1)); err != nil {
 		m.t.Fatal(err)

@@ -50,6 +50,7 @@ type Registrar struct {
 	RecognizePhone    string // auto, yes or no: by its Call-ID, its push token or its account's number
 	DisconnectGrace   int    // seconds that a binding outlives its connection
 	ServiceRoute      string // values of Service-Route, empty: none
+	FlowTimer         int    // seconds, how often phones are told to send keepalives; 0: they are not
 }
 
 // Peers is where peers are read from.
@@ -102,6 +103,7 @@ func defaults(directory string) Config {
 			RemoveExisting:    true,
 			RecognizePhone:    "auto",
 			DisconnectGrace:   32,
+			FlowTimer:         120,
 		},
 		Peers:    Peers{Files: []string{filepath.Join(directory, "peers.conf")}},
 		Location: Location{Store: "file", Path: "/var/lib/sipregd", Redis: "redis://127.0.0.1:6379/0"},

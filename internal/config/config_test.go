@@ -100,6 +100,7 @@ cseq_reset = yes
 recognize_phone = YES
 disconnect_grace = 5
 service_route = <sip:proxy.example.com;lr>
+flow_timer = 0
 [peers]
 file = peers.conf, /srv/peers.d/*.conf
 [location]

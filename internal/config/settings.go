@@ -46,6 +46,7 @@ func settings(c *Config, directory string) []setting {
 		{"registrar", "recognize_phone", word(&c.Registrar.RecognizePhone, "auto", "yes", "no")},
 		{"registrar", "disconnect_grace", number(&c.Registrar.DisconnectGrace, 0, 86400)},
 		{"registrar", "service_route", routes(&c.Registrar.ServiceRoute)},
+		{"registrar", "flow_timer", number(&c.Registrar.FlowTimer, 0, 86400)},
 
 		{"peers", "file", files(&c.Peers.Files, directory)},
 

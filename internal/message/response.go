@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 )
 
@@ -14,6 +15,9 @@ type Response struct {
 	// Keep says that a retransmission has to get this response again, since
 	// answering it anew would judge it differently.
 	Keep bool
+	// Alive is for how long the stream that it goes out on may be silent from then on,
+	// which the phone is told by Flow-Timer (RFC 5626 §4.4); 0: for as long as before.
+	Alive time.Duration
 
 	own []byte // see Own
 }
@@ -33,7 +37,7 @@ func (r *Request) Respond(status int, reason string) *Response {
 }
 
 func (r *Response) begin(status int, reason string) {
-	r.Status, r.Keep = status, false
+	r.Status, r.Keep, r.Alive = status, false, 0
 	r.own = strconv.AppendInt(r.own[:0], int64(status), 10)
 	r.own = append(append(append(r.own, ' '), reason...), "\r\n"...)
 }

@@ -185,7 +185,7 @@ func TestRFC5627_GRUUsLeadToOnePhone(t *testing.T) {
 	l := newLab(t)
 	p, other := l.kitchen(), l.kitchen()
 	public, first := p.register(gruu, "Contact: <sip:2001@192.0.2.7>"+instanceA).want(200).gruus()
-	other.register("Contact: <sip:2001@192.0.2.8>"+instanceB).want(200)
+	other.register("Contact: <sip:2001@192.0.2.8>" + instanceB).want(200)
 	gr, _ := public.Param("gr")
 	if public.User != "2001" || public.Host != "registrar.example" || gr != "urn:uuid:00000000-0000-1000-8000-00AA00000001" {
 		t.Errorf("the public GRUU is %+v", public)

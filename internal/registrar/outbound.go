@@ -2,6 +2,7 @@ package registrar
 
 import (
 	"strconv"
+	"time"
 
 	"sipregd/internal/journal"
 	"sipregd/internal/message"
@@ -88,5 +89,6 @@ func (g *registration) answerExtensions(response *message.Response) {
 	response.With("Require", "outbound")
 	if g.flowTimer > 0 { // RFC 5626 §4.4
 		response.With("Flow-Timer", strconv.Itoa(g.flowTimer))
+		response.Alive = time.Duration(g.flowTimer) * time.Second
 	}
 }

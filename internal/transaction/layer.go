@@ -33,6 +33,9 @@ type Reply struct {
 	// Rests says that it rests on bindings: it must not go out before they last.
 	Rests bool
 	Ends  bool // the stream that the message came on is to be closed
+	// Alive is for how long that stream may be silent from now on, as the phone is told
+	// by Flow-Timer (RFC 5626 §4.4); 0: for as long as before.
+	Alive time.Duration
 }
 
 // Layer passes requests to the core and keeps it from seeing one twice. It may
@@ -171,7 +174,9 @@ func (l *Layer) reply(room []byte, request *message.Request, id identity, respon
 
 func (l *Layer) replyTagged(room []byte, request *message.Request, response *message.Response, tag uint64) Reply {
 	l.counters.countAnswer(request.Method, response.Status)
-	return render(room, request, response.Own(), tag)
+	reply := render(room, request, response.Own(), tag)
+	reply.Alive = response.Alive
+	return reply
 }
 
 // render renders a response and addresses it. Its To tag has always the same length,

@@ -261,3 +261,26 @@ func TestManyAtOnce(t *testing.T) {
 		t.Errorf("200 requests were answered %d times", c.answered)
 	}
 }
+
+// timing is a core whose answers announce how long a stream may be silent (RFC 5626 §4.4).
+type timing struct{ *core }
+
+func (c timing) Answer(request *message.Request, _ time.Time) *message.Response {
+	response := request.Respond(200, "OK")
+	if request.CallID == "timed" {
+		response.Alive = 2 * time.Minute
+	}
+	return response
+}
+
+func TestAReplySaysHowLongTheStreamMayBeSilent(t *testing.T) {
+	l := NewLayer(timing{&core{}}, 64<<20)
+	for _, test := range []struct {
+		callID string
+		want   time.Duration
+	}{{"timed", 2 * time.Minute}, {"other", 0}, {"timed", 2 * time.Minute}} {
+		if reply := l.Receive(nil, register("z9hG4bK1", test.callID), tcp, start); reply.Alive != test.want {
+			t.Errorf("%s: %v, want %v", test.callID, reply.Alive, test.want)
+		}
+	}
+}

@@ -18,6 +18,7 @@ type Counts struct {
 	Streams  int    // that are open
 	Accepted uint64 // streams, since the start
 	Refused  uint64 // streams, since as many as may be were open
+	Pings    uint64 // keepalives on streams (RFC 5626 §3.5.1)
 }
 
 // Batches is how many batches there were of up to so many datagrams, and more than
@@ -51,6 +52,7 @@ func (c *counters) countBatch(taken, dropped int) {
 func (s *Server) Counts() Counts {
 	counts := Counts{
 		Streams: int(s.streams.count.Load()), Accepted: s.streams.accepted.Load(), Refused: s.streams.refused.Load(),
+		Pings: s.streams.pings.Load(),
 	}
 	for i := range counts.Batches {
 		counts.Batches[i].Size = 1 << i

@@ -88,3 +88,26 @@ func TestIsHalfFull(t *testing.T) {
 		}
 	}
 }
+
+// Keepalives are no measure of how long a request without credentials is: the kernel
+// would take all requests for longer ones.
+func TestOverloadDoesNotLearnFromKeepalives(t *testing.T) {
+	stun := "\x00\x01\x00\x00\x21\x12\xa4\x42" + strings.Repeat("x", 12)
+	for _, keepalive := range []string{"", "\x00", "\r\n\r\n", stun, stun + "uthorization:"} {
+		batch := [][]byte{
+			[]byte("REGISTER sip:r SIP/2.0\r\n" + strings.Repeat("x", 400)),
+			[]byte("REGISTER sip:r SIP/2.0\r\nAuthorization: " + strings.Repeat("x", 700)),
+		}
+		of := func(batch [][]byte) (o overload) {
+			for range 200 {
+				o.admitted = leastAdmitted
+				o.pick(len(batch), func(i int) []byte { return batch[i] })
+			}
+			return o
+		}
+		without, with := of(batch), of(append(batch, []byte(keepalive)))
+		if got, want := with.thinning.length(), without.thinning.length(); got != want {
+			t.Errorf("%q: requests that are let through have %d bytes, without keepalives %d", keepalive, got, want)
+		}
+	}
+}

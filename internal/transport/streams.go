@@ -2,6 +2,7 @@ package transport
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -23,10 +24,9 @@ const (
 	// as soon as it is accepted.
 	MaxStreams = 50000
 
-	startTime    = 32 * time.Second // to the end of the next message, and while no peer has proved itself
-	idleGrace    = 10 * time.Minute // beyond the longest expiration, without a byte from a peer that did
-	writeTime    = 10 * time.Second // for the phone to take an answer
-	keepaliveGap = 60 * time.Second // TCP keepalive
+	startTime = 32 * time.Second // to the end of the next message, and while no peer has proved itself
+	idleGrace = 10 * time.Minute // beyond the longest expiration, without a byte from a peer that did
+	writeTime = 10 * time.Second // for the phone to take an answer
 
 	readSize = 2048  // bytes of a stream's buffer at first
 	maxRoom  = 65536 // bytes of room for answers that is used again
@@ -38,6 +38,7 @@ type streams struct {
 	count    atomic.Int64  // of those that are open
 	accepted atomic.Uint64 // since the start
 	refused  atomic.Uint64 // for there were too many
+	pings    atomic.Uint64 // that were answered
 	mu       sync.Mutex
 	open     map[*net.TCPConn]struct{}
 	closed   bool
@@ -151,11 +152,13 @@ type stream struct {
 	rooms   *sync.Pool // of *[]byte, for answers
 	closing *atomic.Bool
 	flow    message.Flow
-	handled bool      // a whole message has come just now
-	proved  bool      // a peer has proved itself on it
-	ended   bool      // a reply has said that it is to be closed
-	reading time.Time // the read deadline that is set
-	writing time.Time // the write deadline that is set
+	alive   aliveness
+	counted *atomic.Uint64 // pings on all streams
+	handled bool           // a whole message has come just now
+	proved  bool           // a peer has proved itself on it
+	ended   bool           // a reply has said that it is to be closed
+	reading time.Time      // the read deadline that is set
+	writing time.Time      // the write deadline that is set
 	splitter
 }
 
@@ -164,10 +167,8 @@ type stream struct {
 const deadlineSlack = time.Second
 
 func newStream(conn *net.TCPConn, transport string, s *Server) *stream {
-	// Both settings are helps, not needs.
-	_ = conn.SetKeepAlive(true)
-	_ = conn.SetKeepAlivePeriod(keepaliveGap)
-	st := &stream{conn: conn, tls: s.secure, trouble: s.trouble, handler: s.handler, store: s.store, idle: s.idle, rooms: &s.rooms, closing: &s.closing}
+	noticeDeath(conn)
+	st := &stream{conn: conn, tls: s.secure, trouble: s.trouble, handler: s.handler, store: s.store, idle: s.idle, counted: &s.streams.pings, rooms: &s.rooms, closing: &s.closing}
 	st.flow = message.Flow{
 		Transport: transport,
 		Source:    unmap(conn.RemoteAddr().(*net.TCPAddr).AddrPort()),
@@ -226,6 +227,7 @@ func (s *stream) handle() (over bool, wrong error) {
 	s.handled = false
 	room := s.rooms.Get().(*[]byte)
 	answers, wrong := s.splitter.take((*room)[:0], s.answer)
+	s.countPings()
 	written := len(answers) == 0 || s.write(answers)
 	if len(answers) > 0 && cap(answers) <= maxRoom {
 		*room = answers
@@ -245,7 +247,7 @@ func (s *stream) handle() (over bool, wrong error) {
 func (s *stream) await(began bool) bool {
 	switch {
 	case !s.partial && s.proved:
-		return s.setDeadline(time.Now().Add(s.idle))
+		return s.setDeadline(time.Now().Add(s.alive.limit(s.idle)))
 	case s.handled, s.proved && !began:
 		return s.setDeadline(time.Now().Add(startTime))
 	}
@@ -270,7 +272,7 @@ func (s *stream) answer(answers []byte, messages [][]byte) []byte {
 	mark := s.store.Begin()
 	now := time.Now()
 	var space [8]transaction.Reply
-	replies, rests := space[:0], false
+	replies, rests, announced := space[:0], false, s.alive.announced
 	all, before := answers, len(answers)
 	for _, data := range messages {
 		reply := s.handler.Receive(all, data, s.flow, now)
@@ -278,12 +280,14 @@ func (s *stream) answer(answers []byte, messages [][]byte) []byte {
 			all = reply.Data
 		}
 		replies, rests = append(replies, reply), rests || reply.Rests
+		announced = cmp.Or(reply.Alive, announced)
 		if s.ended = reply.Ends; s.ended {
 			break
 		}
 	}
 	s.handled, s.proved = true, s.proved || rests
 	if !rests || s.store.Commit(mark) == nil {
+		s.alive.announced = announced
 		return all
 	}
 	for i := range replies {
@@ -350,6 +354,7 @@ func (s *stream) setWriteDeadline() bool {
 type splitter struct {
 	buffer  []byte // what has come and is not handled yet
 	partial bool   // a message has begun and is not all there
+	pings   int    // that came just now
 }
 
 // receive takes what a socket has to read, without waiting, and tells whether
@@ -385,9 +390,11 @@ func (p *splitter) take(room []byte, answer func(answers []byte, messages [][]by
 	var space [8][]byte
 	messages, answers := space[:0], room
 	rest := p.buffer
+	p.pings = 0
 	for length := -1; length != 0 && err == nil; {
 		var pings int
 		rest, pings = skipKeepalives(rest)
+		p.pings += pings
 		for range pings {
 			answers = append(answers, pong...)
 		}

@@ -86,6 +86,7 @@ func (s *stream) answerFrame(data []byte) (answer []byte, ok bool) {
 	switch {
 	case len(bytes.Trim(data, "\r\n")) == 0: // keepalives (RFC 5626 §3.5.1) alone
 		s.handled = false
+		s.counted.Add(uint64(min(pings, 1)))
 		return pong[:min(pings, 1)*len(pong)], true
 	case !message.MayBeSIP(data):
 		return nil, false
