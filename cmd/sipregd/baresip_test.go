@@ -226,12 +226,6 @@ func TestBaresipOvercomesAStaleNonceInSilence(t *testing.T) {
 // target, once seen has returned, and the responses back.
 func relayDatagrams(t *testing.T, target netip.AddrPort, seen func(datagram string)) netip.AddrPort {
 	t.Helper()
-	return relayBoth(t, target, seen, func(response []byte) []byte { return response })
-}
-
-// relayBoth is relayDatagrams with responses as changed returns them.
-func relayBoth(t *testing.T, target netip.AddrPort, seen func(datagram string), changed func(response []byte) []byte) netip.AddrPort {
-	t.Helper()
 	front, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(netip.MustParseAddrPort("127.0.0.1:0")))
 	if err != nil {
 		t.Fatal(err)
@@ -251,7 +245,7 @@ func relayBoth(t *testing.T, target netip.AddrPort, seen func(datagram string), 
 	})
 	done.Go(func() {
 		forward(back, func(datagram []byte, _ netip.AddrPort) {
-			_, _ = front.WriteToUDPAddrPort(changed(datagram), *phone.Load())
+			_, _ = front.WriteToUDPAddrPort(datagram, *phone.Load())
 		})
 	})
 	t.Cleanup(func() {
