@@ -31,8 +31,8 @@ func (s *Server) post(local, to netip.AddrPort, data []byte) error {
 		return nil
 	case p.failed == unix.EAGAIN || p.failed == unix.ENOBUFS:
 		return ErrBusy
-	case p.failed == unix.EINVAL && from.IsValid(): // the address is this machine's no more
-		return fmt.Errorf("%w: nothing can be sent from %v", ErrNoFlow, from)
+	case from.IsValid() && (p.failed == unix.EINVAL || p.failed == unix.ENETUNREACH): // the address may be this machine's no more
+		return fmt.Errorf("%w: nothing sent from %v to %v: %w", ErrNoFlow, from, to, p.failed)
 	}
 	return fmt.Errorf("nothing sent to %v: %w", to, p.failed)
 }
