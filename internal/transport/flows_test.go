@@ -470,12 +470,12 @@ func TestSendToWhoReadsLate(t *testing.T) {
 			s.Serve(p, nothing)
 			conn := dialServer(t, network, s)
 			flow := p.flow(t, conn)
+			reader := bufio.NewReader(conn)
+			readLine(t, reader)
 			shrink(t, s.streams.find(flow.Stream).conn)
 			sent := make(chan error)
 			go func() { sent <- s.Send(flow, []byte(strings.Repeat("x", 1_000_000)+"\n")) }()
 			time.Sleep(50 * time.Millisecond)
-			reader := bufio.NewReader(conn)
-			readLine(t, reader)
 			if line := readLine(t, reader); len(line) != 1_000_000 {
 				t.Errorf("got %d bytes", len(line))
 			}
