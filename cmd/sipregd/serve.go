@@ -53,6 +53,7 @@ type sipregd struct {
 	admin     *admin.Server
 	webhook   *admin.Webhook // nil: there is none
 	serving   bool
+	settled   bool // phones of before the start have come back, or will not
 
 	reloading  sync.Mutex
 	lastReload atomic.Pointer[reloaded]
@@ -120,6 +121,7 @@ func (d *sipregd) start() error {
 			return err
 		}
 	}
+	d.server.Closed = func(stream uint64) { d.registrar.FlowEnded(stream, time.Now()) }
 	d.server.Serve(d.guard.Before(d.stun.Before(d.layer), time.Now), d.store)
 	d.serving = true
 	d.log.Info().Strs("listen", append(d.server.Addresses(), d.admin.Addresses()...)).
@@ -213,7 +215,7 @@ func (d *sipregd) loop(signals <-chan os.Signal) {
 		case now := <-ticker.C:
 			d.heap.tune()
 			d.store.Expire(now, d.registrar.Expired)
-			d.registrar.RemoveFlowless(now)
+			d.removeFlowless(now)
 		case s := <-signals:
 			if s != syscall.SIGHUP {
 				d.log.Info().Stringer("signal", s).Msg("stopping")
@@ -221,6 +223,17 @@ func (d *sipregd) loop(signals <-chan os.Signal) {
 			}
 			d.reload()
 		}
+	}
+}
+
+// removeFlowless removes the bindings whose connections have ended for good. Phones of
+// before the start have as long to come back as others.
+func (d *sipregd) removeFlowless(now time.Time) {
+	d.registrar.RemoveFlowless(now)
+	grace := time.Duration(d.config.Registrar.DisconnectGrace) * time.Second
+	if !d.settled && now.Sub(d.started) > grace {
+		d.registrar.RemoveEarlierFlows()
+		d.settled = true
 	}
 }
 

@@ -41,6 +41,14 @@ func (f *flows) bind(stream uint64, aor sipuri.AOR) {
 	aors[aor.Clone()] = struct{}{}
 }
 
+// knows tells whether anything was bound over a connection.
+func (f *flows) knows(stream uint64) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	_, known := f.bound[stream]
+	return known
+}
+
 // end takes down that a connection has ended, if anything was bound over it.
 func (f *flows) end(stream uint64, now time.Time) {
 	f.mu.Lock()
@@ -118,10 +126,10 @@ func (r *Registrar) removeFlowless(aor sipuri.AOR, stream uint64, now time.Time)
 }
 
 // RemoveEarlierFlows removes the bindings over connections of an earlier life of the
-// daemon: those before the first of this one.
-func (r *Registrar) RemoveEarlierFlows(first uint64) {
+// daemon: those over which nothing was bound in this one.
+func (r *Registrar) RemoveEarlierFlows() {
 	r.location.RemoveIf(func(_ sipuri.AOR, b *location.Binding) bool {
-		return b.Stream != 0 && b.Stream < first
+		return b.Stream != 0 && !r.flows.knows(b.Stream)
 	}, r.recordFlowless)
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"sipregd/internal/journal"
+	"sipregd/internal/location"
 	"sipregd/internal/sipuri"
 )
 
@@ -256,13 +257,17 @@ func TestWhatCannotBeRemovedIsTriedAgain(t *testing.T) {
 
 func TestConnectionsOfAnEarlierLife(t *testing.T) {
 	l := newLab(t)
-	l.transport, l.stream = "TCP", 7
-	l.kitchen().register("Contact: <sip:2001@192.0.2.7;transport=tcp>").want(200)
-	l.stream = 100
+	if err := l.store.Update(sipuri.AOR{User: "2001"}, l.now, func([]location.Binding) ([]location.Binding, error) {
+		return []location.Binding{{Contact: "sip:2001@192.0.2.7", Stream: 200, Transport: "TCP", Expires: l.now.Add(time.Hour)}}, nil
+	}, nil); err != nil {
+		t.Fatal(err)
+	}
+	l.wantBound("2001", 1)
+	l.transport, l.stream = "TCP", 100
 	l.phone("workshop", "w", "2002").register("Contact: <sip:w@192.0.2.7;transport=tcp>").want(200)
 	l.transport, l.stream = "UDP", 0
 	l.phone("workshop", "w", "2002").register("Contact: <sip:u@192.0.2.7>").want(200)
-	l.registrar.RemoveEarlierFlows(100)
+	l.registrar.RemoveEarlierFlows()
 	l.wantBound("2001", 0)
 	l.wantBound("2002", 2)
 }

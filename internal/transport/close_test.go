@@ -87,7 +87,7 @@ func TestCloseAnswersAllThatHasCome(t *testing.T) {
 	}
 }
 
-func dialServer(t *testing.T, network string, s *Server) net.Conn {
+func dialServer(t testing.TB, network string, s *Server) net.Conn {
 	t.Helper()
 	switch network {
 	case "udp":

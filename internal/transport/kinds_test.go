@@ -31,7 +31,7 @@ import (
 var transports = []string{"udp", "tcp", "tls", "ws", "wss"}
 
 // listenOn returns a server on one free port, by one transport.
-func listenOn(t *testing.T, network string) *Server {
+func listenOn(t testing.TB, network string) *Server {
 	t.Helper()
 	local := []string{"127.0.0.1:0"}
 	addresses := map[string]Addresses{"udp": {UDP: local}, "tcp": {TCP: local}, "tls": {TLS: local}, "ws": {WS: local}, "wss": {WSS: local}}
@@ -44,7 +44,7 @@ func listenOn(t *testing.T, network string) *Server {
 }
 
 // newPair makes a certificate that signs itself.
-func newPair(t *testing.T, name string) *Pair {
+func newPair(t testing.TB, name string) *Pair {
 	t.Helper()
 	certificate, key := writePair(t, name, time.Now().Add(time.Hour*24*365))
 	pair, err := ReadPair(certificate, key)
@@ -54,7 +54,7 @@ func newPair(t *testing.T, name string) *Pair {
 	return pair
 }
 
-func writePair(t *testing.T, name string, expires time.Time) (certificate, key string) {
+func writePair(t testing.TB, name string, expires time.Time) (certificate, key string) {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -80,7 +80,7 @@ func writePair(t *testing.T, name string, expires time.Time) (certificate, key s
 	return certificate, key
 }
 
-func dialTLS(t *testing.T, s *Server) *tls.Conn {
+func dialTLS(t testing.TB, s *Server) *tls.Conn {
 	t.Helper()
 	conn := tls.Client(dial(t, "tcp", s.listeners[0].Addr().String()), &tls.Config{InsecureSkipVerify: true})
 	if err := conn.Handshake(); err != nil {
@@ -99,7 +99,7 @@ type framed struct {
 func (f framed) LocalAddr() net.Addr { return f.below.LocalAddr() }
 
 // dialWebSocket opens one, with TLS where the server has it.
-func dialWebSocket(t *testing.T, s *Server) framed {
+func dialWebSocket(t testing.TB, s *Server) framed {
 	t.Helper()
 	var below net.Conn
 	socket := openWebSocket(t, s, &below)
@@ -108,7 +108,7 @@ func dialWebSocket(t *testing.T, s *Server) framed {
 	return framed{websocket.NetConn(ctx, socket, websocket.MessageText), below}
 }
 
-func openWebSocket(t *testing.T, s *Server, below *net.Conn) *websocket.Conn {
+func openWebSocket(t testing.TB, s *Server, below *net.Conn) *websocket.Conn {
 	t.Helper()
 	client := http.Client{Transport: &http.Transport{
 		TLSClientConfig: &tls.Config{InsecureSkipVerify: true},

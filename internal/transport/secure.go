@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"sync/atomic"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -21,6 +20,8 @@ func (s *stream) serveSecure() {
 	}
 	defer conn.Close() // says that it is the end
 	s.secure = conn
+	s.open(nil)
+	defer s.shut()
 	for {
 		n, err := conn.Read(s.room())
 		s.buffer = s.buffer[:len(s.buffer)+n]
@@ -30,7 +31,7 @@ func (s *stream) serveSecure() {
 				return
 			}
 		}
-		if err != nil || !s.boundWrites() {
+		if err != nil {
 			return
 		}
 	}
@@ -39,19 +40,11 @@ func (s *stream) serveSecure() {
 // shakeHands begins TLS. It has as long as a message.
 func (s *stream) shakeHands() (*tls.Conn, error) {
 	conn := tls.Server(s.below(), s.tls)
-	s.boundWrites()
 	err := conn.Handshake()
 	if err != nil && !isSilence(err) {
 		s.trouble(fmt.Errorf("no TLS with %v: %w", s.flow.Source, err))
 	}
 	return conn, err
-}
-
-// boundWrites says by when the phone has to take what is written without being an
-// answer, as TLS does amid a read.
-func (s *stream) boundWrites() bool {
-	s.writing = s.reading.Add(writeTime)
-	return s.conn.SetWriteDeadline(s.writing) == nil
 }
 
 // isSilence tells what is no attempt at TLS that somebody waits for: the other side
@@ -61,24 +54,14 @@ func isSilence(err error) bool {
 		errors.Is(err, net.ErrClosed) || errors.Is(err, syscall.ECONNRESET)
 }
 
-// lastReads is a TCP connection that gives what has come, though its deadline is
-// over, once the server closes.
-type lastReads struct {
-	*net.TCPConn
-	raw     syscall.RawConn
-	closing *atomic.Bool
-}
-
-// below returns the connection for what is on top of it.
-func (s *stream) below() net.Conn { return lastReads{s.conn, s.raw, s.closing} }
-
-func (c lastReads) Read(room []byte) (int, error) {
+// Read gives what has come, though the deadline is over, once the server closes.
+func (c connection) Read(room []byte) (int, error) {
 	n, err := c.TCPConn.Read(room)
-	if !c.closing.Load() || !errors.Is(err, os.ErrDeadlineExceeded) {
+	if !c.stream.closing.Load() || !errors.Is(err, os.ErrDeadlineExceeded) {
 		return n, err
 	}
 	last := func(fd uintptr) { n, _ = unix.Read(int(fd), room) }
-	if c.raw.Control(last) != nil || n <= 0 {
+	if c.stream.raw.Control(last) != nil || n <= 0 {
 		return 0, err
 	}
 	return n, nil

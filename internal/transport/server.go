@@ -41,6 +41,11 @@ type Durability interface {
 
 // Server owns the sockets and the goroutines that read them.
 type Server struct {
+	// Closed is told of each stream that has ended and that a peer had proved itself
+	// on, after all that came on it was handled. It is not told of those that the
+	// server's own close ends. It is set before Serve, if at all.
+	Closed func(stream uint64)
+
 	handler Handler
 	store   Durability
 	idle    time.Duration
@@ -51,6 +56,8 @@ type Server struct {
 	secure    *tls.Config // of TLS and WSS
 	streams   streams
 	rooms     sync.Pool // of *[]byte, for the answers on streams
+	puts      sync.Pool // of *put
+	postings  sync.Pool // of *posting
 	running   sync.WaitGroup
 	closing   atomic.Bool
 }
@@ -70,7 +77,9 @@ type Addresses struct{ UDP, TCP, TLS, WS, WSS []string }
 func Listen(addresses Addresses, certificate *Certificate, longest time.Duration, trouble func(error)) (*Server, error) {
 	s := &Server{idle: longest + idleGrace, trouble: trouble, secure: certificate.config()}
 	s.rooms.New = func() any { return new([]byte) }
-	s.streams.open, s.streams.limit = map[*net.TCPConn]struct{}{}, MaxStreams
+	s.puts.New, s.postings.New = newPut, newPosting
+	s.streams.open, s.streams.limit = map[uint64]*stream{}, MaxStreams
+	s.beginStreams(time.Now())
 	for _, kind := range [...]struct {
 		name      string
 		addresses []string

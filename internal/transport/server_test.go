@@ -70,7 +70,7 @@ func listen(t *testing.T, udp, tcp []string) *Server {
 	return s
 }
 
-func dial(t *testing.T, network, address string) net.Conn {
+func dial(t testing.TB, network, address string) net.Conn {
 	t.Helper()
 	conn, err := net.Dial(network, address)
 	if err != nil {
@@ -83,7 +83,7 @@ func dial(t *testing.T, network, address string) net.Conn {
 	return conn
 }
 
-func write(t *testing.T, conn net.Conn, text string) {
+func write(t testing.TB, conn net.Conn, text string) {
 	t.Helper()
 	if _, err := io.WriteString(conn, text); err != nil {
 		t.Fatal(err)

@@ -13,8 +13,6 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"sipregd/internal/message"
 	"sipregd/internal/transaction"
 )
@@ -40,12 +38,15 @@ type streams struct {
 	refused  atomic.Uint64 // for there were too many
 	pings    atomic.Uint64 // that were answered
 	mu       sync.Mutex
-	open     map[*net.TCPConn]struct{}
+	open     map[uint64]*stream // by their IDs
+	first    uint64             // ID
+	next     uint64             // ID
 	closed   bool
 }
 
-// add takes a stream in, unless there are too many or the server is closing.
-func (s *streams) add(conn *net.TCPConn) bool {
+// add takes a stream in and gives it an ID, unless there are too many or the server is
+// closing.
+func (s *streams) add(st *stream) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
@@ -56,15 +57,17 @@ func (s *streams) add(conn *net.TCPConn) bool {
 		return false
 	}
 	s.accepted.Add(1)
-	s.open[conn] = struct{}{}
+	st.flow.Stream = s.next
+	s.open[s.next] = st
+	s.next++
 	s.count.Add(1)
 	return true
 }
 
-func (s *streams) remove(conn *net.TCPConn) {
+func (s *streams) remove(st *stream) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.open, conn)
+	delete(s.open, st.flow.Stream)
 	s.count.Add(-1)
 }
 
@@ -73,16 +76,16 @@ func (s *streams) wakeAll() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closed = true
-	for conn := range s.open {
-		_ = conn.SetReadDeadline(time.Now())
+	for _, st := range s.open {
+		_ = st.conn.SetReadDeadline(time.Now())
 	}
 }
 
 func (s *streams) closeAll() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for conn := range s.open {
-		conn.Close()
+	for _, st := range s.open {
+		st.conn.Close()
 	}
 }
 
@@ -126,14 +129,14 @@ func (s *Server) accept(l listener) {
 			continue
 		}
 		pause = 0
-		if !s.streams.add(conn) {
+		st := newStream(conn, l.transport, s)
+		if !s.streams.add(st) {
 			conn.Close()
 			continue
 		}
 		s.running.Go(func() {
-			newStream(conn, l.transport, s).serve()
-			s.streams.remove(conn)
-			conn.Close()
+			st.serve()
+			s.end(st)
 		})
 	}
 }
@@ -158,8 +161,8 @@ type stream struct {
 	proved  bool           // a peer has proved itself on it
 	ended   bool           // a reply has said that it is to be closed
 	reading time.Time      // the read deadline that is set
-	writing time.Time      // the write deadline that is set
 	splitter
+	outlet
 }
 
 // deadlineSlack is by how much a deadline may be early or late: to set one takes
@@ -174,6 +177,7 @@ func newStream(conn *net.TCPConn, transport string, s *Server) *stream {
 		Source:    unmap(conn.RemoteAddr().(*net.TCPAddr).AddrPort()),
 		Local:     unmap(conn.LocalAddr().(*net.TCPAddr).AddrPort()),
 	}
+	st.puts = &s.puts
 	return st
 }
 
@@ -199,6 +203,8 @@ func (s *stream) serve() {
 // is not tried: the poller remembers what comes from then on.
 func (s *stream) servePlain() {
 	askWhatIsLeft(s.raw)
+	s.open(nil)
+	defer s.shut()
 	var wrong error
 	read := func(fd uintptr) (over bool) {
 		for {
@@ -310,6 +316,7 @@ func (s *stream) refuse(err error) {
 	if reply := s.handler.Refuse(s.splitter.buffer, s.flow, wrong); len(reply.Data) > 0 {
 		s.write(reply.Data)
 	}
+	s.shut()
 	// The phone reads the answer before the stream ends under it.
 	if s.secure != nil {
 		_ = s.secure.CloseWrite()
@@ -321,33 +328,6 @@ func (s *stream) refuse(err error) {
 			return
 		}
 	}
-}
-
-func (s *stream) write(data []byte) bool {
-	if !s.setWriteDeadline() {
-		return false
-	}
-	if s.secure != nil {
-		_, err := s.secure.Write(data)
-		return err == nil
-	}
-	err := s.raw.Write(func(fd uintptr) bool {
-		n, err := unix.Write(int(fd), data)
-		data = data[max(n, 0):]
-		return len(data) == 0 || err != nil && err != unix.EAGAIN && err != unix.EINTR
-	})
-	return err == nil && len(data) == 0
-}
-
-// setWriteDeadline says by when the phone has to take what is written next.
-func (s *stream) setWriteDeadline() bool {
-	if deadline := time.Now().Add(writeTime); deadline.Sub(s.writing).Abs() >= deadlineSlack {
-		if s.conn.SetWriteDeadline(deadline) != nil {
-			return false
-		}
-		s.writing = deadline
-	}
-	return true
 }
 
 // splitter cuts a stream into messages (RFC 3261 §18.3).

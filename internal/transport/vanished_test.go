@@ -18,8 +18,8 @@ func TestTheKernelNoticesDeath(t *testing.T) {
 		get := func(level, option int) (value int) {
 			s.streams.mu.Lock()
 			defer s.streams.mu.Unlock()
-			for conn := range s.streams.open {
-				raw, err := conn.SyscallConn()
+			for _, stream := range s.streams.open {
+				raw, err := stream.conn.SyscallConn()
 				if err != nil {
 					t.Fatal(err)
 				}

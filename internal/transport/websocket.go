@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/http"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/coder/websocket"
 
@@ -36,7 +35,6 @@ func (s *stream) serveWebSocket() {
 		defer secure.Close()
 		conn = secure
 	}
-	s.boundWrites()
 	if socket := upgrade(conn); socket != nil {
 		s.serveFrames(socket)
 	}
@@ -47,6 +45,8 @@ func (s *stream) serveWebSocket() {
 func (s *stream) serveFrames(socket *websocket.Conn) {
 	defer socket.CloseNow()
 	socket.SetReadLimit(message.MaxMessage)
+	s.open(socket)
+	defer s.shut()
 	for {
 		kind, data, err := socket.Read(context.Background())
 		if err != nil {
@@ -54,30 +54,17 @@ func (s *stream) serveFrames(socket *websocket.Conn) {
 		}
 		answer, ok := s.answerFrame(data)
 		if !ok {
+			s.shut()
 			_ = socket.Close(websocket.StatusUnsupportedData, "no SIP")
 			return
 		}
-		if !writeFrame(socket, kind, answer) || !s.await(false) || !s.boundWrites() {
+		if len(answer) > 0 && !s.writeIn(kind, answer) || !s.await(false) {
 			return
 		}
 	}
-	if s.closing.Load() {
+	if s.shut(); s.closing.Load() {
 		_ = socket.Close(websocket.StatusGoingAway, "")
 	}
-}
-
-// writeFrame answers in the kind of frame that was asked in, but not in text where
-// it is none.
-func writeFrame(socket *websocket.Conn, kind websocket.MessageType, answer []byte) bool {
-	if len(answer) == 0 {
-		return true
-	}
-	if !utf8.Valid(answer) {
-		kind = websocket.MessageBinary
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), writeTime)
-	defer cancel()
-	return socket.Write(ctx, kind, answer) == nil
 }
 
 // answerFrame returns what goes back for a message, and whether it was one.
