@@ -21,6 +21,8 @@ type Flow struct {
 	Transport string // "UDP", "TCP", "TLS", "WS" or "WSS"
 	Source    netip.AddrPort
 	Local     netip.AddrPort // the address that the message came to
+
+	Certificate *Certificate // of the phone, one for all messages of a stream; nil: none
 }
 
 // Reliable tells whether the transport itself repeats what is lost.
