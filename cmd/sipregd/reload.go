@@ -67,22 +67,30 @@ func (d *sipregd) readAnew() (next anew, result reloaded) {
 	return anew{directory, pair}, result
 }
 
-// readPair reads the certificate and its key, if there are to be any.
+// readPair reads the certificate, its key and those who sign certificates of phones, if
+// there are to be any.
 func readPair(c *config.Config) (pair *transport.Pair, warnings []string, err error) {
 	if c.Listen.Certificate == "" {
 		return nil, nil, nil
 	}
-	pair, err = transport.ReadPair(c.Listen.Certificate, c.Listen.PrivateKey)
+	pair, err = transport.ReadPair(c.Listen.Certificate, c.Listen.PrivateKey, c.Listen.ClientCA)
 	if err != nil {
 		return nil, nil, err
 	}
 	return pair, pair.Warnings(time.Now()), nil
 }
 
-// takePair has new streams see the certificate as it is now. Those that are open
-// live on.
+// takePair has new streams see the certificate as it is now, and judges theirs. Those
+// that are open live on.
 func (d *sipregd) takePair(pair *transport.Pair) {
-	if pair != nil && d.shown.Replace(pair) {
+	if pair == nil {
+		return
+	}
+	certificate, authorities := d.shown.Replace(pair)
+	if authorities {
+		d.log.Info().Str("event", "client_ca_reloaded").Msg("new TLS connections are judged by the new client_ca")
+	}
+	if certificate {
 		d.log.Info().Str("event", "certificate_reloaded").Time("expires", pair.Expires()).Msg("new TLS connections see the new certificate")
 	}
 }
