@@ -37,6 +37,7 @@ aorname = 2001
 [Workshop]
 authname = workshop
 secret = w
+certificate_name = Workshop.example.com
 aorname = 2001, 2002
 permit = 192.0.2.0/24
 algorithm = MD5
