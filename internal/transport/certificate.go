@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -26,7 +27,8 @@ type Pair struct {
 	certificate tls.Certificate
 	authorities []*x509.Certificate // none: no client certificate is asked for
 	clients     *x509.CertPool      // of the authorities
-	config      tls.Config
+	asks        tls.Config          // asks for a client certificate, if there are authorities
+	asksNot     tls.Config
 }
 
 // ReadPair reads a chain and its key from PEM files, and from another one the
@@ -37,7 +39,9 @@ func ReadPair(certificate, key, clientCA string) (*Pair, error) {
 		return nil, err
 	}
 	p := &Pair{certificate: chain, clients: x509.NewCertPool()}
-	p.config = tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{chain}}
+	for _, config := range []*tls.Config{&p.asks, &p.asksNot} {
+		config.MinVersion, config.Certificates = tls.VersionTLS12, []tls.Certificate{chain}
+	}
 	if clientCA == "" {
 		return p, nil
 	}
@@ -47,7 +51,7 @@ func ReadPair(certificate, key, clientCA string) (*Pair, error) {
 	for _, authority := range p.authorities {
 		p.clients.AddCert(authority)
 	}
-	p.config.ClientAuth, p.config.ClientCAs = tls.VerifyClientCertIfGiven, p.clients
+	p.asks.ClientAuth, p.asks.ClientCAs = tls.VerifyClientCertIfGiven, p.clients
 	return p, nil
 }
 
@@ -143,15 +147,28 @@ func (c *Certificate) Replace(p *Pair) (certificate, authorities bool) {
 	return !bytes.Equal(before.certificate.Certificate[0], p.certificate.Certificate[0]), !before.clients.Equal(p.clients)
 }
 
-// config returns how TLS is spoken, nil where there is no certificate. A session that
+// config returns how TLS is spoken below a transport, nil where there is no certificate.
+// Browsers are not asked for theirs: most do not open a WebSocket then. A session that
 // is resumed is no way around authorities that are not believed any more: crypto/tls
 // looks whether the chain still ends at one.
-func (c *Certificate) config() *tls.Config {
+func (c *Certificate) config(transport string) *tls.Config {
 	if c == nil {
 		return nil
 	}
 	return &tls.Config{
-		MinVersion:         tls.VersionTLS12,
-		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return &c.current.Load().config, nil },
+		MinVersion: tls.VersionTLS12,
+		GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+			if transport == "WSS" && isBrowser(hello) {
+				return &c.current.Load().asksNot, nil
+			}
+			return &c.current.Load().asks, nil
+		},
 	}
+}
+
+// isBrowser tells whether a client offers ciphers that mean nothing (GREASE, RFC 8701
+// §3.1), as Chromium, its kin and Safari do, and hardly anybody else. Firefox does not,
+// and does not mind to be asked.
+func isBrowser(hello *tls.ClientHelloInfo) bool {
+	return slices.ContainsFunc(hello.CipherSuites, func(suite uint16) bool { return suite&0x0f0f == 0x0a0a && suite>>8 == suite&0xff })
 }

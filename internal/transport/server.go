@@ -48,7 +48,7 @@ type Server struct {
 
 	readers   []*datagrams
 	listeners []listener
-	secure    *tls.Config // of TLS and WSS
+	secure    map[string]*tls.Config // of TLS and WSS
 	streams   streams
 	rooms     sync.Pool // of *[]byte, for the answers on streams
 	running   sync.WaitGroup
@@ -68,7 +68,7 @@ type Addresses struct{ UDP, TCP, TLS, WS, WSS []string }
 // expiration. trouble is told of failures that the server gets over, and may be
 // called at any time.
 func Listen(addresses Addresses, certificate *Certificate, longest time.Duration, trouble func(error)) (*Server, error) {
-	s := &Server{idle: longest + idleGrace, trouble: trouble, secure: certificate.config()}
+	s := &Server{idle: longest + idleGrace, trouble: trouble, secure: map[string]*tls.Config{"TLS": certificate.config("TLS"), "WSS": certificate.config("WSS")}}
 	s.rooms.New = func() any { return new([]byte) }
 	s.streams.open, s.streams.limit = map[*net.TCPConn]struct{}{}, MaxStreams
 	for _, kind := range [...]struct {

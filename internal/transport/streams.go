@@ -167,7 +167,7 @@ func newStream(conn *net.TCPConn, transport string, s *Server) *stream {
 	// Both settings are helps, not needs.
 	_ = conn.SetKeepAlive(true)
 	_ = conn.SetKeepAlivePeriod(keepaliveGap)
-	st := &stream{conn: conn, tls: s.secure, trouble: s.trouble, handler: s.handler, store: s.store, idle: s.idle, rooms: &s.rooms, closing: &s.closing}
+	st := &stream{conn: conn, tls: s.secure[transport], trouble: s.trouble, handler: s.handler, store: s.store, idle: s.idle, rooms: &s.rooms, closing: &s.closing}
 	st.flow = message.Flow{
 		Transport: transport,
 		Source:    unmap(conn.RemoteAddr().(*net.TCPAddr).AddrPort()),
