@@ -167,8 +167,7 @@ func (c *Certificate) config(transport string) *tls.Config {
 }
 
 // isBrowser tells whether a client offers ciphers that mean nothing (GREASE, RFC 8701
-// §3.1), as Chromium, its kin and Safari do, and hardly anybody else. Firefox does not,
-// and does not mind to be asked.
+// §3.1), as Chromium, its kin and Safari do, and hardly anybody else.
 func isBrowser(hello *tls.ClientHelloInfo) bool {
 	return slices.ContainsFunc(hello.CipherSuites, func(suite uint16) bool { return suite&0x0f0f == 0x0a0a && suite>>8 == suite&0xff })
 }

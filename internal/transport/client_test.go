@@ -2,6 +2,7 @@ package transport
 
 import (
 	"bufio"
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -11,12 +12,15 @@ import (
 	"encoding/pem"
 	"fmt"
 	"math/big"
+	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/coder/websocket"
 
 	"sipregd/internal/message"
 	"sipregd/internal/transaction"
@@ -112,7 +116,7 @@ func newAsking(t *testing.T, believed ...*authority) *asking {
 	a.certificate, a.key = writePair(t, "server", time.Now().Add(time.Hour))
 	a.shown = NewCertificate(a.read(t, believed...))
 	var err error
-	a.Server, err = Listen(Addresses{TLS: []string{"127.0.0.1:0"}}, a.shown, time.Hour, func(err error) { a.trouble <- err })
+	a.Server, err = Listen(Addresses{TLS: []string{"127.0.0.1:0"}, WSS: []string{"127.0.0.1:0"}}, a.shown, time.Hour, func(err error) { a.trouble <- err })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -302,6 +306,60 @@ func TestReadAuthorities(t *testing.T) {
 		}
 		if _, err := ReadPair(certificate, key, path); err == nil || !strings.HasPrefix(err.Error(), "[listen] client_ca: ") || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// A browser shows a certificate for whatever page it has open. A phone that is none
+// has no page.
+func TestACertificateOfAForeignPageCountsForNothing(t *testing.T) {
+	a := newAuthority(t, "phones")
+	s := newAsking(t, a)
+	address := s.listeners[1].Addr().String()
+	for name, test := range map[string]struct {
+		origin []string
+		want   string
+	}{
+		"no page":             {nil, "cn=gw | gw"},
+		"the server itself":   {[]string{"https://" + address}, "cn=gw | gw"},
+		"elsewhere":           {[]string{"https://evil.example"}, "nobody"},
+		"another port":        {[]string{"https://127.0.0.1:1"}, "nobody"},
+		"nowhere":             {[]string{"null"}, "nobody"},
+		"none that it is":     {[]string{"https://%"}, "nobody"},
+		"both, one elsewhere": {[]string{"https://" + address, "https://evil.example"}, "nobody"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			client := http.Client{Transport: &http.Transport{TLSClientConfig: a.client(t, &x509.Certificate{Subject: pkix.Name{CommonName: "gw"}})}}
+			ctx, cancel := context.WithTimeout(context.Background(), patience)
+			defer cancel()
+			socket, _, err := websocket.Dial(ctx, "wss://"+address, &websocket.DialOptions{
+				HTTPClient: &client, Subprotocols: []string{"sip"}, HTTPHeader: http.Header{"Origin": test.origin}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = socket.CloseNow() }()
+			writeTo(t, socket, websocket.MessageText, sound)
+			if _, got := readFrame(t, socket); strings.TrimSpace(got) != test.want {
+				t.Errorf("is known as %q, want %q", got, test.want)
+			}
+		})
+	}
+}
+
+// RFC 8701 §3.1. TestABrowserIsNotAskedForACertificate has a real one.
+func TestIsBrowser(t *testing.T) {
+	for name, test := range map[string]struct {
+		suites []uint16
+		want   bool
+	}{
+		"none":         {nil, false},
+		"usual ones":   {[]uint16{tls.TLS_AES_128_GCM_SHA256, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256}, false},
+		"GREASE first": {[]uint16{0x0a0a, tls.TLS_AES_128_GCM_SHA256}, true},
+		"GREASE":       {[]uint16{tls.TLS_AES_128_GCM_SHA256, 0xfafa}, true},
+		"unlike bytes": {[]uint16{0x0a1a, 0x1a0a, 0x0a0b, 0x0b0b}, false},
+	} {
+		if got := isBrowser(&tls.ClientHelloInfo{CipherSuites: test.suites}); got != test.want {
+			t.Errorf("%s: got %v", name, got)
 		}
 	}
 }
