@@ -24,7 +24,7 @@ func (r *reloaded) take(difference peers.Difference) {
 // errNoPeersLeft is what a file amounts to that was read half written.
 var errNoPeersLeft = errors.New("no peers are left: if that is meant, stop the daemon, or keep one with enabled = no")
 
-// reload reads the peers and the certificate anew. Where one of them does not load
+// reload reads the peers and the certificates anew. Where one of them does not load
 // nothing changes.
 func (d *sipregd) reload() api.Reload {
 	d.reloading.Lock()
@@ -120,6 +120,6 @@ func (d *sipregd) checkOwnConfiguration() {
 	if c, err := loadConfig(d.path); err != nil {
 		d.log.Error().Err(err).Msg("sipregd.conf does not load any more: mend it before the next start")
 	} else if !reflect.DeepEqual(c, d.config) {
-		d.log.Warn().Msg("sipregd.conf has changed: that takes a restart; only peers and the certificate are read anew")
+		d.log.Warn().Msg("sipregd.conf has changed: that takes a restart; only peers and certificates are read anew")
 	}
 }
