@@ -151,7 +151,7 @@ func (l *lab) load() *peers.Directory {
 func (l *lab) read() (*peers.Directory, []string, error) {
 	return peers.Load([]string{l.file}, peers.Options{
 		Domains: l.domains, Algorithms: []digest.Algorithm{digest.MD5}, MaxContacts: 10, RemoveExisting: true,
-		MinimumExpiration: 60, DefaultExpiration: 3600, MaximumExpiration: 7200,
+		MinimumExpiration: 60, DefaultExpiration: 3600, MaximumExpiration: 7200, ClientCertificates: true,
 	})
 }
 

@@ -588,6 +588,7 @@ func FuzzLoad(f *testing.F) {
 		"[a.b]\nsecret = %(x)s\n[DEFAULT]\n- = 1\n- = 2\n",
 		"[a\n=\n]\n\x00\xff",
 		"[a]\nauthname = b\nsecret = c\naorname = @,sip:x\nminimum_expiration = 9\nmaximum_expiration = 8\nenabled = no\n",
+		"[a]\nauthname = a\naorname = 1\ncertificate_name = b, \"CN=\\\"c\\\",O=d\" , sip:e\n",
 	} {
 		f.Add([]byte(seed), "example.com")
 		f.Add([]byte(seed), "")
@@ -606,11 +607,16 @@ func FuzzLoad(f *testing.F) {
 		}
 		for p := range d.All() {
 			a1, known := p.A1(o.Domains.Realm(p.Domain))
-			if p.Label == "" || p.Authname == "" || len(p.AORs) == 0 && !p.AnyAOR || !known || a1 == (digest.A1{}) {
+			if p.Label == "" || p.Authname == "" || len(p.AORs) == 0 && !p.AnyAOR || !known || a1 == (digest.A1{}) && len(p.CertificateNames) == 0 {
 				t.Fatalf("%#v lacks one of its names", p)
 			}
 			if d.ByAuthname(p.Domain, p.Authname) != p {
 				t.Fatalf("%v is not found by its authname", p)
+			}
+			for _, name := range p.CertificateNames {
+				if d.ByCertificate(p.Domain, []string{name}, sipuri.AOR{}) == nil {
+					t.Fatalf("%v is not found as %q", p, name)
+				}
 			}
 			for _, aor := range p.AORs {
 				if !d.MayBind(p, aor) || d.WhatEnds(d, p.Domain, p.Authname, aor) != "" && p.Enabled {
