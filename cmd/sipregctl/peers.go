@@ -135,6 +135,18 @@ func askPeer(ctx context.Context, c *client, label string) (peer api.Peer, text 
 	return peer, text, err
 }
 
+// listedNames returns names of certificates as certificate_name in peers.conf has them.
+func listedNames(names []string) string {
+	var listed []string
+	for _, name := range names {
+		if strings.ContainsAny(name, ",=") {
+			name = `"` + name + `"`
+		}
+		listed = append(listed, name)
+	}
+	return strings.Join(listed, ", ")
+}
+
 // peerDetails has the names of the keys of peers.conf.
 func peerDetails(p api.Peer) []detail {
 	permit := strings.Join(p.Permit, ", ")
@@ -145,6 +157,10 @@ func peerDetails(p api.Peer) []detail {
 	if algorithm == "" {
 		algorithm = "(any that is offered)"
 	}
+	certificate := "(none)"
+	if len(p.CertificateNames) > 0 {
+		certificate = listedNames(p.CertificateNames)
+	}
 	return []detail{
 		{"label", p.Label},
 		{"authname", p.Authname},
@@ -153,6 +169,7 @@ func peerDetails(p api.Peer) []detail {
 		{"enabled", yesNo(p.Enabled)},
 		{"realm", strings.Join(p.Realms, ", ")},
 		{"algorithm", algorithm},
+		{"certificate_name", certificate},
 		{"permit", permit},
 		{"max_contacts", strconv.Itoa(p.MaxContacts)},
 		{"remove_existing", yesNo(p.RemoveExisting)},

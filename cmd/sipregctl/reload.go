@@ -15,7 +15,7 @@ import (
 
 const reloadHelp = `Has the daemon read peers.conf anew, and prints what that changes, a line for each
 label: added, removed, changed. The bindings of peers that are gone, disabled, have
-another secret or lost the address are removed.
+another secret or certificate, or lost the address, are removed.
 
 If the file has an error, the errors are printed with file and line, nothing
 changes, and the exit status is 1.`

@@ -24,7 +24,7 @@ func (r *reloaded) take(difference peers.Difference) {
 // errNoPeersLeft is what a file amounts to that was read half written.
 var errNoPeersLeft = errors.New("no peers are left: if that is meant, stop the daemon, or keep one with enabled = no")
 
-// reload reads the peers and the certificate anew. Where one of them does not load
+// reload reads the peers and the certificates anew. Where one of them does not load
 // nothing changes.
 func (d *sipregd) reload() api.Reload {
 	d.reloading.Lock()
@@ -67,22 +67,30 @@ func (d *sipregd) readAnew() (next anew, result reloaded) {
 	return anew{directory, pair}, result
 }
 
-// readPair reads the certificate and its key, if there are to be any.
+// readPair reads the certificate, its key and those who sign certificates of phones, if
+// there are to be any.
 func readPair(c *config.Config) (pair *transport.Pair, warnings []string, err error) {
 	if c.Listen.Certificate == "" {
 		return nil, nil, nil
 	}
-	pair, err = transport.ReadPair(c.Listen.Certificate, c.Listen.PrivateKey)
+	pair, err = transport.ReadPair(c.Listen.Certificate, c.Listen.PrivateKey, c.Listen.ClientCA)
 	if err != nil {
 		return nil, nil, err
 	}
 	return pair, pair.Warnings(time.Now()), nil
 }
 
-// takePair has new streams see the certificate as it is now. Those that are open
-// live on.
+// takePair has new streams see the certificate as it is now, and judges theirs. Those
+// that are open live on.
 func (d *sipregd) takePair(pair *transport.Pair) {
-	if pair != nil && d.shown.Replace(pair) {
+	if pair == nil {
+		return
+	}
+	certificate, authorities := d.shown.Replace(pair)
+	if authorities {
+		d.log.Info().Str("event", "client_ca_reloaded").Msg("new TLS connections are judged by the new client_ca")
+	}
+	if certificate {
 		d.log.Info().Str("event", "certificate_reloaded").Time("expires", pair.Expires()).Msg("new TLS connections see the new certificate")
 	}
 }
@@ -112,6 +120,6 @@ func (d *sipregd) checkOwnConfiguration() {
 	if c, err := loadConfig(d.path); err != nil {
 		d.log.Error().Err(err).Msg("sipregd.conf does not load any more: mend it before the next start")
 	} else if !reflect.DeepEqual(c, d.config) {
-		d.log.Warn().Msg("sipregd.conf has changed: that takes a restart; only peers and the certificate are read anew")
+		d.log.Warn().Msg("sipregd.conf has changed: that takes a restart; only peers and certificates are read anew")
 	}
 }

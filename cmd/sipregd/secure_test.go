@@ -85,8 +85,9 @@ func writePEM(t *testing.T, path, kind string, data []byte) {
 	writeFile(t, path, string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: data})))
 }
 
-// startSecureDaemon runs a sipregd that listens on TLS and WSS too.
-func startSecureDaemon(t *testing.T, a *authority, sipregdConf, peersConf string) *daemon {
+// startSecureDaemon runs a sipregd that listens on TLS and WSS too. listen are further
+// lines of [listen].
+func startSecureDaemon(t *testing.T, a *authority, sipregdConf, peersConf string, listen ...string) *daemon {
 	t.Helper()
 	d := prepareDaemon(t, sipregdConf, peersConf)
 	d.tls = netip.AddrPortFrom(d.udp.Addr(), uint16(freePort(t)))
@@ -98,7 +99,7 @@ func startSecureDaemon(t *testing.T, a *authority, sipregdConf, peersConf string
 		t.Fatal(err)
 	}
 	writeFile(t, path, strings.Replace(string(text), "[listen]\n", fmt.Sprintf(
-		"[listen]\ntls = %v\nwss = %v\ncertificate = chain.pem\nprivate_key = key.pem\n", d.tls, d.wss), 1))
+		"[listen]\ntls = %v\nwss = %v\ncertificate = chain.pem\nprivate_key = key.pem\n%s\n", d.tls, d.wss, strings.Join(listen, "\n")), 1))
 	d.run(t)
 	return d
 }

@@ -269,5 +269,7 @@ func loadPeers(c *config.Config) (*peers.Directory, []string, error) {
 		MinimumExpiration: c.Registrar.MinimumExpiration,
 		DefaultExpiration: c.Registrar.DefaultExpiration,
 		MaximumExpiration: c.Registrar.MaximumExpiration,
+
+		ClientCertificates: c.Listen.ClientCA != "",
 	})
 }

@@ -231,6 +231,9 @@ func TestPeersComePageByPage(t *testing.T) {
 			if p.Authname == "7f3a9c" && p.Bindings != 2 {
 				t.Errorf("%d bindings of %s", p.Bindings, p.Label)
 			}
+			if got := strings.Join(p.CertificateNames, "|"); (got == "workshop.example.com") != (p.Label == "Workshop") {
+				t.Errorf("%s has the names %q", p.Label, got)
+			}
 		}
 		if strings.Join(labels, "|") != test.labels || page.Total != test.total || page.Next != test.next {
 			t.Errorf("%s: %s", test.query, answer)

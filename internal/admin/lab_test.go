@@ -37,6 +37,7 @@ aorname = 2001
 [Workshop]
 authname = workshop
 secret = w
+certificate_name = Workshop.example.com
 aorname = 2001, 2002
 permit = 192.0.2.0/24
 algorithm = MD5
@@ -153,7 +154,7 @@ func (l *lab) load() *peers.Directory {
 func (l *lab) read() (*peers.Directory, []string, error) {
 	return peers.Load([]string{l.file}, peers.Options{
 		Domains: l.domains, Algorithms: []digest.Algorithm{digest.MD5}, MaxContacts: 10, RemoveExisting: true,
-		MinimumExpiration: 60, DefaultExpiration: 3600, MaximumExpiration: 7200,
+		MinimumExpiration: 60, DefaultExpiration: 3600, MaximumExpiration: 7200, ClientCertificates: true,
 	})
 }
 

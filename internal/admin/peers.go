@@ -91,7 +91,7 @@ func peerOf(directory *peers.Directory, p *peers.Peer, bindings map[maker]int) a
 		Realms: p.Realms(), Permit: texts(p.Permit), MaxContacts: p.MaxContacts, RemoveExisting: p.RemoveExisting,
 		CSeqReset: p.CSeqReset, RecognizePhone: p.RecognizePhone.String(),
 		MinimumExpiration: p.MinimumExpiration, DefaultExpiration: p.DefaultExpiration, MaximumExpiration: p.MaximumExpiration,
-		Where: directory.Where(p),
+		Where: directory.Where(p), CertificateNames: p.CertificateNames,
 	}
 	if p.Algorithm != 0 {
 		shown.Algorithm = p.Algorithm.String()

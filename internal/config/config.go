@@ -33,6 +33,7 @@ type Listen struct {
 	UDP, TCP, TLS, WS, WSS []string
 	Certificate            string // path of a chain in PEM, empty: none, and neither TLS nor WSS
 	PrivateKey             string // likewise, of its key
+	ClientCA               string // likewise, of those who sign client certificates; empty: none is asked for
 	TransactionMemory      int    // MB, for what retransmissions are answered with
 }
 

@@ -86,6 +86,7 @@ ws = 127.0.0.1
 wss = 192.0.2.1, [::1]:8443
 certificate = tls/chain.pem
 private_key = /etc/ssl/key.pem
+client_ca = tls/phones.pem
 transaction_memory = 128
 [registrar]
 domain = Example.COM, sales.example.com
@@ -133,6 +134,7 @@ format = json
 			WSS:         []string{"192.0.2.1:443", "[::1]:8443"},
 			Certificate: "/etc/x/tls/chain.pem",
 			PrivateKey:  "/etc/ssl/key.pem",
+			ClientCA:    "/etc/x/tls/phones.pem",
 
 			TransactionMemory: 128,
 		},
@@ -229,6 +231,8 @@ func TestFaults(t *testing.T) {
 		{"wss without certificate", "[listen]\nwss = 192.0.2.1", "2: [listen] wss needs a certificate; write certificate and private_key too, paths of PEM files"},
 		{"wss of bad form", "[listen]\nwss = ::1", `2: [listen] wss holds "::1", which is no address to listen on; put an IPv6 address in brackets, such as [::1]:5060`},
 		{"certificate without key", "[listen]\ncertificate = a.pem", "2: [listen] certificate and private_key belong together; write both, or none"},
+		{"client_ca without tls", "[listen]\ncertificate = a.pem\nprivate_key = b.pem\nclient_ca = c.pem",
+			"4: [listen] client_ca is of no use without tls and wss; write where to listen as tls or wss, or leave client_ca empty"},
 		{"http for all", "[admin]\nhttp = :8060", "2: [admin] http is open to others than this machine; write a token too, or listen on 127.0.0.1"},
 		{"http for a network", "[admin]\nhttp = 192.0.2.1:8060", "2: [admin] http is open to others than this machine; write a token too, or listen on 127.0.0.1"},
 		{"short token", "[admin]\ntoken = hunter2", "2: [admin] token is too easy to guess, or has a blank or another character that is not ASCII; write 16 characters or more, such as what openssl rand -hex 24 prints"},

@@ -132,12 +132,17 @@ func (r *reader) checkTogether() {
 	r.checkAdmin(&r.config.Admin)
 }
 
-// checkListen sees to it that what speaks TLS has a certificate.
+// checkListen sees to it that what speaks TLS has a certificate, and that none is
+// asked for where nothing does.
 func (r *reader) checkListen(l *Listen) {
 	if (l.Certificate == "") != (l.PrivateKey == "") {
 		r.fail(max(r.lines["listen.certificate"], r.lines["listen.private_key"]), "listen", inifile.Fault{
 			Cause: "certificate and private_key belong together", Advice: "write both, or none"})
 		return
+	}
+	if l.ClientCA != "" && len(l.TLS)+len(l.WSS) == 0 {
+		r.fail(r.lines["listen.client_ca"], "listen", inifile.Fault{
+			Cause: "client_ca is of no use without tls and wss", Advice: "write where to listen as tls or wss, or leave client_ca empty"})
 	}
 	if l.Certificate != "" {
 		return

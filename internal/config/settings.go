@@ -32,6 +32,7 @@ func settings(c *Config, directory string) []setting {
 		{"listen", "wss", addresses(&c.Listen.WSS, wssPort)},
 		{"listen", "certificate", path(&c.Listen.Certificate, directory)},
 		{"listen", "private_key", path(&c.Listen.PrivateKey, directory)},
+		{"listen", "client_ca", path(&c.Listen.ClientCA, directory)},
 		{"listen", "transaction_memory", number(&c.Listen.TransactionMemory, 1, 16384)},
 
 		{"registrar", "domain", domains(&c.Registrar.Domains)},

@@ -67,7 +67,7 @@ var ends = map[journal.Reason]string{
 var taken = map[string]string{
 	peers.PeerGone:     "its peer was gone",
 	peers.PeerDisabled: "its peer had enabled = no",
-	peers.PeerRekeyed:  "its peer had another secret",
+	peers.PeerRekeyed:  "its peer had another secret, or another certificate_name",
 	peers.AORTaken:     "its peer might not have that address any more",
 }
 
@@ -98,6 +98,10 @@ func (x explainer) changedToday() (change, cure string) {
 			fmt.Sprintf("Set the phone's Auth ID to %s, as %s has it, and see that its password is the secret there.", p.Authname, x.place())
 	case !x.directory.MayBind(p, x.event.AOR):
 		return fmt.Sprintf("%s may not register %s any more", p, x.aor()), x.listAOR()
+	}
+	if !x.peer.HasSecret() {
+		return fmt.Sprintf("%s has another certificate_name, or has lost its secret", x.peer),
+			fmt.Sprintf("Let the phone show a certificate with a name that %s has as certificate_name.", x.place())
 	}
 	return fmt.Sprintf("%s has another secret", x.peer), fmt.Sprintf("Type the secret of %s into the phone.", x.place())
 }

@@ -85,6 +85,11 @@ authname = attic
 secret = s
 aorname = 2010
 cseq_reset = yes
+
+[Barn]
+authname = barn
+certificate_name = barn.example.com
+aorname = 2011
 `
 
 // Where $ stands, the path of peers.conf does.
@@ -175,6 +180,14 @@ func TestExplain(t *testing.T) {
 			"The phone was challenged (401) and never answered: it has not sent a password for 2001.",
 			"Enter Auth ID and password into the phone: one that has none, or had a wrong one, gives up in silence. " +
 				"If it has them, the 401 does not reach it: it goes to 192.0.2.7 over UDP, where a NAT, a packet filter or a SIP ALG may lose it."},
+		{"not answered, with a certificate", with("no peer has a name of the certificate: gw", challenged(60, "a")),
+			`it has not sent a password for 2001. Nor does its certificate stand for a peer: no peer has a name of the certificate: gw.`,
+			"Enter Auth ID and password into the phone, or write a name of its certificate as certificate_name into its peer and reload."},
+		{"a password instead of a certificate", as("barn", wrong), `The phone sends the Auth ID "barn" of [Barn] with a password, and that has a certificate_name alone.`,
+			"Let the phone show its certificate, over TLS, and clear its password; or add a secret to [Barn] ("},
+		{"unknown, the aorname of one with a certificate", as("2011", unknown), "But it is the aorname of [Barn]", "or set authname = 2011 in [Barn] ($:40) and reload."},
+		{"reloaded, with another certificate", proved("Barn", to("2011", "", as("barn", of(60, "a", journal.Removed, journal.ByConfiguration)))),
+			"[Barn] has another certificate_name, or has lost its secret.", "Let the phone show a certificate with a name that [Barn] ("},
 		{"not answered, by a stranger", to("2999", "", challenged(60, "a")),
 			"it has not sent a password for 2999. No peer has that in its aorname.", ""},
 		{"not answered, for any address", to("2999", "", proved("Lab", as("lab", refused(60, "a", journal.StaleNonce)))),

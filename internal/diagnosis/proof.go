@@ -18,6 +18,11 @@ func (x explainer) unanswered() (cause, cure string) {
 	if len(x.names.binders(x.event.AOR)) == 0 {
 		cause += " No peer has that in its aorname."
 	}
+	if x.event.Detail != "" { // it has shown a certificate
+		return fmt.Sprintf("%s Nor does its certificate stand for a peer: %s.", cause, printable(x.event.Detail)),
+			"Enter Auth ID and password into the phone, or write a name of its certificate as certificate_name into its peer and reload. " +
+				"One that has expired has to be renewed."
+	}
 	return cause, fmt.Sprintf("Enter Auth ID and password into the phone: one that has none, or had a wrong one, gives up in silence. "+
 		"If it has them, the 401 does not reach it: it goes to %s over %s, where a NAT, a packet filter or a SIP ALG may lose it.",
 		x.source(), printable(x.event.Transport))
@@ -54,6 +59,9 @@ func (x explainer) wrongSecret() (cause, cure string) {
 	case x.peer == nil:
 		return fmt.Sprintf("The phone has sent the Auth ID %s with a wrong password, and no peer has that authname any more.", quoted(x.event.Authname)),
 			fmt.Sprintf("If the phone at %s is yours, add its peer to peers.conf again and reload.", x.source())
+	case !x.peer.HasSecret():
+		return fmt.Sprintf("The phone sends the Auth ID %s of %s with a password, and that has a certificate_name alone.", quoted(sent), x.peerName()),
+			fmt.Sprintf("Let the phone show its certificate, over TLS, and clear its password; or add a secret to %s and reload.", x.place())
 	case hasOneDigest(x.peer):
 		return cause, fmt.Sprintf("Type the password anew into the phone. If it is right, the password_digest of %s was made for another realm or authname: "+
 			"sipregctl digest %s makes a new one.", x.place(), shellQuote(x.peer.Label))
@@ -65,7 +73,7 @@ func (x explainer) wrongSecret() (cause, cure string) {
 // digests are known.
 func hasOneDigest(p *peers.Peer) bool {
 	for _, realm := range p.Realms() {
-		if a1, _ := p.A1(realm); !a1.Has(digest.MD5) || !a1.Has(digest.SHA256) {
+		if a1, _ := p.A1(realm); p.HasSecret() && (!a1.Has(digest.MD5) || !a1.Has(digest.SHA256)) {
 			return true
 		}
 	}

@@ -22,6 +22,8 @@ type Flow struct {
 	Source    netip.AddrPort
 	Local     netip.AddrPort // the address that the message came to
 	Stream    uint64         // the connection, nobody else's ever; 0: over UDP
+
+	Certificate *Certificate // of the phone, one for all messages of a stream; nil: none
 }
 
 // Reliable tells whether the transport itself repeats what is lost.

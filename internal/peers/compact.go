@@ -45,22 +45,26 @@ func (k *keeper) compact(p *Peer) {
 // settingsKey is the same for settings that are equal.
 type settingsKey struct {
 	plainSettings
-	permit, realms, longer string
+	permit, realms, longer, certificateNames string
 }
 
 // share returns the settings that are equal to s, for all peers that have them.
 func (k *keeper) share(s *Settings) *Settings {
-	key := settingsKey{s.plainSettings, networksText(s.Permit), strings.Join(s.realms, "\n"), longNamesText(s.longer)}
+	key := settingsKey{s.plainSettings, networksText(s.Permit), strings.Join(s.realms, "\n"), longNamesText(s.longer),
+		strings.Join(s.CertificateNames, "\n")}
 	same := k.shared[key]
 	if same == nil {
 		same = &k.settings.keep([]Settings{*s})[0]
 		same.Permit, same.realms = k.networks.keep(same.Permit), k.realms.keep(same.realms)
-		same.longer = k.longer.keep(same.longer)
+		same.longer, same.CertificateNames = k.longer.keep(same.longer), k.realms.keep(same.CertificateNames)
 		for _, text := range []*string{&same.Domain, &same.DefaultName, &same.DefaultHost} {
 			*text = k.texts.keepOnce(*text)
 		}
 		for i := range same.realms {
 			same.realms[i] = k.texts.keepOnce(same.realms[i])
+		}
+		for i := range same.CertificateNames {
+			same.CertificateNames[i] = k.texts.keepOnce(same.CertificateNames[i])
 		}
 		for i, name := range same.longer {
 			same.longer[i] = longName{k.texts.keepOnce(name.realm), k.texts.keepOnce(name.host)}

@@ -61,5 +61,5 @@ func (p *Peer) same(other *Peer) bool {
 
 func (s *Settings) same(other *Settings) bool {
 	return s.plainSettings == other.plainSettings && slices.Equal(s.Permit, other.Permit) && slices.Equal(s.realms, other.realms) &&
-		slices.Equal(s.longer, other.longer)
+		slices.Equal(s.longer, other.longer) && slices.Equal(s.CertificateNames, other.CertificateNames)
 }

@@ -19,6 +19,8 @@ type Directory struct {
 	byAuthname index[identity]
 	named      index[sipuri.AOR] // by some peer, "*" aside
 	namesHosts bool              // some peer names an AOR with a host where one domain stands for all
+
+	byCertificate map[certificateKey][]uint32 // places of peers, rising; nil where none has a certificate's name
 }
 
 // identity is what a peer is known by: authnames are unique within a domain.
@@ -136,13 +138,14 @@ func (d *Directory) MayBind(p *Peer, aor sipuri.AOR) bool {
 const (
 	PeerGone     = "the peer is gone"
 	PeerDisabled = "enabled = no"
-	PeerRekeyed  = "the secret is another one"
+	PeerRekeyed  = "the secret is another one, or certificate_name"
 	AORTaken     = "aorname is without the address"
 )
 
 // WhatEnds tells why a binding that a peer of the old directory made may not stay,
 // in the words above; empty: it may, as the peer is there and enabled, has the same
-// secret, and may still bind the AOR. The domain is the one that it was registered
+// secret or, where it had none, the same names of certificates, and may still bind the
+// AOR. The domain is the one that it was registered
 // in.
 func (d *Directory) WhatEnds(old *Directory, domain, authname string, aor sipuri.AOR) string {
 	before, now := old.ByAuthname(domain, authname), d.ByAuthname(domain, authname)
@@ -152,11 +155,8 @@ func (d *Directory) WhatEnds(old *Directory, domain, authname string, aor sipuri
 	case !now.Enabled:
 		return PeerDisabled
 	}
-	realm := d.domains.Realm(domain)
-	was, wasKnown := before.A1(realm)
-	is, isKnown := now.A1(realm)
 	switch {
-	case !wasKnown || !isKnown || was != is:
+	case isRekeyed(before, now, d.domains.Realm(domain)):
 		return PeerRekeyed
 	case !d.MayBind(now, aor):
 		return AORTaken
@@ -171,6 +171,7 @@ func (d *Directory) add(p *Peer) {
 	for _, domain := range p.domains(d.domains) {
 		d.byAuthname.add(identity{domain, p.Authname}, at)
 	}
+	d.addCertificateNames(p, at)
 	for _, aor := range p.AORs {
 		if !d.isNamed(aor) {
 			d.named.add(aor, at)

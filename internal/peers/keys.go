@@ -16,6 +16,7 @@ const (
 	keyAORName
 	keySecret
 	keyPasswordDigest
+	keyCertificateName
 	keyMaxContacts
 	keyRemoveExisting
 	keyCSeqReset
@@ -49,6 +50,7 @@ var keys = [keyCount]key{
 	keyAORName:           {name: "aorname", personal: true, read: (*record).readAORNames},
 	keySecret:            {name: "secret", personal: true, verbatim: true, read: (*record).readSecret},
 	keyPasswordDigest:    {name: "password_digest", personal: true, read: (*record).readPasswordDigest},
+	keyCertificateName:   {name: "certificate_name", personal: true, read: (*record).readCertificateNames},
 	keyMaxContacts:       {name: "max_contacts", read: (*record).readMaxContacts},
 	keyRemoveExisting:    {name: "remove_existing", read: (*record).readRemoveExisting},
 	keyCSeqReset:         {name: "cseq_reset", read: (*record).readCSeqReset},

@@ -21,6 +21,8 @@ type Options struct {
 	MinimumExpiration uint32 // seconds
 	DefaultExpiration uint32 // seconds
 	MaximumExpiration uint32 // seconds
+
+	ClientCertificates bool // phones are asked for a certificate
 }
 
 // loader builds a directory from files.

@@ -232,13 +232,13 @@ func TestFaults(t *testing.T) {
 		{"no aorname", "[a]\nsecret = s\nauthname = 1",
 			"1: [a] aorname is missing; write aorname = and the user part of the address-of-record that the phone registers, or user@domain, or * for any"},
 		{"no secret", "[a]\nauthname = x\naorname = 1",
-			"1: [a] secret is missing; write secret = and the password that the phone is set to, or password_digest = and its digest"},
+			"1: [a] secret is missing; write secret = and the password that the phone is set to, or password_digest = and its digest, or certificate_name = and a name in its client certificate"},
 		{"none of the names", "[a]\n",
 			"1: [a] authname is missing; write authname = and the digest username (Auth ID) that the phone is set to\n" +
 				"1: [a] aorname is missing; write aorname = and the user part of the address-of-record that the phone registers, or user@domain, or * for any\n" +
-				"1: [a] secret is missing; write secret = and the password that the phone is set to, or password_digest = and its digest"},
+				"1: [a] secret is missing; write secret = and the password that the phone is set to, or password_digest = and its digest, or certificate_name = and a name in its client certificate"},
 		{"empty authname", "[a]\nauthname =\nsecret = s\naorname = 1", "2: [a] authname is empty; write authname = and the digest username (Auth ID) that the phone is set to"},
-		{"empty secret", "[a]\n" + names + "secret =", "4: [a] secret is empty; write secret = and the password that the phone is set to, or password_digest = and its digest"},
+		{"empty secret", "[a]\n" + names + "secret =", "4: [a] secret is empty; write secret = and the password that the phone is set to, or password_digest = and its digest, or certificate_name = and a name in its client certificate"},
 		{"empty aorname", "[a]\nauthname = a\nsecret = s\naorname = ; none", "4: [a] aorname is empty; write aorname = and the user part of the address-of-record that the phone registers, or user@domain, or * for any"},
 		{"secret and digest", "[a]\n" + names + "secret = s\npassword_digest = MD5:" + md5Digits,
 			"5: [a] secret (line 4) and password_digest (line 5) stand together; keep one of the two"},
@@ -261,10 +261,10 @@ func TestFaults(t *testing.T) {
 		{"default twice", "max_contacts = 1\nmax_contacts = 2\n" + other, "2: max_contacts stands on line 1 already; keep one of the two"},
 		{"unknown key", "[a]\n" + names + "secret = s\nmax_contact = 1", "5: [a] unknown key max_contact; did you mean max_contacts?"},
 		{"unknown key like none", "[a]\n" + names + "secret = s\ntype = friend",
-			"5: [a] unknown key type; the keys here are authname, aorname, secret, password_digest, max_contacts, remove_existing, cseq_reset, recognize_phone, minimum_expiration, default_expiration, maximum_expiration, permit, algorithm, domain, enabled, defaultname, defaulthost"},
+			"5: [a] unknown key type; the keys here are authname, aorname, secret, password_digest, certificate_name, max_contacts, remove_existing, cseq_reset, recognize_phone, minimum_expiration, default_expiration, maximum_expiration, permit, algorithm, domain, enabled, defaultname, defaulthost"},
 		{"broken secret is not repeated", "[a]\n" + names + "secret: hunter2=\n",
-			"4: [a] unknown key; the keys here are authname, aorname, secret, password_digest, max_contacts, remove_existing, cseq_reset, recognize_phone, minimum_expiration, default_expiration, maximum_expiration, permit, algorithm, domain, enabled, defaultname, defaulthost\n" +
-				"1: [a] secret is missing; write secret = and the password that the phone is set to, or password_digest = and its digest"},
+			"4: [a] unknown key; the keys here are authname, aorname, secret, password_digest, certificate_name, max_contacts, remove_existing, cseq_reset, recognize_phone, minimum_expiration, default_expiration, maximum_expiration, permit, algorithm, domain, enabled, defaultname, defaulthost\n" +
+				"1: [a] secret is missing; write secret = and the password that the phone is set to, or password_digest = and its digest, or certificate_name = and a name in its client certificate"},
 		{"username", "[a]\nusername = x\nsecret = s\naorname = 1",
 			"2: [a] username is a word of Asterisk's; say authname for the digest username (Auth ID) of the phone\n" +
 				"1: [a] authname is missing; write authname = and the digest username (Auth ID) that the phone is set to"},
@@ -297,8 +297,27 @@ func TestFaults(t *testing.T) {
 		{"aorname with port", "[a]\nauthname = a\nsecret = s\naorname = 1@example.com:5060", `4: [a] aorname holds "1@example.com:5060"; write a host name behind the @, and %40 for an @ in the user part`},
 		{"aorname with escaped control", "[a]\nauthname = a\nsecret = s\naorname = 1%0A2", `4: [a] aorname holds "1%0A2"; write user or user@domain without sip: and port, commas between two, and %20 for a blank`},
 		{"any of another domain", "[a]\nauthname = a\nsecret = s\naorname = *@example.com", `4: [a] aorname holds "*@example.com"; write * alone, and domain = for the domain that it means`},
+		{"empty certificate_name", "[a]\n" + names + "certificate_name = ; none",
+			"4: [a] certificate_name is empty; write a name that stands in the client certificate of the phone, such as gw1.example.com"},
+		{"hole in certificate_name", "[a]\n" + names + "certificate_name = a,,b",
+			"4: [a] certificate_name has an empty place in its list; write one comma between two values, and none at the end"},
+		{"comma at the end of certificate_name", "[a]\n" + names + "certificate_name = a,",
+			"4: [a] certificate_name has an empty place in its list; write one comma between two values, and none at the end"},
+		{"subject without quotes", "[a]\n" + names + "certificate_name = CN=gw1,O=Example",
+			`4: [a] certificate_name holds "CN=gw1", which looks like a part of a subject; write a whole subject in quotes, such as "CN=gw1,O=Example"`},
+		{"subject with one quote", "[a]\n" + names + "certificate_name = \"CN=gw1,O=Example",
+			`4: [a] certificate_name has a quote that does not end, or something else than a comma and a name behind one; write a whole subject in quotes, such as "CN=gw1,O=Example"`},
+		{"comma behind a subject", "[a]\n" + names + "certificate_name = \"CN=gw1,O=Example\" ,",
+			`4: [a] certificate_name has a quote that does not end, or something else than a comma and a name behind one; write a whole subject in quotes, such as "CN=gw1,O=Example"`},
+		{"two subjects without a comma", "[a]\n" + names + "certificate_name = \"CN=a\" \"CN=b\"",
+			`4: [a] certificate_name has a quote that does not end, or something else than a comma and a name behind one; write a whole subject in quotes, such as "CN=gw1,O=Example"`},
+		{"empty quotes", "[a]\n" + names + "certificate_name = \"\", b",
+			`4: [a] certificate_name holds "", which no certificate is known by; write a name that stands in the client certificate of the phone, such as gw1.example.com`},
+		{"long certificate_name", "[a]\n" + names + "certificate_name = " + strings.Repeat("x", 256),
+			`4: [a] certificate_name holds "` + strings.Repeat("x", 80) + `…", which no certificate is known by; write a name that stands in the client certificate of the phone, such as gw1.example.com`},
+		{"certificate_name as a default", "certificate_name = a\n" + other, "1: certificate_name stands before the first section; write it below the [label] of its peer: no two have the same"},
 		{"two peers at once", "[a]\nauthname = a\naorname = 1\n[b]\nauthname = b\nsecret = s\naorname = 2\nenabled = x",
-			"1: [a] secret is missing; write secret = and the password that the phone is set to, or password_digest = and its digest\n" +
+			"1: [a] secret is missing; write secret = and the password that the phone is set to, or password_digest = and its digest, or certificate_name = and a name in its client certificate\n" +
 				`8: [b] enabled is "x"; write yes or no`},
 	}
 	for _, test := range tests {
@@ -368,6 +387,8 @@ func TestWarnings(t *testing.T) {
 			"peers.conf:4: [a] the ; or # and what follows it is part of the secret; put comments on lines of their own"},
 		{"comment behind the authname", "[a]\nauthname = x # y\nsecret = s\naorname = 1", options(),
 			"peers.conf:2: [a] the ; or # and what follows it is part of the authname; put comments on lines of their own"},
+		{"certificate_name without client_ca", names + "certificate_name = gw1.example.com", options(),
+			"peers.conf:4: [a] certificate_name is of no use: no phone is asked for a certificate; write client_ca below [listen] of sipregd.conf, or take the line out"},
 		{"bits of the host in permit", names + "secret = s\npermit = 192.0.2.7/24", options(),
 			"peers.conf:5: [a] permit holds 192.0.2.7/24, which is taken for 192.0.2.0/24; write it so"},
 		{"digest for one of two algorithms", names + "password_digest = " + md5Digest, both,
@@ -554,7 +575,7 @@ func TestSampleLoadsWithoutItsComments(t *testing.T) {
 			t.Errorf("the sample does not show %s", k.name)
 		}
 	}
-	if d.Len() != 4 {
+	if d.Len() != 5 {
 		t.Errorf("%d peers", d.Len())
 	}
 }
@@ -569,6 +590,7 @@ func FuzzLoad(f *testing.F) {
 		"[a.b]\nsecret = %(x)s\n[DEFAULT]\n- = 1\n- = 2\n",
 		"[a\n=\n]\n\x00\xff",
 		"[a]\nauthname = b\nsecret = c\naorname = @,sip:x\nminimum_expiration = 9\nmaximum_expiration = 8\nenabled = no\n",
+		"[a]\nauthname = a\naorname = 1\ncertificate_name = b, \"CN=\\\"c\\\",O=d\" , sip:e\n",
 	} {
 		f.Add([]byte(seed), "example.com")
 		f.Add([]byte(seed), "")
@@ -587,11 +609,16 @@ func FuzzLoad(f *testing.F) {
 		}
 		for p := range d.All() {
 			a1, known := p.A1(o.Domains.Realm(p.Domain))
-			if p.Label == "" || p.Authname == "" || len(p.AORs) == 0 && !p.AnyAOR || !known || a1 == (digest.A1{}) {
+			if p.Label == "" || p.Authname == "" || len(p.AORs) == 0 && !p.AnyAOR || !known || a1 == (digest.A1{}) && len(p.CertificateNames) == 0 {
 				t.Fatalf("%#v lacks one of its names", p)
 			}
 			if d.ByAuthname(p.Domain, p.Authname) != p {
 				t.Fatalf("%v is not found by its authname", p)
+			}
+			for _, name := range p.CertificateNames {
+				if d.ByCertificate(p.Domain, []string{name}, sipuri.AOR{}) == nil {
+					t.Fatalf("%v is not found as %q", p, name)
+				}
 			}
 			for _, aor := range p.AORs {
 				if !d.MayBind(p, aor) || d.WhatEnds(d, p.Domain, p.Authname, aor) != "" && p.Enabled {

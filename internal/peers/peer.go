@@ -36,6 +36,8 @@ type Settings struct {
 	Permit []netip.Prefix // where the peer may come from; none: from everywhere
 	realms []string       // of the domains that the peer belongs to, each once
 	longer []longName     // by which it may prove itself too
+
+	CertificateNames []string // each stands for a digest where a client certificate has it
 }
 
 // plainSettings can be compared.

@@ -14,7 +14,7 @@ import (
 const (
 	adviceAuthname = "write authname = and the digest username (Auth ID) that the phone is set to"
 	adviceAORName  = "write aorname = and the user part of the address-of-record that the phone registers, or user@domain, or * for any"
-	adviceSecret   = "write secret = and the password that the phone is set to, or password_digest = and its digest"
+	adviceSecret   = "write secret = and the password that the phone is set to, or password_digest = and its digest, or certificate_name = and a name in its client certificate"
 	adviceDigest   = "write MD5: or SHA-256: and the hash of authname:realm:password in hexadecimal"
 )
 
@@ -131,13 +131,16 @@ func (r *record) readKey(k inifile.Key) {
 	}
 }
 
-// requireKeys sees to it that the names are there and the secret once.
+// requireKeys sees to it that the names are there, and the secret once or a
+// certificate's name.
 func (r *record) requireKeys() {
 	r.require(keyAuthname, adviceAuthname)
 	r.require(keyAORName, adviceAORName)
 	secret, hash := r.lines[keySecret], r.lines[keyPasswordDigest]
 	if hash == 0 {
-		r.require(keySecret, adviceSecret)
+		if r.lines[keyCertificateName] == 0 {
+			r.require(keySecret, adviceSecret)
+		}
 	} else if secret != 0 {
 		r.fail(max(secret, hash), inifile.Fault{
 			Cause:  fmt.Sprintf("secret (line %d) and password_digest (line %d) stand together", secret, hash),
@@ -199,7 +202,7 @@ func (r *record) origin(number int) string {
 }
 
 // makeProofs works out what the peer proves in the realm of each domain that
-// it belongs to.
+// it belongs to: nothing by a digest where it has a certificate alone.
 func (r *record) makeProofs() {
 	served := r.loader.options.Domains
 	if r.lines[keyPasswordDigest] != 0 {
@@ -211,7 +214,7 @@ func (r *record) makeProofs() {
 			continue
 		}
 		a1 := r.digest
-		if r.lines[keyPasswordDigest] == 0 {
+		if r.lines[keySecret] != 0 {
 			a1 = digest.NewA1(r.peer.Authname, realm, r.secret)
 		}
 		r.settings.realms = append(r.settings.realms, realm)
@@ -229,7 +232,7 @@ func (r *record) makeProofs() {
 // the domain behind the authname, and so digests another name (RFC 7616 §3.4.2). A
 // password_digest is of the plain name alone.
 func (r *record) makeLongerProofs() {
-	if r.lines[keyPasswordDigest] != 0 {
+	if r.lines[keySecret] == 0 {
 		return
 	}
 	served := r.loader.options.Domains

@@ -26,6 +26,9 @@ func (g *registration) authenticate() *message.Response {
 	realm := g.domains.Realm(g.domain)
 	c, found := g.claim(realm)
 	if !found {
+		if g.authenticateByCertificate() {
+			return nil
+		}
 		return g.challengeFirst(realm)
 	}
 	g.authname = c.authname()
@@ -91,6 +94,8 @@ func (g *registration) whyNot(c *claim, result digest.Result) (reason journal.Re
 	switch {
 	case c.peer == nil:
 		return journal.UnknownAuthname, elsewhere
+	case !c.peer.HasSecret():
+		return journal.WrongSecret, "this peer has certificate_name alone"
 	case c.credentials.Username != c.peer.Authname:
 		return journal.WrongSecret, sent
 	}
@@ -164,7 +169,9 @@ func (g *registration) challengeFirst(realm string) *message.Response {
 		g.authname = g.request.Digests[0].Username
 		return g.challengeAgain(realm, journal.WrongRealm, g.request.Digests[0].Realm+"; the realm here is "+realm)
 	}
-	g.journal.Record(g.event(journal.Challenged, journal.None))
+	event := g.event(journal.Challenged, journal.None)
+	event.Detail = g.certificateOfNobody()
+	g.journal.Record(event)
 	return g.challenge(realm, false)
 }
 

@@ -277,11 +277,14 @@ const retransmitting = 32 * time.Second
 // hindersReset says why a request that is not newer than the binding cannot be that of
 // a phone that counts anew, which the RFC knows no phone to do: the request that made
 // the binding may still be under way, or somebody may have kept this one, as its
-// challenge is older. Empty: nothing hinders it.
+// challenge is older. Where a certificate has proved the peer there was no challenge,
+// and TLS lets nobody send again what was kept. Empty: nothing hinders it.
 func (g *registration) hindersReset(b *location.Binding) string {
 	switch since := g.now.Sub(b.Changed); {
 	case since <= retransmitting:
 		return "that was no more than 32 s ago"
+	case g.nonce == "":
+		return ""
 	case since <= g.authenticator.Age(g.now, g.nonce):
 		return "the challenge that the phone answers is older"
 	}

@@ -38,7 +38,9 @@ type lab struct {
 	transport string // that messages come by
 	stream    uint64 // the connection that they come on, 0: none
 	source    netip.AddrPort
-	events    []journal.Event
+	// certificate is what the stream that messages come by has shown, if anything.
+	certificate *message.Certificate
+	events      []journal.Event
 	// beforeUpdate, where it is set, happens once a request has been
 	// authorized and before its bindings are changed.
 	beforeUpdate func()
@@ -93,6 +95,7 @@ func newLab(t testing.TB, settings ...setting) *lab {
 	l.options = peers.Options{
 		Domains: domains, Algorithms: s.algorithms, MaxContacts: 10, RemoveExisting: true,
 		MinimumExpiration: 60, DefaultExpiration: 3600, MaximumExpiration: 7200,
+		ClientCertificates: true,
 	}
 	authenticator := digest.New([32]byte{1}, s.algorithms, 300*time.Second)
 	if s.journal == nil {
@@ -201,7 +204,7 @@ func (l *lab) receive(text string) []byte {
 }
 
 func (l *lab) receiveFrom(source netip.AddrPort, text string) []byte {
-	flow := message.Flow{Transport: l.transport, Source: source, Local: netip.MustParseAddrPort("192.0.2.1:5060"), Stream: l.stream}
+	flow := message.Flow{Transport: l.transport, Source: source, Local: netip.MustParseAddrPort("192.0.2.1:5060"), Stream: l.stream, Certificate: l.certificate}
 	data := []byte(text)
 	answer := l.layer.Receive(nil, data, flow, l.now).Data
 	overwrite(data) // the next message comes in the same place

@@ -23,7 +23,7 @@ type registration struct {
 	domain   string             // step 1
 	authname string             // step 3, as claimed
 	peer     *peers.Peer        // step 3, proved
-	nonce    string             // step 3, of the challenge that was answered
+	nonce    string             // step 3, of the challenge that was answered; empty: a certificate was shown instead
 	aor      sipuri.AOR         // of To, for steps 4 to 8
 	served   bool               // the AOR's domain is served here, for step 5
 	asked    []asked            // step 7, of each Contact

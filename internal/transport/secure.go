@@ -41,8 +41,11 @@ func (s *stream) serveSecure() {
 func (s *stream) shakeHands() (*tls.Conn, error) {
 	conn := tls.Server(s.below(), s.tls)
 	err := conn.Handshake()
-	if err != nil && !isSilence(err) {
-		s.trouble(fmt.Errorf("no TLS with %v: %w", s.flow.Source, err))
+	switch {
+	case err == nil:
+		s.flow.Certificate = certificateOf(conn.ConnectionState())
+	case !isSilence(err):
+		s.trouble(fmt.Errorf("no TLS with %v: %w", s.flow.Source, explainHandshake(err)))
 	}
 	return conn, err
 }

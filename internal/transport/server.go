@@ -53,7 +53,7 @@ type Server struct {
 
 	readers   []*datagrams
 	listeners []listener
-	secure    *tls.Config // of TLS and WSS
+	secure    map[string]*tls.Config // of TLS and WSS
 	streams   streams
 	rooms     sync.Pool // of *[]byte, for the answers on streams
 	puts      sync.Pool // of *put
@@ -75,7 +75,7 @@ type Addresses struct{ UDP, TCP, TLS, WS, WSS []string }
 // expiration. trouble is told of failures that the server gets over, and may be
 // called at any time.
 func Listen(addresses Addresses, certificate *Certificate, longest time.Duration, trouble func(error)) (*Server, error) {
-	s := &Server{idle: longest + idleGrace, trouble: trouble, secure: certificate.config()}
+	s := &Server{idle: longest + idleGrace, trouble: trouble, secure: map[string]*tls.Config{"TLS": certificate.config("TLS"), "WSS": certificate.config("WSS")}}
 	s.rooms.New = func() any { return new([]byte) }
 	s.puts.New, s.postings.New = newPut, newPosting
 	s.streams.open, s.streams.limit = map[uint64]*stream{}, MaxStreams

@@ -9,6 +9,8 @@ import (
 	"math"
 	"net"
 	"net/http"
+	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/coder/websocket"
@@ -35,7 +37,11 @@ func (s *stream) serveWebSocket() {
 		defer secure.Close()
 		conn = secure
 	}
-	if socket := upgrade(conn); socket != nil {
+	socket, foreign := upgrade(conn)
+	if foreign { // a browser shows a certificate for any page
+		s.flow.Certificate = nil
+	}
+	if socket != nil {
 		s.serveFrames(socket)
 	}
 }
@@ -82,30 +88,40 @@ func (s *stream) answerFrame(data []byte) (answer []byte, ok bool) {
 }
 
 // upgrade makes a WebSocket of a connection, or answers why it does not and returns
-// nil. Where a page is from (Origin) does not matter: a phone proves itself by a
-// digest, which no browser sends for a page that does not have the secret.
-func upgrade(conn net.Conn) *websocket.Conn {
+// nil. Where a page is from (Origin) does not matter for a digest, which no browser
+// sends for a page that does not have the secret. foreign: there is a page, and it is
+// from elsewhere.
+func upgrade(conn net.Conn) (socket *websocket.Conn, foreign bool) {
 	limited := &io.LimitedReader{R: conn, N: maxHandshake}
 	h := &handshake{conn: conn, header: http.Header{}, buffers: bufio.NewReadWriter(
 		bufio.NewReaderSize(limited, handshakeSize), bufio.NewWriterSize(conn, handshakeSize))}
 	request, err := http.ReadRequest(h.buffers.Reader)
 	if err != nil {
 		h.refuse("this is for WebSockets, and takes no more than 16384 bytes of HTTP")
-		return nil
+		return nil, false
 	}
 	limited.N = math.MaxInt64
 	if !offersSIP(request) {
 		h.refuse("the WebSocket subprotocol has to be sip (RFC 7118)")
-		return nil
+		return nil, false
 	}
-	socket, err := websocket.Accept(h, request, &websocket.AcceptOptions{
+	socket, err = websocket.Accept(h, request, &websocket.AcceptOptions{
 		Subprotocols: []string{subprotocol}, InsecureSkipVerify: true,
 	})
 	if err != nil {
 		_ = h.buffers.Flush() // it has said why
-		return nil
+		return nil, false
 	}
-	return socket
+	return socket, isForeign(request)
+}
+
+// isForeign tells whether a page of another server asks (RFC 6454 §7): a phone that is
+// no browser has none, or names the server itself.
+func isForeign(request *http.Request) bool {
+	return slices.ContainsFunc(request.Header.Values("Origin"), func(origin string) bool {
+		page, err := url.Parse(origin)
+		return err != nil || !strings.EqualFold(page.Host, request.Host)
+	})
 }
 
 func offersSIP(request *http.Request) bool {

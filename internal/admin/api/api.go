@@ -49,6 +49,7 @@ type Peer struct {
 	Bindings          int      `json:"bindings"` // that it has made
 	Realms            []string `json:"realms"`
 	Algorithm         string   `json:"algorithm,omitempty"`
+	CertificateNames  []string `json:"certificate_names,omitempty"` // as they are compared
 	Permit            []string `json:"permit,omitempty"`
 	MaxContacts       int      `json:"max_contacts"`
 	RemoveExisting    bool     `json:"remove_existing"`

@@ -1,0 +1,70 @@
+package registrar
+
+import (
+	"strings"
+	"time"
+
+	"sipregd/internal/sipuri"
+)
+
+// authenticateByCertificate takes what the phone has shown by TLS for a digest, where a
+// peer of the domain says so. A digest goes before it: who sends one means to be judged
+// by it.
+func (g *registration) authenticateByCertificate() bool {
+	shown := g.request.Flow.Certificate
+	if shown == nil || g.now.After(shown.Expires) {
+		return false
+	}
+	g.peer = g.snapshot.ByCertificate(g.domain, shown.Names, g.wantedAOR())
+	if g.peer == nil {
+		return false
+	}
+	g.authname = g.peer.Authname
+	return true
+}
+
+// wantedAOR returns what To names, zero where that is none.
+func (g *registration) wantedAOR() sipuri.AOR {
+	if !g.request.To.URI.IsSIP() {
+		return sipuri.AOR{}
+	}
+	aor, served := g.snapshot.AOR(g.request.To.URI)
+	if !served {
+		return sipuri.AOR{}
+	}
+	return aor
+}
+
+// maxNamesShown is how many bytes of a certificate's names the journal has.
+const maxNamesShown = 300
+
+// certificateOfNobody says what is known of a certificate that stands for no peer.
+// Empty: the phone has shown none.
+func (g *registration) certificateOfNobody() string {
+	shown := g.request.Flow.Certificate
+	switch {
+	case shown == nil:
+		return ""
+	case g.now.After(shown.Expires):
+		return "the certificate has expired on " + shown.Expires.UTC().Format(time.DateTime)
+	}
+	text := "no peer has a name of the certificate: "
+	for i, name := range shown.Names {
+		if len(text)+len(name) > maxNamesShown {
+			return text + "…"
+		}
+		if i > 0 {
+			text += ", "
+		}
+		text += asListed(name)
+	}
+	return text
+}
+
+// asListed returns a name as certificate_name has it.
+func asListed(name string) string {
+	if strings.ContainsAny(name, ",=") {
+		return `"` + name + `"`
+	}
+	return name
+}
