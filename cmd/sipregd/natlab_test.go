@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -116,10 +117,29 @@ func (l *natLab) masquerade(t *testing.T) {
 }
 
 // forget takes the router's line away for a moment, as a provider does at night: all
-// mappings are gone.
+// mappings are gone. That takes the kernel a while.
 func (l *natLab) forget(t *testing.T) {
 	t.Helper()
-	feed(t, "link set wan down\nlink set wan up\n", "ip", "-n", l.router, "-batch", "-")
+	feed(t, "link set wan down\n", "ip", "-n", l.router, "-batch", "-")
+	for deadline := time.Now().Add(patience); l.mappings(t) != "0"; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("the router still has %s mappings", l.mappings(t))
+		}
+	}
+	feed(t, "link set wan up\n", "ip", "-n", l.router, "-batch", "-")
+}
+
+// mappings counts those of the router.
+func (l *natLab) mappings(t *testing.T) (count string) {
+	t.Helper()
+	within(t, l.router, func() {
+		text, err := os.ReadFile("/proc/sys/net/netfilter/nf_conntrack_count")
+		if err != nil {
+			t.Fatal(err)
+		}
+		count = strings.TrimSpace(string(text))
+	})
+	return count
 }
 
 // feed runs a command with that input.
