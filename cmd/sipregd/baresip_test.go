@@ -28,7 +28,13 @@ type baresip struct {
 // are further lines of its configuration.
 func startBaresip(t *testing.T, registrar netip.AddrPort, transport, authname, secret string, settings ...string) *baresip {
 	t.Helper()
-	directory, host, family := t.TempDir(), registrar.Addr(), "-4"
+	return startBaresipAt(t, registrar.Addr(), registrar, transport, authname, secret, settings...)
+}
+
+// startBaresipAt runs the phone at an address of its own.
+func startBaresipAt(t *testing.T, host netip.Addr, registrar netip.AddrPort, transport, authname, secret string, settings ...string) *baresip {
+	t.Helper()
+	directory, family := t.TempDir(), "-4"
 	if host.Is6() {
 		family = "-6"
 	}

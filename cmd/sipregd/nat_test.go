@@ -277,3 +277,26 @@ func TestBindingStaysWhereThePhoneComesBack(t *testing.T) {
 	}
 	a.waitAsked(t, uri)
 }
+
+// quick has phones refresh within three seconds.
+const quick = qualified + "minimum_expiration = 1\ndefault_expiration = 3\nmaximum_expiration = 3\n"
+
+// A phone that others wrote, which writes its private address.
+func TestBaresipBehindNATIsReached(t *testing.T) {
+	requireProgram(t, "baresip", "baresip-core")
+	t.Parallel()
+	lab := newNATLab(t)
+	d := lab.startDaemon(t, natConf, quick)
+	var b *baresip
+	within(t, lab.home, func() { b = startBaresipAt(t, homeAddress, d.udp, "udp", "b41d77", "correct-horse") })
+	b.wait(t, registered)
+	before := d.waitReachable(t, "yes")
+	if !before.NAT || !strings.Contains(before.Contact.Contact, "@"+homeAddress.String()+":") {
+		t.Errorf("want a private Contact, behind a NAT: %v", before)
+	}
+	lab.forget(t)
+	d.waitBinding(t, "from elsewhere", func(now reached) bool { return now.Source != before.Source })
+	d.waitReachable(t, "yes")
+	b.stop(t)
+	d.waitUnbound(t)
+}

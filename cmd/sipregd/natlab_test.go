@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"net"
 	"net/netip"
@@ -60,7 +61,7 @@ func newNATLab(t *testing.T) *natLab {
 func addNamespace(t *testing.T, name string) {
 	t.Helper()
 	if text, err := exec.Command("ip", "netns", "add", name).CombinedOutput(); err != nil {
-		says := fmt.Sprintf("SKIPPED: %s: no network namespace can be made here, run this as root: %v: %s", t.Name(), err, text)
+		says := fmt.Sprintf("SKIPPED: %s: no network namespace can be made here, run this as root: %v: %s", t.Name(), err, bytes.TrimSpace(text))
 		fmt.Fprintln(os.Stderr, says)
 		t.Skip(says)
 	}
@@ -97,13 +98,13 @@ link set eth0 up
 // soon.
 func (l *natLab) masquerade(t *testing.T) {
 	t.Helper()
-	command := exec.Command("ip", "netns", "exec", l.router, "nft", "-f", "-")
-	command.Stdin = strings.NewReader(masquerade)
-	if text, err := command.CombinedOutput(); err != nil {
-		skip(t, "no NAT can be made here: %v: %s", err, text)
-	}
 	seconds := fmt.Sprint(mappingSeconds)
 	within(t, l.router, func() {
+		command := exec.Command("nft", "-f", "-")
+		command.Stdin = strings.NewReader(masquerade)
+		if text, err := command.CombinedOutput(); err != nil {
+			skip(t, "no NAT can be made here: %v: %s", err, text)
+		}
 		for path, value := range map[string]string{
 			"/proc/sys/net/ipv4/ip_forward":                           "1",
 			"/proc/sys/net/netfilter/nf_conntrack_udp_timeout":        seconds,
