@@ -260,22 +260,39 @@ func TestBindingGoesWithItsConnection(t *testing.T) {
 	}
 }
 
+// A connection ends, and the phone comes back by another one.
 func TestBindingStaysWhereThePhoneComesBack(t *testing.T) {
 	t.Parallel()
-	lab := newNATLab(t)
-	d := lab.startDaemon(t, strings.Replace(natConf, "grace = 1", "grace = 2", 1), qualified)
-	a := lab.newATA(t, d, "tcp")
-	uri := a.private()
-	a.bind(t, uri)
-	a.line.reset(t)
-	a.plug(t)
-	after := a.bind(t, uri) // some write a Contact that is none of their connection
-	time.Sleep(4 * time.Second)
-	d.waitBinding(t, fmt.Sprint("from ", after), func(r reached) bool { return r.Source == after.String() })
-	if d.events(t, "added") != 1 || d.events(t, "removed") > 0 {
-		t.Errorf("the binding did not stay:\n%s", d.output.String())
+	for _, test := range []struct {
+		name, event string
+		another     bool // Contact, that of the new connection
+	}{
+		{"with its old Contact", "refreshed", false},
+		{"with another Contact", "replaced", true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			lab := newNATLab(t)
+			d := lab.startDaemon(t, strings.Replace(natConf, "grace = 1", "grace = 2", 1), qualified)
+			a := lab.newATA(t, d, "tcp")
+			uri := a.private()
+			a.bind(t, uri)
+			a.line.reset(t)
+			a.plug(t)
+			if test.another {
+				uri = a.private()
+			}
+			after := a.bind(t, uri)
+			time.Sleep(3 * time.Second)
+			d.waitBinding(t, fmt.Sprint("from ", after), func(r reached) bool {
+				return r.Contact.Contact == uri && r.Source == after.String()
+			})
+			if d.events(t, test.event) != 1 || d.events(t, "removed") > 0 {
+				t.Errorf("want the binding %s, and not removed:\n%s", test.event, d.output.String())
+			}
+			a.waitAsked(t, uri)
+		})
 	}
-	a.waitAsked(t, uri)
 }
 
 // quick has phones refresh within three seconds.
@@ -299,4 +316,21 @@ func TestBaresipBehindNATIsReached(t *testing.T) {
 	d.waitReachable(t, "yes")
 	b.stop(t)
 	d.waitUnbound(t)
+}
+
+// Another one, which learns its mapping from the registrar and writes that.
+func TestLinphoneBehindNATIsReached(t *testing.T) {
+	requireProgram(t, "linphonec", "linphone-cli")
+	t.Parallel()
+	lab := newNATLab(t)
+	d := lab.startDaemon(t, natConf, quick)
+	within(t, lab.home, func() { startLinphoneTo(t, d.udp.String(), d.udp.Addr(), "udp", "") })
+	writesPublic := func(r reached) bool { return strings.Contains(r.Contact.Contact, "@"+r.Source) && r.NAT }
+	before := d.waitBinding(t, "with its public address, behind a NAT", writesPublic)
+	d.waitReachable(t, "yes")
+	lab.forget(t)
+	d.waitBinding(t, "with another public address", func(now reached) bool {
+		return writesPublic(now) && now.Source != before.Source
+	})
+	d.waitReachable(t, "yes")
 }
