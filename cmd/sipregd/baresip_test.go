@@ -28,13 +28,14 @@ type baresip struct {
 // are further lines of its configuration.
 func startBaresip(t *testing.T, registrar netip.AddrPort, transport, authname, secret string, settings ...string) *baresip {
 	t.Helper()
-	return startBaresipWith(t, registrar, transport, authname, secret, "", settings...)
+	return startBaresipAt(t, registrar.Addr(), registrar, transport, authname, secret, "", settings...)
 }
 
-// startBaresipWith is startBaresip with more parameters of the account.
-func startBaresipWith(t *testing.T, registrar netip.AddrPort, transport, authname, secret, parameters string, settings ...string) *baresip {
+// startBaresipAt runs the phone at an address of its own, with more parameters of the
+// account.
+func startBaresipAt(t *testing.T, host netip.Addr, registrar netip.AddrPort, transport, authname, secret, parameters string, settings ...string) *baresip {
 	t.Helper()
-	directory, host, family := t.TempDir(), registrar.Addr(), "-4"
+	directory, family := t.TempDir(), "-4"
 	if host.Is6() {
 		family = "-6"
 	}

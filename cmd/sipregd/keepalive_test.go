@@ -16,7 +16,7 @@ func TestBaresipKeepsItsWayOpenBySTUN(t *testing.T) {
 	t.Parallel()
 	d, metrics := startWithFlowTimer(t)
 	outbound := fmt.Sprintf(`;sipnat=outbound;outbound="sip:%v;transport=udp"`, d.udp)
-	b := startBaresipWith(t, d.udp, "udp", "b41d77", "correct-horse", outbound, "module uuid.so")
+	b := startBaresipAt(t, loopback, d.udp, "udp", "b41d77", "correct-horse", outbound, "module uuid.so")
 	b.wait(t, registered)
 	for deadline := time.Now().Add(patience); countKeepalives(t, metrics, "stun") < 3; time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(deadline) {

@@ -19,10 +19,16 @@ type linphone struct {
 	output  output
 }
 
-// startLinphone runs the phone with one account until the test ends. It registers at
-// once. Its Auth ID is not its User ID. It finds no addresses in certificates: it
-// goes to localhost.
+// startLinphone runs the phone with one account until the test ends. It finds no
+// addresses in certificates: it goes to localhost.
 func startLinphone(t *testing.T, registrar netip.AddrPort, transport, authorities string) *linphone {
+	t.Helper()
+	return startLinphoneTo(t, fmt.Sprintf("localhost:%d", registrar.Port()), registrar.Addr(), transport, authorities)
+}
+
+// startLinphoneTo runs the phone with that registrar. It registers at once. Its Auth
+// ID is not its User ID.
+func startLinphoneTo(t *testing.T, registrar string, domain netip.Addr, transport, authorities string) *linphone {
 	t.Helper()
 	home := t.TempDir()
 	if err := os.MkdirAll(filepath.Join(home, ".local/share/linphone"), 0o700); err != nil { // else it does nothing
@@ -35,10 +41,10 @@ sip_tcp_port=-1
 sip_tls_port=-1
 default_proxy=0
 refresher_retry_after=1000
-root_ca=%s
+root_ca=%[4]s
 [proxy_0]
-reg_proxy=<sip:localhost:%d;transport=%s>
-reg_identity=sip:2001@127.0.0.1
+reg_proxy=<sip:%[1]s;transport=%[3]s>
+reg_identity=sip:2001@%[2]v
 reg_expires=60
 reg_sendregister=1
 publish=0
@@ -46,8 +52,8 @@ publish=0
 username=2001
 userid=b41d77
 passwd=correct-horse
-domain=127.0.0.1
-`, authorities, registrar.Port(), transport))
+domain=%[2]v
+`, registrar, domain, transport, authorities))
 	l := &linphone{command: exec.Command("linphonec", "-d", "6", "-c", path)}
 	l.command.Env = append(os.Environ(), "HOME="+home)
 	l.command.Stdout, l.command.Stderr = &l.output, &l.output
