@@ -46,7 +46,10 @@ type Registrar struct {
 	MaxContacts       int      // bindings of one address-of-record, at least 1
 	Algorithms        []digest.Algorithm
 	RemoveExisting    bool
+	RemoveUnavailable bool // with RemoveExisting off: bindings that are unreachable make room
 	CSeqReset         bool // a phone may begin to count anew with its old Call-ID
+	QualifyFrequency  int  // seconds between two questions whether a phone is there; 0: never; inifile.Auto: behind NAT alone
+	QualifyTimeout    int  // seconds without an answer that make it unreachable
 }
 
 // Peers is where peers are read from.
@@ -97,6 +100,8 @@ func defaults(directory string) Config {
 			MaxContacts:       10,
 			Algorithms:        []digest.Algorithm{digest.MD5},
 			RemoveExisting:    true,
+			QualifyFrequency:  inifile.Auto,
+			QualifyTimeout:    3,
 		},
 		Peers:    Peers{Files: []string{filepath.Join(directory, "peers.conf")}},
 		Location: Location{Store: "file", Path: "/var/lib/sipregd", Redis: "redis://127.0.0.1:6379/0"},

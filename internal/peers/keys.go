@@ -18,7 +18,10 @@ const (
 	keyPasswordDigest
 	keyMaxContacts
 	keyRemoveExisting
+	keyRemoveUnavailable
 	keyCSeqReset
+	keyQualifyFrequency
+	keyQualifyTimeout
 	keyMinimumExpiration
 	keyDefaultExpiration
 	keyMaximumExpiration
@@ -50,7 +53,10 @@ var keys = [keyCount]key{
 	keyPasswordDigest:    {name: "password_digest", personal: true, read: (*record).readPasswordDigest},
 	keyMaxContacts:       {name: "max_contacts", read: (*record).readMaxContacts},
 	keyRemoveExisting:    {name: "remove_existing", read: (*record).readRemoveExisting},
+	keyRemoveUnavailable: {name: "remove_unavailable", read: (*record).readRemoveUnavailable},
 	keyCSeqReset:         {name: "cseq_reset", read: (*record).readCSeqReset},
+	keyQualifyFrequency:  {name: "qualify_frequency", read: (*record).readQualifyFrequency},
+	keyQualifyTimeout:    {name: "qualify_timeout", read: (*record).readQualifyTimeout},
 	keyMinimumExpiration: {name: "minimum_expiration", read: (*record).readMinimumExpiration},
 	keyDefaultExpiration: {name: "default_expiration", read: (*record).readDefaultExpiration},
 	keyMaximumExpiration: {name: "maximum_expiration", read: (*record).readMaximumExpiration},
@@ -133,6 +139,27 @@ func (r *record) readRemoveExisting(value string) (fault *inifile.Fault) {
 
 func (r *record) readCSeqReset(value string) (fault *inifile.Fault) {
 	r.peer.CSeqReset, fault = inifile.Switch(value)
+	return fault
+}
+
+func (r *record) readRemoveUnavailable(value string) (fault *inifile.Fault) {
+	r.peer.RemoveUnavailable, fault = inifile.Switch(value)
+	return fault
+}
+
+func (r *record) readQualifyFrequency(value string) *inifile.Fault {
+	n, fault := inifile.NumberOrAuto(value, 0, 86400)
+	if fault == nil {
+		r.peer.QualifyFrequency = n
+	}
+	return fault
+}
+
+func (r *record) readQualifyTimeout(value string) *inifile.Fault {
+	n, fault := inifile.Number(value, 1, 60)
+	if fault == nil {
+		r.peer.QualifyTimeout = int(n)
+	}
 	return fault
 }
 

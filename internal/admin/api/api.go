@@ -43,7 +43,10 @@ type Peer struct {
 	Permit            []string `json:"permit,omitempty"`
 	MaxContacts       int      `json:"max_contacts"`
 	RemoveExisting    bool     `json:"remove_existing"`
+	RemoveUnavailable bool     `json:"remove_unavailable"`
 	CSeqReset         bool     `json:"cseq_reset"`
+	QualifyFrequency  string   `json:"qualify_frequency"` // auto or seconds
+	QualifyTimeout    int      `json:"qualify_timeout"`
 	MinimumExpiration uint32   `json:"minimum_expiration"`
 	DefaultExpiration uint32   `json:"default_expiration"`
 	MaximumExpiration uint32   `json:"maximum_expiration"`
