@@ -30,6 +30,17 @@ type Location interface {
 	RemoveIf(unwanted func(sipuri.AOR, *location.Binding) bool, ended location.Ended)
 }
 
+// Qualifier asks the phones of bindings whether they are there.
+type Qualifier interface {
+	// Bound is told of a binding that a peer has added or refreshed, before anything
+	// else can happen to its AOR. It must not use the location service, nor keep a text
+	// that it is given.
+	Bound(peer *peers.Peer, aor sipuri.AOR, b *location.Binding, now time.Time)
+	// Unreachable tells whether the phone of the binding of that ID was asked and is
+	// not there.
+	Unreachable(id uint64) bool
+}
+
 // Registrar answers requests. It may be used by many goroutines at once.
 type Registrar struct {
 	domains       peers.Domains
@@ -37,6 +48,7 @@ type Registrar struct {
 	authenticator *digest.Authenticator
 	location      Location
 	journal       journal.Journal
+	qualifier     Qualifier // nil: nobody asks
 	registrations sync.Pool // of *registration, for their memory
 	date          atomic.Pointer[date]
 }
@@ -53,6 +65,13 @@ func New(domains peers.Domains, directory *peers.Directory, authenticator *diges
 	r := &Registrar{domains: domains, authenticator: authenticator, location: location, journal: journal}
 	r.directory.Store(directory)
 	r.registrations.New = func() any { return newRegistration(r) }
+	return r
+}
+
+// QualifiedBy has a qualifier told of bindings. It is to be called before any request is
+// answered, and returns the registrar.
+func (r *Registrar) QualifiedBy(q Qualifier) *Registrar {
+	r.qualifier = q
 	return r
 }
 
