@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -25,6 +26,7 @@ import (
 	"sipregd/internal/journal"
 	"sipregd/internal/location"
 	"sipregd/internal/peers"
+	"sipregd/internal/qualify"
 	"sipregd/internal/registrar"
 	"sipregd/internal/transaction"
 	"sipregd/internal/transport"
@@ -46,11 +48,15 @@ type sipregd struct {
 	directory atomic.Pointer[peers.Directory]
 	registrar *registrar.Registrar
 	layer     *transaction.Layer
+	qualifier *qualify.Qualifier
 	server    *transport.Server
 	shown     *transport.Certificate // nil: none
 	admin     *admin.Server
 	webhook   *admin.Webhook // nil: there is none
 	serving   bool
+
+	asking     sync.WaitGroup // of the qualifier
+	stopAsking func()
 
 	reloading  sync.Mutex
 	lastReload atomic.Pointer[reloaded]
@@ -97,7 +103,7 @@ func serve(path string, out io.Writer) error {
 
 // newDaemon returns a daemon that does nothing yet.
 func newDaemon(path string, c config.Config, log zerolog.Logger) *sipregd {
-	d := &sipregd{path: path, config: c, log: log, started: time.Now().UTC()}
+	d := &sipregd{path: path, config: c, log: log, started: time.Now().UTC(), stopAsking: func() {}}
 	d.often = log.Sample(&zerolog.BurstSampler{Burst: 5, Period: time.Second})
 	lines := journal.NewLog(log)
 	d.recorder = journal.NewRecorder(c.Admin.RecentMemory<<20, time.Now, lines)
@@ -119,6 +125,7 @@ func (d *sipregd) start() error {
 		}
 	}
 	d.server.Serve(d.guard.Before(d.layer, time.Now), d.store)
+	d.startAsking()
 	d.serving = true
 	d.log.Info().Strs("listen", append(d.server.Addresses(), d.admin.Addresses()...)).
 		Int("peers", d.Directory().Len()).Str("version", buildVersion()).Msg("started")
@@ -129,6 +136,8 @@ func (d *sipregd) start() error {
 // stop ends what start has begun, as far as that got: what has come is answered,
 // saved and posted.
 func (d *sipregd) stop() {
+	d.stopAsking()
+	d.asking.Wait()
 	if d.server != nil {
 		d.server.Close()
 	}
@@ -179,9 +188,20 @@ func (d *sipregd) decide() error {
 	if err != nil {
 		return err
 	}
-	d.registrar = registrar.New(domains(&d.config), d.directory.Load(), authenticator, d.store, d.journal)
-	d.layer = transaction.NewLayer(d.registrar, d.config.Listen.TransactionMemory<<20)
+	d.qualifier = qualify.New(qualify.Options{
+		Store: d.store, Directory: d.Directory, Journal: d.journal, Send: d.server.Send, Gone: transport.ErrNoFlow,
+		Clock: time.Now, Random: rand.Reader, RoundTrip: d.metrics.RoundTrip,
+	})
+	d.registrar = registrar.New(domains(&d.config), d.directory.Load(), authenticator, d.store, d.journal).QualifiedBy(d.qualifier)
+	d.layer = transaction.NewLayer(d.registrar, d.config.Listen.TransactionMemory<<20).Answering(d.qualifier.Clients())
 	return nil
+}
+
+// startAsking has phones asked whether they are there, until stopAsking is called.
+func (d *sipregd) startAsking() {
+	var asking context.Context
+	asking, d.stopAsking = context.WithCancel(context.Background())
+	d.asking.Go(func() { d.qualifier.Run(asking) })
 }
 
 func newAuthenticator(c *config.Config) (*digest.Authenticator, error) {

@@ -30,6 +30,7 @@ import (
 	"sipregd/internal/journal"
 	"sipregd/internal/location/durable"
 	"sipregd/internal/peers"
+	"sipregd/internal/qualify"
 	"sipregd/internal/registrar"
 	"sipregd/internal/transaction"
 	"sipregd/internal/transport"
@@ -52,6 +53,7 @@ type monitored struct {
 
 	moreAtSockets transport.Counts
 	webhook       api.Webhook
+	qualified     qualify.Counts // what the qualifier says
 }
 
 const monitoredPeers = `
@@ -115,7 +117,7 @@ func startMonitored(t *testing.T) *monitored {
 	layer := transaction.NewLayer(m.registrar, transactionMemory)
 	m.metrics.Read(admin.Sources{
 		Events: m.recorder.Counts, Watches: m.recorder.Watches, Requests: layer.Counts, Bindings: m.store.Count,
-		Sockets: m.listen(layer),
+		Sockets: m.listen(layer), Qualify: func() qualify.Counts { return m.qualified },
 		Saving: func() (bool, int) {
 			status := m.store.Status()
 			return status.Failure == nil, status.Unsaved

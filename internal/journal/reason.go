@@ -126,6 +126,9 @@ func (r Reason) String() string { return reasons[r].name }
 // Advice returns a sentence for the administrator on what helps, empty for none.
 func (r Reason) Advice() string { return reasons[r].advice }
 
+// Refuses tells whether it is a reason for which requests are refused.
+func (r Reason) Refuses() bool { return r > None && r < NoAnswer }
+
 // EndsBinding tells whether it is a reason for which bindings end.
 func (r Reason) EndsBinding() bool { return r >= ByPhone }
 

@@ -21,6 +21,10 @@ type Contact struct {
 	UserAgent string    `json:"user_agent,omitempty"`
 	CallID    string    `json:"call_id"`
 	CSeq      uint32    `json:"cseq"`
+	NAT       bool      `json:"nat,omitempty"`       // the phone is reached by the way that it came alone
+	Path      string    `json:"path,omitempty"`      // values of Path (RFC 3327), in order
+	Reachable string    `json:"reachable,omitempty"` // yes or no; empty: it was not asked
+	RoundTrip float64   `json:"rtt_ms,omitempty"`    // of the last answer; 0: there was none yet
 }
 
 // Contacts is a page of bindings, ordered by AOR.
