@@ -143,7 +143,7 @@ func (q *Qualifier) Reloaded() {
 // Step does what is due, and returns when the next is; zero: when it is roused.
 func (q *Qualifier) Step(now time.Time) (next time.Time) {
 	q.lookAtAll(now)
-	ended, next := q.clients.Step(now)
+	ended := q.clients.Step(now)
 	for i := range ended {
 		q.take(&ended[i], now)
 	}
@@ -154,7 +154,7 @@ func (q *Qualifier) Step(now time.Time) (next time.Time) {
 		}
 		q.visit(e, now)
 	}
-	return earlier(next, q.nextTurn())
+	return earlier(q.clients.Next(), q.nextTurn())
 }
 
 // earlier returns the earlier one of two times; zero is none.

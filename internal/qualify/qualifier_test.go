@@ -318,6 +318,23 @@ func TestBounds(t *testing.T) {
 	}
 }
 
+// Who steps just when a step is due misses nothing.
+func TestStepsTellWhenTheNextIsDue(t *testing.T) {
+	l := newLab(t, "")
+	l.answers = false
+	b := l.bound("2001")
+	for steps := 0; !l.Unreachable(b.ID); steps++ {
+		next := l.Step(l.now)
+		if next.IsZero() || steps > 10 {
+			t.Fatalf("after %d steps the next is at %v", steps, next)
+		}
+		l.now = next
+	}
+	if n := len(l.sent); n != 3 {
+		t.Errorf("sent %d times", n)
+	}
+}
+
 func TestNothingIsDueWhereNothingIsAsked(t *testing.T) {
 	l := newLab(t, "")
 	if next := l.Step(l.now); !next.IsZero() {

@@ -130,8 +130,8 @@ func (c *Clients) Answer(data []byte, now time.Time) bool {
 }
 
 // Step sends again what is due, and returns what has come of requests since the last
-// step, and when the next one is due; zero: when there is something for it.
-func (c *Clients) Step(now time.Time) (ended []Outcome, next time.Time) {
+// step.
+func (c *Clients) Step(now time.Time) (ended []Outcome) {
 	for _, t := range c.due(now) {
 		// One that is lost is as good as one that the network lost (§17.1.4 would end
 		// it): the next may not be.
@@ -140,10 +140,17 @@ func (c *Clients) Step(now time.Time) (ended []Outcome, next time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	ended, c.ended = c.ended, nil
-	if len(c.timers) > 0 {
-		next = c.timers[0].next()
+	return ended
+}
+
+// Next returns when the next step is due; zero: when there is something for it.
+func (c *Clients) Next() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.timers) == 0 {
+		return time.Time{}
 	}
-	return ended, next
+	return c.timers[0].next()
 }
 
 // due ends transactions whose time is over and returns those to be sent again.
