@@ -41,6 +41,21 @@ type lab struct {
 	fails     error
 	events    []journal.Event
 	trips     []time.Duration
+	meanwhile func() // happens once, when bindings are looked up
+}
+
+// watched is the store, before which something else may happen.
+type watched struct {
+	*location.Memory
+	lab *lab
+}
+
+func (w watched) Bindings(aor sipuri.AOR, now time.Time) []location.Binding {
+	if first := w.lab.meanwhile; first != nil {
+		w.lab.meanwhile = nil
+		first()
+	}
+	return w.Memory.Bindings(aor, now)
 }
 
 type sent struct {
@@ -58,7 +73,7 @@ func newLab(t *testing.T, keys string) *lab {
 
 func (l *lab) qualifier() *Qualifier {
 	return New(Options{
-		Store: l.store, Directory: func() *peers.Directory { return l.directory }, Journal: l, Send: l.send, Gone: errGone,
+		Store: watched{l.store, l}, Directory: func() *peers.Directory { return l.directory }, Journal: l, Send: l.send, Gone: errGone,
 		Clock: func() time.Time { return l.now }, Random: rand.NewChaCha8([32]byte{1}),
 		RoundTrip: func(d time.Duration) { l.trips = append(l.trips, d) },
 	})

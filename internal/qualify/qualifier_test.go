@@ -12,6 +12,8 @@ import (
 	"sipregd/internal/sipuri"
 )
 
+func elsewhere(b *location.Binding) { b.Source = netip.MustParseAddrPort("203.0.113.9:40001") }
+
 func withoutNAT(b *location.Binding) { b.NAT = false }
 
 func overTCP(stream uint64) func(*location.Binding) {
@@ -161,7 +163,6 @@ func TestWhatCannotBeSentIsSentAgain(t *testing.T) {
 // A refresh that changes nothing is no reason to ask; another source is, and so is a
 // phone that is back.
 func TestARefresh(t *testing.T) {
-	elsewhere := func(b *location.Binding) { b.Source = netip.MustParseAddrPort("203.0.113.9:40001") }
 	for _, test := range []struct {
 		name    string
 		answers bool
@@ -200,7 +201,7 @@ func TestARefreshFromElsewhereWhileItIsAsked(t *testing.T) {
 	for len(l.sent) == 0 {
 		l.wait(tick)
 	}
-	b := l.bound("2001", func(b *location.Binding) { b.Source = netip.MustParseAddrPort("203.0.113.9:40001") })
+	b := l.bound("2001", elsewhere)
 	l.wait(timeout + tick)
 	l.checkState(&b, Unknown)
 	l.answers = true
@@ -208,6 +209,50 @@ func TestARefreshFromElsewhereWhileItIsAsked(t *testing.T) {
 	l.checkState(&b, Reachable)
 	if len(l.events) > 0 {
 		t.Errorf("got %q", l.told())
+	}
+}
+
+// Nor is it enough that it has answered there.
+func TestARefreshFromElsewhereBeforeItAnswers(t *testing.T) {
+	l := newLab(t, "qualify_frequency = 3600")
+	l.answers = false
+	l.bound("2001")
+	for len(l.sent) == 0 {
+		l.wait(tick)
+	}
+	l.bound("2001", elsewhere)
+	l.answer(l.sent[0].text, l.now)
+	l.answers, l.sent = true, nil
+	if l.wait(5*time.Second + tick); len(l.sent) != 1 || l.sent[0].flow.Source.Port() != 40001 {
+		t.Errorf("sent %+v", l.sent)
+	}
+}
+
+// A phone that moves while its entry is looked at is asked soon, too.
+func TestARefreshFromElsewhereWhileItIsLookedAt(t *testing.T) {
+	l := newLab(t, "qualify_frequency = 3600")
+	b := l.bound("2001")
+	l.wait(10 * time.Second)
+	l.sent, l.meanwhile = nil, func() {
+		elsewhere(&b)
+		l.Bound(l.peer(), aor, &b, l.now)
+	}
+	if l.wait(lookEvery); l.meanwhile != nil || len(l.sent) != 1 {
+		t.Errorf("sent %+v", l.sent)
+	}
+}
+
+func TestTurnsAreNotToTheSecond(t *testing.T) {
+	l := newLab(t, "")
+	l.bound("2001")
+	l.wait(time.Hour)
+	least, most := time.Hour, time.Duration(0)
+	for i := range l.sent[1:] {
+		between := l.sent[i+1].after - l.sent[i].after
+		least, most = min(least, between), max(most, between)
+	}
+	if least < 27*time.Second || least > 28*time.Second || most < 32*time.Second || most > 33*time.Second+tick {
+		t.Errorf("from %v to %v", least, most)
 	}
 }
 
