@@ -31,7 +31,7 @@ var (
 
 // lab is a qualifier with a clock, a network and a phone that tests hold in their hands.
 type lab struct {
-	t *testing.T
+	t testing.TB
 	*Qualifier
 	store     *location.Memory
 	directory *peers.Directory
@@ -64,7 +64,7 @@ type sent struct {
 	text  string
 }
 
-func newLab(t *testing.T, keys string) *lab {
+func newLab(t testing.TB, keys string) *lab {
 	l := &lab{t: t, store: location.NewMemory(begin), now: begin, answers: true}
 	l.reload(keys)
 	l.Qualifier = l.qualifier()
