@@ -77,7 +77,7 @@ func (q *Qualifier) begin(e *entry, b *location.Binding, now time.Time) {
 	q.counts.Asked++
 }
 
-// request writes an OPTIONS. 64 bits of its branch and of the others are by chance:
+// request writes an OPTIONS. 128 bits of its branch are by chance, and 64 of the others:
 // just who has seen it can answer it.
 func (q *Qualifier) request(b *location.Binding) (transaction.Outgoing, error) {
 	var bytes [32]byte
