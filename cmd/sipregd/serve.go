@@ -190,11 +190,17 @@ func (d *sipregd) decide() error {
 	}
 	d.qualifier = qualify.New(qualify.Options{
 		Store: d.store, Directory: d.Directory, Journal: d.journal, Send: d.server.Send, Gone: transport.ErrNoFlow,
-		Clock: time.Now, Random: rand.Reader, RoundTrip: d.metrics.RoundTrip,
+		Clock: time.Now, Random: rand.Reader, RoundTrip: d.metrics.RoundTrip, Lost: d.datagramsLost,
 	})
 	d.registrar = registrar.New(domains(&d.config), d.directory.Load(), authenticator, d.store, d.journal).QualifiedBy(d.qualifier)
 	d.layer = transaction.NewLayer(d.registrar, d.config.Listen.TransactionMemory<<20).Answering(d.qualifier.Clients())
 	return nil
+}
+
+// datagramsLost returns how many have come and were dropped.
+func (d *sipregd) datagramsLost() uint64 {
+	counts := d.server.Counts()
+	return counts.Dropped + counts.Lost
 }
 
 // startAsking has phones asked whether they are there, until stopAsking is called.

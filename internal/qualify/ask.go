@@ -149,6 +149,12 @@ func (q *Qualifier) settle(e *entry, b *location.Binding, settings *peers.Settin
 		q.giveBack(e, now, now.Sub(q.begun)+q.soon(every))
 		return event, false
 	}
+	if next == Unreachable && q.isInDoubt(e, b) {
+		e.doubt++
+		q.giveBack(e, now, now.Sub(q.begun)+q.soon(every))
+		return event, false
+	}
+	e.doubt = 0
 	last := e.state
 	q.counts.States[last]--
 	q.counts.States[next]++
@@ -161,6 +167,17 @@ func (q *Qualifier) settle(e *entry, b *location.Binding, settings *peers.Settin
 	}
 	q.giveBack(e, now, ask)
 	return eventOf(e, b, end, now), last != next && (last == Unreachable || next == Unreachable)
+}
+
+// maxDoubt is how many answers in a row may have been lost here: a phone that is gone is
+// to be found out even where there is always some loss.
+const maxDoubt = 3
+
+// isInDoubt tells whether an answer that did not come may have been dropped here in
+// overload, which spares those who register: after a power cut all phones would seem to
+// be gone.
+func (q *Qualifier) isInDoubt(e *entry, b *location.Binding) bool {
+	return b.Transport == "UDP" && q.lostAt > e.asked && e.doubt < maxDoubt
 }
 
 // eventOf says that a phone has become reachable or unreachable. It has no Call-ID: it is

@@ -41,6 +41,7 @@ type lab struct {
 	fails     error
 	events    []journal.Event
 	trips     []time.Duration
+	lost      uint64
 	meanwhile func() // happens once, when bindings are looked up
 }
 
@@ -75,6 +76,7 @@ func (l *lab) qualifier() *Qualifier {
 	return New(Options{
 		Store: watched{l.store, l}, Directory: func() *peers.Directory { return l.directory }, Journal: l, Send: l.send, Gone: errGone,
 		Clock: func() time.Time { return l.now }, Random: rand.NewChaCha8([32]byte{1}),
+		Lost:      func() uint64 { return l.lost },
 		RoundTrip: func(d time.Duration) { l.trips = append(l.trips, d) },
 	})
 }

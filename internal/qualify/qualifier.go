@@ -49,6 +49,7 @@ type Options struct {
 	Clock     func() time.Time
 	Random    io.Reader           // such as nobody guesses; it never fails
 	RoundTrip func(time.Duration) // told of each answer; nil: nobody is
+	Lost      func() uint64       // datagrams that came and were dropped here unread, so far; nil: none
 }
 
 // Qualifier knows which bindings are to be asked, and when, and what came of it. All of
@@ -65,6 +66,9 @@ type Qualifier struct {
 	turns   turns
 	counts  Counts
 	lookAll bool // all bindings are to be looked at
+
+	lost   uint64 // as it was last told
+	lostAt moment // when it was last seen to have risen
 }
 
 // New returns a qualifier that begins with all bindings of the store, once it runs.
@@ -143,6 +147,7 @@ func (q *Qualifier) Reloaded() {
 // Step does what is due, and returns when the next is; zero: when it is roused.
 func (q *Qualifier) Step(now time.Time) (next time.Time) {
 	q.lookAtAll(now)
+	q.lookForLoss(now)
 	ended := q.clients.Step(now)
 	for i := range ended {
 		q.take(&ended[i], now)
@@ -155,6 +160,16 @@ func (q *Qualifier) Step(now time.Time) (next time.Time) {
 		q.visit(e, now)
 	}
 	return earlier(q.clients.Next(), q.nextTurn())
+}
+
+// lookForLoss takes down that datagrams were dropped: answers may be among them.
+func (q *Qualifier) lookForLoss(now time.Time) {
+	if q.Lost == nil {
+		return
+	}
+	if lost := q.Lost(); lost != q.lost {
+		q.lost, q.lostAt = lost, now.Sub(q.begun)
+	}
 }
 
 // earlier returns the earlier one of two times; zero is none.

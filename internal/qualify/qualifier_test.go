@@ -120,6 +120,40 @@ func TestNoAnswerMakesAPhoneUnreachable(t *testing.T) {
 	}
 }
 
+// Where datagrams are dropped here, an answer that does not come says nothing, for a
+// while.
+func TestAnswersThatMayHaveBeenLostHere(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		alter func(*location.Binding)
+		loses func(l *lab, asked int) bool
+		want  int // times that it is asked until it is unreachable
+	}{
+		{"no loss", func(*location.Binding) {}, func(*lab, int) bool { return false }, 1},
+		{"loss before it was asked", func(*location.Binding) {}, func(_ *lab, asked int) bool { return asked == 0 }, 1},
+		{"loss once", func(*location.Binding) {}, func(l *lab, asked int) bool { return asked == 1 && l.lost == 0 }, 2},
+		{"loss all the time", func(*location.Binding) {}, func(*lab, int) bool { return true }, 1 + maxDoubt},
+		{"loss, and it has a connection", overTCP(7), func(*lab, int) bool { return true }, 1},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			l := newLab(t, "")
+			l.answers = false
+			b := l.bound("2001", test.alter)
+			for steps := 0; !l.Unreachable(b.ID); steps++ {
+				if test.loses(l, int(l.Counts().Asked)) {
+					l.lost++
+				}
+				if l.wait(tick); steps > 1000 {
+					t.Fatal("it never is")
+				}
+			}
+			if asked := int(l.Counts().Asked); asked != test.want || len(l.events) != 1 {
+				t.Errorf("asked %d times, want %d: %q", asked, test.want, l.told())
+			}
+		})
+	}
+}
+
 func TestAnAnswerThatComesTooLate(t *testing.T) {
 	l := newLab(t, "")
 	l.answers = false

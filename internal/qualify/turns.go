@@ -21,6 +21,7 @@ type entry struct {
 	flow  uint64 // a hash of the one that it was last bound or asked by
 	state State
 	again bool          // it is to be asked soon, once it has its turn no more
+	doubt uint8         // times in a row that an answer may have been lost here
 	trip  time.Duration // of the last answer; 0: none yet
 	asked moment        // when, last
 	ask   moment        // when next
