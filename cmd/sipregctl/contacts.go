@@ -24,6 +24,7 @@ tells
   VIA         the transport
   EXPIRES     when the binding ends, if the phone does not refresh it
   SEEN        when the phone has last done so
+  ANSWERS     whether it answers when it is asked (qualify_frequency): how fast, or no
   USER-AGENT  what the phone calls itself
 
 With an AOR it prints the bindings of that one; with --search, those that have a
@@ -115,15 +116,24 @@ var contactColumns = []column{
 	{title: "VIA", rank: 7},
 	{title: "EXPIRES", rank: 4},
 	{title: "SEEN", rank: 8},
-	{title: "USER-AGENT", rank: 9, least: 10},
+	{title: "ANSWERS", rank: 9},
+	{title: "USER-AGENT", rank: 10, least: 10},
 }
 
 func contactRows(contacts []api.Contact, now time.Time) (rows [][]string) {
 	for _, c := range contacts {
 		rows = append(rows, []string{c.AOR, c.Label, c.Authname, c.Contact, c.Source, c.Transport,
-			seconds(c.ExpiresIn), ago(now, c.LastSeen), c.UserAgent})
+			seconds(c.ExpiresIn), ago(now, c.LastSeen), roundTrip(c), c.UserAgent})
 	}
 	return rows
+}
+
+// roundTrip tells how fast a phone answers, or that it does not; empty where it was not asked.
+func roundTrip(c api.Contact) string {
+	if c.Reachable == "yes" {
+		return fmt.Sprintf("%.1f ms", c.RoundTrip)
+	}
+	return c.Reachable
 }
 
 // contactSum counts bindings that come ordered by AOR.

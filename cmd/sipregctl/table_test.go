@@ -17,10 +17,10 @@ var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 var (
 	kitchen = api.Contact{AOR: "2001", Label: "Kitchen, 1st floor", Authname: "7f3a9c",
 		Contact: "sip:2001@192.0.2.7:5060;transport=udp", Source: "198.51.100.20:61234", Transport: "UDP",
-		ExpiresIn: 3540, LastSeen: noon.Add(-time.Minute), UserAgent: "Grandstream GXP2170 1.0.11.48"}
+		ExpiresIn: 3540, LastSeen: noon.Add(-time.Minute), Reachable: "yes", RoundTrip: 12.34, UserAgent: "Grandstream GXP2170 1.0.11.48"}
 	desk = api.Contact{AOR: "2002@sales.example.com", Label: "Front desk", Authname: "frontdesk",
 		Contact: "sip:2002@192.0.2.8", Source: "192.0.2.8:5060", Transport: "TCP",
-		ExpiresIn: 42, LastSeen: noon.Add(-3 * time.Hour), UserAgent: "Yealink SIP-T46S 66.86.0.15"}
+		ExpiresIn: 42, LastSeen: noon.Add(-3 * time.Hour), Reachable: "no", UserAgent: "Yealink SIP-T46S 66.86.0.15"}
 )
 
 func TestContactsFitTheTerminal(t *testing.T) {
@@ -30,19 +30,19 @@ func TestContactsFitTheTerminal(t *testing.T) {
 		want  string
 	}{
 		{"no terminal", 0, `
-AOR                     LABEL               AUTHNAME   CONTACT                                RECEIVED             VIA  EXPIRES  SEEN       USER-AGENT
-2001                    Kitchen, 1st floor  7f3a9c     sip:2001@192.0.2.7:5060;transport=udp  198.51.100.20:61234  UDP  59 min   1 min ago  Grandstream GXP2170 1.0.11.48
-2002@sales.example.com  Front desk          frontdesk  sip:2002@192.0.2.8                     192.0.2.8:5060       TCP  42 s     3 h ago    Yealink SIP-T46S 66.86.0.15
+AOR                     LABEL               AUTHNAME   CONTACT                                RECEIVED             VIA  EXPIRES  SEEN       ANSWERS  USER-AGENT
+2001                    Kitchen, 1st floor  7f3a9c     sip:2001@192.0.2.7:5060;transport=udp  198.51.100.20:61234  UDP  59 min   1 min ago  12.3 ms  Grandstream GXP2170 1.0.11.48
+2002@sales.example.com  Front desk          frontdesk  sip:2002@192.0.2.8                     192.0.2.8:5060       TCP  42 s     3 h ago    no       Yealink SIP-T46S 66.86.0.15
 `},
 		{"200 cells", 200, `
-AOR                     LABEL               AUTHNAME   CONTACT                                RECEIVED             VIA  EXPIRES  SEEN       USER-AGENT
-2001                    Kitchen, 1st floor  7f3a9c     sip:2001@192.0.2.7:5060;transport=udp  198.51.100.20:61234  UDP  59 min   1 min ago  Grandstream GXP2170 1.0.11.48
-2002@sales.example.com  Front desk          frontdesk  sip:2002@192.0.2.8                     192.0.2.8:5060       TCP  42 s     3 h ago    Yealink SIP-T46S 66.86.0.15
+AOR                     LABEL               AUTHNAME   CONTACT                                RECEIVED             VIA  EXPIRES  SEEN       ANSWERS  USER-AGENT
+2001                    Kitchen, 1st floor  7f3a9c     sip:2001@192.0.2.7:5060;transport=udp  198.51.100.20:61234  UDP  59 min   1 min ago  12.3 ms  Grandstream GXP2170 1.0.11.48
+2002@sales.example.com  Front desk          frontdesk  sip:2002@192.0.2.8                     192.0.2.8:5060       TCP  42 s     3 h ago    no       Yealink SIP-T46S 66.86.0.15
 `},
 		{"120 cells", 120, `
-AOR                     LABEL            AUTHNAME   CONTACT         RECEIVED         VIA  EXPIRES  SEEN       USER-AGENT
-2001                    Kitchen, 1st f…  7f3a9c     sip:2001@192.…  198.51.100.20:…  UDP  59 min   1 min ago  Grandstre…
-2002@sales.example.com  Front desk       frontdesk  sip:2002@192.…  192.0.2.8:5060   TCP  42 s     3 h ago    Yealink S…
+AOR                LABEL         AUTHNAME  CONTACT         RECEIVED         VIA  EXPIRES  SEEN       ANSWERS  USER-AGENT
+2001               Kitchen, 1s…  7f3a9c    sip:2001@192.…  198.51.100.20:…  UDP  59 min   1 min ago  12.3 ms  Grandstre…
+2002@sales.examp…  Front desk    frontde…  sip:2002@192.…  192.0.2.8:5060   TCP  42 s     3 h ago    no       Yealink S…
 `},
 		{"80 cells", 80, `
 AOR             LABEL         AUTHNAME  CONTACT         RECEIVED         EXPIRES
@@ -79,7 +79,7 @@ AOR    LABEL  AUTHN…
 func TestNarrowTerminalSaysWhatItLeavesOut(t *testing.T) {
 	for width, want := range map[int]string{
 		0:  "\n2 bindings\n",
-		60: "\n2 bindings; no room for CONTACT, VIA, SEEN, USER-AGENT\n(--wide)\n",
+		60: "\n2 bindings; no room for CONTACT, VIA, SEEN, ANSWERS,\nUSER-AGENT (--wide)\n",
 	} {
 		var out bytes.Buffer
 		table := newTable(&out, width, contactColumns...)

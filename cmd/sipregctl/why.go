@@ -123,8 +123,12 @@ const mostRegistered = 5
 // printRegistered says what is registered now, whoever else has failed.
 func printRegistered(out io.Writer, width int, registered []api.Contact) {
 	for _, c := range registered[:min(len(registered), mostRegistered)] {
-		paragraph(out, width, "", fmt.Sprintf("REGISTERED: %s at %s by [%s] (authname %s), expires in %s",
-			c.AOR, c.Contact, c.Label, c.Authname, span(time.Duration(c.ExpiresIn)*time.Second)))
+		silent := ""
+		if c.Reachable == "no" {
+			silent = ", BUT DOES NOT ANSWER"
+		}
+		paragraph(out, width, "", fmt.Sprintf("REGISTERED: %s at %s by [%s] (authname %s), expires in %s%s",
+			c.AOR, c.Contact, c.Label, c.Authname, span(time.Duration(c.ExpiresIn)*time.Second), silent))
 	}
 	if more := len(registered) - mostRegistered; more > 0 {
 		paragraph(out, width, "", fmt.Sprintf("and %d more: sipregctl contacts lists them", more))

@@ -64,6 +64,12 @@ row
 2 h ago: removed, by_administrator
   AOR 2001, authname (none), label \x1b[31mred
 `},
+		{"registered, and silent", 0, api.Why{Query: "2001", Registered: []api.Contact{
+			{AOR: "2001", Contact: "sip:2001@192.0.2.7", Label: "Kitchen", Authname: "7f3a9c", ExpiresIn: 60, Reachable: "no"},
+			{AOR: "2001", Contact: "sip:2001@192.0.2.8", Label: "Kitchen", Authname: "7f3a9c", ExpiresIn: 60, Reachable: "yes"}}}, `
+REGISTERED: 2001 at sip:2001@192.0.2.7 by [Kitchen] (authname 7f3a9c), expires in 1 min, BUT DOES NOT ANSWER
+REGISTERED: 2001 at sip:2001@192.0.2.8 by [Kitchen] (authname 7f3a9c), expires in 1 min
+`},
 		{"nothing known", 0, api.Why{Query: "2009", Note: "Nothing has come with that name."}, `
 Nothing has come with that name.
 `},

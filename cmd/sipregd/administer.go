@@ -24,7 +24,7 @@ import (
 func (d *sipregd) administer() error {
 	d.readMetrics()
 	d.admin = admin.New(admin.Options{
-		Daemon: d, Store: d.store, Recorder: d.recorder, Forgets: d.config.Admin.RecentMemory == 0,
+		Daemon: d, Store: d.store, Recorder: d.recorder, Qualifier: d.qualifier, Forgets: d.config.Admin.RecentMemory == 0,
 		Guard: d.guard, Bans: d, Metrics: d.metrics.Handler(),
 		Token: d.config.Admin.Token, Clock: time.Now, Trouble: d.trouble,
 	})
@@ -123,7 +123,7 @@ func (d *sipregd) Stats() api.Stats {
 func (d *sipregd) readMetrics() {
 	sources := admin.Sources{
 		Watches: d.recorder.Watches, Requests: d.layer.Counts, Sockets: d.server.Counts, STUN: d.stun.Answered,
-		Bindings: d.store.Count, Peers: func() int { return d.registrar.Directory().Len() },
+		Bindings: d.store.Count, Qualify: d.qualifier.Counts, Peers: func() int { return d.registrar.Directory().Len() },
 		Bans: func() (inForce int, dropped uint64) { return len(d.guard.List(time.Now())), d.guard.Dropped() },
 	}
 	if d.config.Admin.RecentMemory > 0 {

@@ -20,33 +20,15 @@ const (
 	unqualified = phonePeers + "qualify_frequency = 0\n"
 )
 
-// reached is a binding with what the daemon knows of the way to its phone.
-type reached struct {
-	api.Contact
-	NAT       bool     `json:"nat"`
-	Reachable string   `json:"reachable"`
-	RTT       *float64 `json:"rtt_ms"`
-}
-
-func (r reached) String() string {
-	rtt := "never"
-	if r.RTT != nil {
-		rtt = fmt.Sprint(*r.RTT)
-	}
-	return fmt.Sprintf("%s from %s (nat %v, reachable %q, rtt_ms %s)", r.Contact.Contact, r.Source, r.NAT, r.Reachable, rtt)
-}
-
-func (d *daemon) bindings(t *testing.T) []reached {
+func (d *daemon) bindings(t *testing.T) []api.Contact {
 	t.Helper()
-	var answer struct {
-		Contacts []reached `json:"contacts"`
-	}
+	var answer api.Contacts
 	d.ask(t, http.MethodGet, "/api/v1/contacts", nil, &answer)
 	return answer.Contacts
 }
 
 // waitBinding waits until there is one binding, and it is as it should be.
-func (d *daemon) waitBinding(t *testing.T, what string, is func(reached) bool) reached {
+func (d *daemon) waitBinding(t *testing.T, what string, is func(api.Contact) bool) api.Contact {
 	t.Helper()
 	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
 		all := d.bindings(t)
@@ -54,14 +36,14 @@ func (d *daemon) waitBinding(t *testing.T, what string, is func(reached) bool) r
 			return all[0]
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("want one binding, %s: there is %v", what, all)
+			t.Fatalf("want one binding, %s: there is %+v", what, all)
 		}
 	}
 }
 
-func (d *daemon) waitReachable(t *testing.T, reachable string) reached {
+func (d *daemon) waitReachable(t *testing.T, reachable string) api.Contact {
 	t.Helper()
-	return d.waitBinding(t, "reachable: "+reachable, func(r reached) bool { return r.Reachable == reachable })
+	return d.waitBinding(t, "reachable: "+reachable, func(r api.Contact) bool { return r.Reachable == reachable })
 }
 
 // waitUnbound waits until there is no binding.
@@ -69,7 +51,7 @@ func (d *daemon) waitUnbound(t *testing.T) {
 	t.Helper()
 	for deadline := time.Now().Add(patience); len(d.bindings(t)) > 0; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("there is still %v", d.bindings(t))
+			t.Fatalf("there is still %+v", d.bindings(t))
 		}
 	}
 }
@@ -91,10 +73,10 @@ func TestPhoneBehindNATIsReached(t *testing.T) {
 			public := a.bind(t, a.private())
 			a.waitAsked(t, a.private())
 			r := d.waitReachable(t, "yes")
-			if !r.NAT || r.Source != public.String() || r.Contact.Contact != a.private() {
+			if !r.NAT || r.Source != public.String() || r.Contact != a.private() {
 				t.Errorf("want %s from %v, behind a NAT: %v", a.private(), public, r)
 			}
-			if r.RTT == nil || *r.RTT < 0 || *r.RTT > 1000 {
+			if r.RoundTrip <= 0 || r.RoundTrip > 1000 {
 				t.Errorf("want the round-trip time of an answer within a second: %v", r)
 			}
 		})
@@ -166,8 +148,8 @@ func TestChangedMappingReplacesTheBinding(t *testing.T) {
 			if after == before {
 				t.Fatalf("the mapping is %v as before", after)
 			}
-			d.waitBinding(t, fmt.Sprint("from ", after), func(r reached) bool {
-				return r.Contact.Contact == uri && r.Source == after.String() && r.NAT
+			d.waitBinding(t, fmt.Sprint("from ", after), func(r api.Contact) bool {
+				return r.Contact == uri && r.Source == after.String() && r.NAT
 			})
 			d.waitLog(t, `"event":"`+test.event+`"`)
 			a.waitAsked(t, uri)
@@ -200,12 +182,12 @@ func TestPhonesBehindOneNATDoNotReplaceEachOther(t *testing.T) {
 	}
 	var bound []string
 	for _, r := range d.bindings(t) {
-		bound = append(bound, r.Contact.Contact)
+		bound = append(bound, r.Contact)
 	}
 	slices.Sort(uris)
 	slices.Sort(bound)
 	if !slices.Equal(bound, uris) {
-		t.Errorf("want %v bound, there is %v", uris, bound)
+		t.Errorf("want %v bound, there is %+v", uris, bound)
 	}
 }
 
@@ -284,8 +266,8 @@ func TestBindingStaysWhereThePhoneComesBack(t *testing.T) {
 			}
 			after := a.bind(t, uri)
 			time.Sleep(3 * time.Second)
-			d.waitBinding(t, fmt.Sprint("from ", after), func(r reached) bool {
-				return r.Contact.Contact == uri && r.Source == after.String()
+			d.waitBinding(t, fmt.Sprint("from ", after), func(r api.Contact) bool {
+				return r.Contact == uri && r.Source == after.String()
 			})
 			if d.events(t, test.event) != 1 || d.events(t, "removed") > 0 {
 				t.Errorf("want the binding %s, and not removed:\n%s", test.event, d.output.String())
@@ -308,11 +290,11 @@ func TestBaresipBehindNATIsReached(t *testing.T) {
 	within(t, lab.home, func() { b = startBaresipAt(t, homeAddress, d.udp, "udp", "b41d77", "correct-horse", "") })
 	b.wait(t, registered)
 	before := d.waitReachable(t, "yes")
-	if !before.NAT || !strings.Contains(before.Contact.Contact, "@"+homeAddress.String()+":") {
+	if !before.NAT || !strings.Contains(before.Contact, "@"+homeAddress.String()+":") {
 		t.Errorf("want a private Contact, behind a NAT: %v", before)
 	}
 	lab.forget(t)
-	d.waitBinding(t, "from elsewhere", func(now reached) bool { return now.Source != before.Source })
+	d.waitBinding(t, "from elsewhere", func(now api.Contact) bool { return now.Source != before.Source })
 	d.waitReachable(t, "yes")
 	b.stop(t)
 	d.waitUnbound(t)
@@ -325,11 +307,11 @@ func TestLinphoneBehindNATIsReached(t *testing.T) {
 	lab := newNATLab(t)
 	d := lab.startDaemon(t, natConf, quick)
 	within(t, lab.home, func() { startLinphoneTo(t, d.udp.String(), d.udp.Addr(), "udp", "") })
-	writesPublic := func(r reached) bool { return strings.Contains(r.Contact.Contact, "@"+r.Source) && r.NAT }
+	writesPublic := func(r api.Contact) bool { return strings.Contains(r.Contact, "@"+r.Source) && r.NAT }
 	before := d.waitBinding(t, "with its public address, behind a NAT", writesPublic)
 	d.waitReachable(t, "yes")
 	lab.forget(t)
-	d.waitBinding(t, "with another public address", func(now reached) bool {
+	d.waitBinding(t, "with another public address", func(now api.Contact) bool {
 		return writesPublic(now) && now.Source != before.Source
 	})
 	d.waitReachable(t, "yes")

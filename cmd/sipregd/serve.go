@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -25,6 +26,7 @@ import (
 	"sipregd/internal/journal"
 	"sipregd/internal/location"
 	"sipregd/internal/peers"
+	"sipregd/internal/qualify"
 	"sipregd/internal/registrar"
 	"sipregd/internal/stun"
 	"sipregd/internal/transaction"
@@ -48,12 +50,16 @@ type sipregd struct {
 	registrar *registrar.Registrar
 	layer     *transaction.Layer
 	stun      stun.Keepalives
+	qualifier *qualify.Qualifier
 	server    *transport.Server
 	shown     *transport.Certificate // nil: none
 	admin     *admin.Server
 	webhook   *admin.Webhook // nil: there is none
 	serving   bool
 	settled   bool // phones of before the start have come back, or will not
+
+	asking     sync.WaitGroup // of the qualifier
+	stopAsking func()
 
 	reloading  sync.Mutex
 	lastReload atomic.Pointer[reloaded]
@@ -100,7 +106,7 @@ func serve(path string, out io.Writer) error {
 
 // newDaemon returns a daemon that does nothing yet.
 func newDaemon(path string, c config.Config, log zerolog.Logger) *sipregd {
-	d := &sipregd{path: path, config: c, log: log, started: time.Now().UTC()}
+	d := &sipregd{path: path, config: c, log: log, started: time.Now().UTC(), stopAsking: func() {}}
 	d.often = log.Sample(&zerolog.BurstSampler{Burst: 5, Period: time.Second})
 	lines := journal.NewLog(log)
 	d.recorder = journal.NewRecorder(c.Admin.RecentMemory<<20, time.Now, lines)
@@ -123,6 +129,7 @@ func (d *sipregd) start() error {
 	}
 	d.server.Closed = func(stream uint64) { d.registrar.FlowEnded(stream, time.Now()) }
 	d.server.Serve(d.guard.Before(d.stun.Before(d.layer), time.Now), d.store)
+	d.startAsking()
 	d.serving = true
 	d.log.Info().Strs("listen", append(d.server.Addresses(), d.admin.Addresses()...)).
 		Int("peers", d.Directory().Len()).Str("version", buildVersion()).Msg("started")
@@ -133,6 +140,8 @@ func (d *sipregd) start() error {
 // stop ends what start has begun, as far as that got: what has come is answered,
 // saved and posted.
 func (d *sipregd) stop() {
+	d.stopAsking()
+	d.asking.Wait()
 	if d.server != nil {
 		d.server.Close()
 	}
@@ -187,14 +196,31 @@ func (d *sipregd) decide() error {
 	if err != nil {
 		return err
 	}
+	d.qualifier = qualify.New(qualify.Options{
+		Store: d.store, Directory: d.Directory, Journal: d.journal, Send: d.server.Send, Gone: transport.ErrNoFlow,
+		Clock: time.Now, Random: rand.Reader, RoundTrip: d.metrics.RoundTrip, Lost: d.datagramsLost,
+	})
 	d.registrar = registrar.New(registrar.Options{
 		Domains: domains(&d.config), Directory: d.directory.Load(), Authenticator: authenticator,
 		Location: d.store, Journal: d.journal, GRUUKey: key,
 		DisconnectGrace: time.Duration(d.config.Registrar.DisconnectGrace) * time.Second,
 		ServiceRoute:    d.config.Registrar.ServiceRoute, FlowTimer: d.config.Registrar.FlowTimer,
-	})
-	d.layer = transaction.NewLayer(d.registrar, d.config.Listen.TransactionMemory<<20)
+	}).QualifiedBy(d.qualifier)
+	d.layer = transaction.NewLayer(d.registrar, d.config.Listen.TransactionMemory<<20).Answering(d.qualifier.Clients())
 	return nil
+}
+
+// datagramsLost returns how many have come and were dropped.
+func (d *sipregd) datagramsLost() uint64 {
+	counts := d.server.Counts()
+	return counts.Dropped + counts.Lost
+}
+
+// startAsking has phones asked whether they are there, until stopAsking is called.
+func (d *sipregd) startAsking() {
+	var asking context.Context
+	asking, d.stopAsking = context.WithCancel(context.Background())
+	d.asking.Go(func() { d.qualifier.Run(asking) })
 }
 
 func newAuthenticator(c *config.Config) (*digest.Authenticator, error) {
@@ -264,8 +290,11 @@ func loadPeers(c *config.Config) (*peers.Directory, []string, error) {
 		Algorithms:        c.Registrar.Algorithms,
 		MaxContacts:       c.Registrar.MaxContacts,
 		RemoveExisting:    c.Registrar.RemoveExisting,
+		RemoveUnavailable: c.Registrar.RemoveUnavailable,
 		CSeqReset:         c.Registrar.CSeqReset,
 		RecognizePhone:    recognize,
+		QualifyFrequency:  c.Registrar.QualifyFrequency,
+		QualifyTimeout:    c.Registrar.QualifyTimeout,
 		MinimumExpiration: c.Registrar.MinimumExpiration,
 		DefaultExpiration: c.Registrar.DefaultExpiration,
 		MaximumExpiration: c.Registrar.MaximumExpiration,

@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"sipregd/internal/journal"
+	"sipregd/internal/qualify"
 	"sipregd/internal/transaction"
 	"sipregd/internal/transport"
 )
@@ -35,6 +36,11 @@ var (
 
 	bindingsNow = describe("bindings", "Bindings: Contacts that addresses-of-record are bound to.")
 	aorsNow     = describe("aors", "Addresses-of-record that are bound to a Contact or several.")
+
+	bindingsReachable   = describe("bindings_reachable", "Bindings whose phones were asked (OPTIONS) and have answered.")
+	bindingsUnreachable = describe("bindings_unreachable", "Bindings whose phones were asked (OPTIONS) and did not answer, or whose connections are gone.")
+	qualifyRequests     = describe("qualify_requests_total", "Times that a phone was asked whether it is there, each with its retransmissions.")
+	qualifyFailures     = describe("qualify_failures_total", "Times that a phone was asked and did not answer, or that its connection was gone.")
 
 	storeDurable = describe("store_durable", "Whether bindings are saved: 1, or 0 while the disk fails.")
 	storeUnsaved = describe("store_unsaved_aors", "Addresses-of-record whose bindings are still to be saved.")
@@ -89,6 +95,7 @@ func (s Sources) collectors() (all []prometheus.Collector) {
 	add(s.Sockets != nil, s.collectSockets, batchSize, datagramsDropped, datagramsLost,
 		streamsOpen, streamsAccepted, streamsRefused, keepalives)
 	add(s.Bindings != nil, s.collectBindings, bindingsNow, aorsNow)
+	add(s.Qualify != nil, s.collectQualify, bindingsReachable, bindingsUnreachable, qualifyRequests, qualifyFailures)
 	add(s.Saving != nil, s.collectSaving, storeDurable, storeUnsaved)
 	add(s.Bans != nil, s.collectBans, bansNow, bannedDropped)
 	add(s.Webhook != nil, s.collectWebhook, webhookEvents, webhookFailing, webhookWaiting)
@@ -115,7 +122,7 @@ func (s Sources) collectEvents(out sink) {
 		}
 	}
 	for _, reason := range journal.Reasons() {
-		if refused := counts[journal.Refused][reason]; refused > 0 || !reason.EndsBinding() {
+		if refused := counts[journal.Refused][reason]; refused > 0 || reason.Refuses() {
 			out.counter(refusalsTotal, refused, reason.String())
 		}
 		if reason.EndsBinding() {
@@ -186,6 +193,14 @@ func (s Sources) collectBindings(out sink) {
 	aors, bindings := s.Bindings()
 	out.gauge(aorsNow, float64(aors))
 	out.gauge(bindingsNow, float64(bindings))
+}
+
+func (s Sources) collectQualify(out sink) {
+	counts := s.Qualify()
+	out.gauge(bindingsReachable, float64(counts.States[qualify.Reachable]))
+	out.gauge(bindingsUnreachable, float64(counts.States[qualify.Unreachable]))
+	out.counter(qualifyRequests, counts.Asked)
+	out.counter(qualifyFailures, counts.Unanswered)
 }
 
 func (s Sources) collectSaving(out sink) {

@@ -13,6 +13,7 @@ import (
 
 	"sipregd/internal/admin/api"
 	"sipregd/internal/location"
+	"sipregd/internal/qualify"
 	"sipregd/internal/sipuri"
 )
 
@@ -51,7 +52,7 @@ func (s *Server) contacts(text, after string, limit int) api.Contacts {
 	aors := first.inOrder()
 	for at, found := range aors {
 		for i := range found.bindings {
-			page.Contacts = append(page.Contacts, contactOf(found.aor, &found.bindings[i], now))
+			page.Contacts = append(page.Contacts, s.contactOf(found.aor, &found.bindings[i], now))
 		}
 		if len(page.Contacts) >= limit && (first.more || at+1 < len(aors)) {
 			page.Next = nextAfter(found.place)
@@ -153,14 +154,20 @@ func (f *firstAORs) Pop() any {
 }
 
 // contactOf returns a binding as it is said over HTTP.
-func contactOf(aor sipuri.AOR, b *location.Binding, now time.Time) api.Contact {
-	return api.Contact{
+func (s *Server) contactOf(aor sipuri.AOR, b *location.Binding, now time.Time) api.Contact {
+	contact := api.Contact{
 		AOR: aor.String(), Label: b.Label, Authname: b.Authname,
 		Contact: b.Contact, Params: b.Params, Q: b.Q,
 		Source: b.Source.String(), Transport: b.Transport, ExpiresIn: b.Remaining(now),
 		Expires: b.Expires.UTC(), LastSeen: b.Changed.UTC(),
-		UserAgent: b.UserAgent, CallID: b.CallID, CSeq: b.CSeq, Push: pushOf(b),
+		UserAgent: b.UserAgent, CallID: b.CallID, CSeq: b.CSeq, Push: pushOf(b), NAT: b.NAT, Path: b.Path,
 	}
+	if s.Qualifier != nil {
+		status, _ := s.Qualifier.Status(b.ID)
+		contact.Reachable = reachable[status.State]
+		contact.RoundTrip = float64(status.RoundTrip.Microseconds()) / 1000
+	}
+	return contact
 }
 
 // pushOf returns what wakes a phone that sleeps (RFC 8599 §4.1), nil as a rule.
@@ -181,12 +188,15 @@ func pushOf(b *location.Binding) *api.Push {
 	return &api.Push{Provider: sipuri.Unescape(provider), Param: sipuri.Unescape(param), Token: sipuri.Unescape(token)}
 }
 
+// reachable says the states of a binding.
+var reachable = map[qualify.State]string{qualify.Reachable: "yes", qualify.Unreachable: "no"}
+
 func (s *Server) showContacts(w http.ResponseWriter, r *http.Request) {
 	now := s.Clock()
 	aor, bindings := s.locate(r)
 	page := api.Contacts{Contacts: []api.Contact{}}
 	for i := range bindings {
-		page.Contacts = append(page.Contacts, contactOf(aor, &bindings[i], now))
+		page.Contacts = append(page.Contacts, s.contactOf(aor, &bindings[i], now))
 	}
 	if page.Total = len(page.Contacts); page.Total == 0 {
 		fail(w, http.StatusNotFound, noBinding(aor))

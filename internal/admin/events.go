@@ -18,7 +18,8 @@ import (
 
 // notable are the kinds that a watcher sees who does not ask for others: not those
 // that come with each phone all the time.
-var notable = []journal.Kind{journal.Added, journal.Removed, journal.Replaced, journal.Expired, journal.Refused}
+var notable = []journal.Kind{journal.Added, journal.Removed, journal.Replaced, journal.Expired,
+	journal.Unreachable, journal.Reachable, journal.Refused}
 
 // streamEvents sends events as they happen, as server-sent events.
 func (s *Server) streamEvents(w http.ResponseWriter, r *http.Request) {

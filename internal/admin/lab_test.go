@@ -24,6 +24,7 @@ import (
 	"sipregd/internal/journal"
 	"sipregd/internal/location"
 	"sipregd/internal/peers"
+	"sipregd/internal/qualify"
 	"sipregd/internal/registrar"
 	"sipregd/internal/sipuri"
 )
@@ -57,6 +58,7 @@ type lab struct {
 	registrar   *registrar.Registrar
 	file        string // of the peers
 	domains     peers.Domains
+	qualified   map[uint64]qualify.Status // by the ID of the binding
 	notReady    error
 	removeFails error
 	banned      []string // and lifted
@@ -85,7 +87,7 @@ func newLab(t *testing.T, settings ...labSetting) *lab {
 	l.store = location.NewMemory(noon)
 	l.Server = New(Options{
 		Daemon: l, Store: l.store, Recorder: recorder, Guard: guard.New(recorder), Bans: l, Metrics: labMetrics(),
-		Clock: clock, Trouble: func(err error) { t.Log(err) },
+		Clock: clock, Trouble: func(err error) { t.Log(err) }, Qualifier: l,
 	})
 	for _, set := range settings {
 		set(l)
@@ -97,6 +99,12 @@ func newLab(t *testing.T, settings ...labSetting) *lab {
 	})
 	l.listen()
 	return l
+}
+
+// Status makes the lab the qualifier.
+func (l *lab) Status(id uint64) (status qualify.Status, known bool) {
+	status, known = l.qualified[id]
+	return status, known
 }
 
 // shortDirectory has a path that fits a socket's address.

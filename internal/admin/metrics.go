@@ -12,6 +12,7 @@ import (
 
 	"sipregd/internal/admin/api"
 	"sipregd/internal/journal"
+	"sipregd/internal/qualify"
 	"sipregd/internal/transaction"
 	"sipregd/internal/transport"
 )
@@ -25,6 +26,7 @@ type Metrics struct {
 	registry *prometheus.Registry
 
 	commitSeconds, commitAORs prometheus.Histogram
+	roundTrips                prometheus.Histogram
 
 	reloads          *prometheus.CounterVec
 	reloadSuccessful prometheus.Gauge
@@ -39,6 +41,7 @@ type Sources struct {
 	Sockets  func() transport.Counts
 	STUN     func() uint64 // requests answered, beside Sockets
 	Bindings func() (aors, bindings int)
+	Qualify  func() qualify.Counts
 	// Saving tells whether bindings last, and of how many AORs they are still to be
 	// saved; nil: none are meant to last.
 	Saving  func() (durable bool, unsaved int)
@@ -60,6 +63,10 @@ func NewMetrics(loaded time.Time) *Metrics {
 			Name: "sipregd_store_commit_aors", Help: "Addresses-of-record written in one commit.",
 			Buckets: prometheus.ExponentialBuckets(1, 4, 7),
 		}),
+		roundTrips: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "sipregd_qualify_duration_seconds", Help: "Time that phones take to answer an OPTIONS.",
+			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5},
+		}),
 		reloads: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "sipregd_config_reloads_total", Help: "Times that peers.conf was read anew.",
 		}, []string{"result"}),
@@ -72,7 +79,7 @@ func NewMetrics(loaded time.Time) *Metrics {
 	}
 	m.registry.MustRegister(
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfo(),
-		m.commitSeconds, m.commitAORs, m.reloads, m.reloadSuccessful, m.reloadedAt,
+		m.commitSeconds, m.commitAORs, m.roundTrips, m.reloads, m.reloadSuccessful, m.reloadedAt,
 	)
 	for _, ok := range []bool{true, false} {
 		m.reloads.WithLabelValues(resultOf(ok))
@@ -107,6 +114,9 @@ func (m *Metrics) Committed(took time.Duration, aors int) {
 	m.commitSeconds.Observe(took.Seconds())
 	m.commitAORs.Observe(float64(aors))
 }
+
+// RoundTrip takes down how long a phone took to answer an OPTIONS.
+func (m *Metrics) RoundTrip(took time.Duration) { m.roundTrips.Observe(took.Seconds()) }
 
 // Reloaded takes down that the configuration was read anew at that time.
 func (m *Metrics) Reloaded(ok bool, at time.Time) {

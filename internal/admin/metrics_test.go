@@ -13,6 +13,7 @@ import (
 
 	"sipregd/internal/admin"
 	"sipregd/internal/journal"
+	"sipregd/internal/qualify"
 	"sipregd/internal/transaction"
 	"sipregd/internal/transport"
 )
@@ -72,6 +73,12 @@ var moves = []struct {
 
 	{`sipregd_bindings`, 1, "registration", func(m *monitored) { m.register(contact) }},
 	{`sipregd_aors`, 1, "registration", func(m *monitored) { m.register(contact) }},
+	{`sipregd_bindings_reachable`, 3, "phones that answer", func(m *monitored) { m.qualified.States[qualify.Reachable] = 3 }},
+	{`sipregd_bindings_unreachable`, 4, "phones that do not answer", func(m *monitored) { m.qualified.States[qualify.Unreachable] = 4 }},
+	{`sipregd_qualify_requests_total`, 5, "phones are asked", func(m *monitored) { m.qualified.Asked = 5 }},
+	{`sipregd_qualify_failures_total`, 6, "phones do not answer", func(m *monitored) { m.qualified.Unanswered = 6 }},
+	{`sipregd_qualify_duration_seconds_count`, 1, "an answer", func(m *monitored) { m.metrics.RoundTrip(time.Second) }},
+	{`sipregd_qualify_duration_seconds_sum`, 2.5, "a slow answer", func(m *monitored) { m.metrics.RoundTrip(2500 * time.Millisecond) }},
 	{`sipregd_peers`, 1, "another peer", func(m *monitored) {
 		m.registrar.Reload(m.load(monitoredPeers + "[Other]\nauthname = other\nsecret = s\naorname = 1\n"))
 	}},
@@ -158,7 +165,7 @@ func TestATimestampStaysAtTheLastSuccess(t *testing.T) {
 func TestReasonsAreThereFromTheStart(t *testing.T) {
 	all := readSeries(t, startMonitored(t).scrape())
 	for _, reason := range journal.Reasons() {
-		if value, there := all[fmt.Sprintf("sipregd_refusals_total{reason=%q}", reason)]; there == reason.EndsBinding() || value != 0 {
+		if value, there := all[fmt.Sprintf("sipregd_refusals_total{reason=%q}", reason)]; there != reason.Refuses() || value != 0 {
 			t.Errorf("%s: %v, %v", reason, value, there)
 		}
 	}

@@ -30,6 +30,7 @@ import (
 	"sipregd/internal/journal"
 	"sipregd/internal/location/durable"
 	"sipregd/internal/peers"
+	"sipregd/internal/qualify"
 	"sipregd/internal/registrar"
 	"sipregd/internal/stun"
 	"sipregd/internal/transaction"
@@ -54,6 +55,7 @@ type monitored struct {
 	moreAtSockets transport.Counts
 	stun          stun.Keepalives
 	webhook       api.Webhook
+	qualified     qualify.Counts // what the qualifier says
 }
 
 const monitoredPeers = `
@@ -121,7 +123,7 @@ func startMonitored(t *testing.T) *monitored {
 	layer := transaction.NewLayer(m.registrar, transactionMemory)
 	m.metrics.Read(admin.Sources{
 		Events: m.recorder.Counts, Watches: m.recorder.Watches, Requests: layer.Counts, Bindings: m.store.Count,
-		Sockets: m.listen(layer), STUN: m.stun.Answered,
+		Sockets: m.listen(layer), STUN: m.stun.Answered, Qualify: func() qualify.Counts { return m.qualified },
 		Saving: func() (bool, int) {
 			status := m.store.Status()
 			return status.Failure == nil, status.Unsaved

@@ -162,12 +162,37 @@ func TestPageSaysThatItLostTheConnection(t *testing.T) {
 func TestPageTellsOfEachFailure(t *testing.T) {
 	d := newFakeDaemon(t)
 	b := openFake(t, d)
-	for i, kind := range []string{"refused", "expired"} {
+	for i, kind := range []string{"refused", "expired", "unreachable"} {
 		attempt := failure(uint64(i+1), time.Second, 1, "", "2001", "7f3a9c", "", "192.0.2.7:5060", "It was "+kind+".", "")
 		attempt.Event.Event = kind
 		d.set(func() { d.attempts = []api.Attempt{attempt} })
 		d.happen(attempt.Event)
 		b.Wait(fmt.Sprintf(`document.getElementById("failures").textContent.includes("It was %s.")`, kind))
+	}
+}
+
+func TestPageTellsWhetherAPhoneAnswers(t *testing.T) {
+	d := newFakeDaemon(t)
+	b := openFake(t, d)
+	for i, step := range []struct{ event, reachable, row, sheet string }{
+		{"added", "", "192.0.2.1:5060 UDP", ""},
+		{"unreachable", "no", "192.0.2.1:5060 UDP, no answer", "no: it is unreachable"},
+		{"reachable", "yes", "192.0.2.1:5060 UDP", "after 12.3 ms"},
+	} {
+		d.set(func() {
+			d.contacts = numbered(1)
+			d.contacts[0].Reachable = step.reachable
+			if step.reachable == "yes" {
+				d.contacts[0].RoundTrip = 12.3
+			}
+		})
+		d.happen(api.Event{Seq: uint64(i + 1), Time: time.Now(), Event: step.event, AOR: "100000"})
+		b.Wait(fmt.Sprintf(`document.querySelector("#rows .from")?.textContent === %q`, step.row))
+		if i == 0 {
+			b.Click("#rows button")
+		}
+		b.Wait(fmt.Sprintf(`document.getElementById("details-fields").textContent.includes("Answers") === %v`, step.sheet != ""))
+		b.Wait(fmt.Sprintf(`document.getElementById("details-fields").textContent.includes(%q)`, step.sheet))
 	}
 }
 

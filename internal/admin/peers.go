@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"sipregd/internal/admin/api"
+	"sipregd/internal/inifile"
 	"sipregd/internal/peers"
 )
 
@@ -89,7 +90,8 @@ func peerOf(directory *peers.Directory, p *peers.Peer, bindings map[maker]int) a
 	shown := api.Peer{
 		Label: p.Label, Authname: p.Authname, AORs: texts(p.AORs), AnyAOR: p.AnyAOR, Enabled: p.Enabled,
 		Realms: p.Realms(), Permit: texts(p.Permit), MaxContacts: p.MaxContacts, RemoveExisting: p.RemoveExisting,
-		CSeqReset: p.CSeqReset, RecognizePhone: p.RecognizePhone.String(),
+		RemoveUnavailable: p.RemoveUnavailable, CSeqReset: p.CSeqReset, RecognizePhone: p.RecognizePhone.String(),
+		QualifyFrequency: frequency(p.QualifyFrequency), QualifyTimeout: p.QualifyTimeout,
 		MinimumExpiration: p.MinimumExpiration, DefaultExpiration: p.DefaultExpiration, MaximumExpiration: p.MaximumExpiration,
 		Where: directory.Where(p), CertificateNames: p.CertificateNames,
 	}
@@ -100,6 +102,14 @@ func peerOf(directory *peers.Directory, p *peers.Peer, bindings map[maker]int) a
 		shown.Bindings += bindings[maker{domain, p.Authname}]
 	}
 	return shown
+}
+
+// frequency returns qualify_frequency as peers.conf has it.
+func frequency(seconds int) string {
+	if seconds == inifile.Auto {
+		return "auto"
+	}
+	return strconv.Itoa(seconds)
 }
 
 func texts[T interface{ String() string }](values []T) []string {

@@ -17,7 +17,7 @@ func (s *Server) registered(name string, directory *peers.Directory) []api.Conta
 	take := func(aor sipuri.AOR, bindings []location.Binding, isAsked func(*location.Binding) bool) {
 		for i := range bindings {
 			if b := &bindings[i]; b.Expires.After(now) && isAsked(b) && len(found) < maxLimit {
-				found = append(found, contactOf(aor, b, now))
+				found = append(found, s.contactOf(aor, b, now))
 			}
 		}
 	}

@@ -24,6 +24,7 @@ import (
 	"sipregd/internal/journal"
 	"sipregd/internal/location"
 	"sipregd/internal/peers"
+	"sipregd/internal/qualify"
 	"sipregd/internal/sipuri"
 )
 
@@ -51,18 +52,24 @@ type BanObserver interface {
 	Lifted(netip.Prefix)
 }
 
+// Qualifier knows which phones are there.
+type Qualifier interface {
+	Status(id uint64) (status qualify.Status, known bool)
+}
+
 // Options are what a server is made of.
 type Options struct {
-	Daemon   Daemon
-	Store    location.Store
-	Recorder *journal.Recorder
-	Guard    *guard.Guard
-	Bans     BanObserver
-	Forgets  bool // the recorder is told of no events
-	Metrics  http.Handler
-	Token    string // that HTTP asks for, not the control socket; empty: none
-	Clock    func() time.Time
-	Trouble  func(error) // told of what goes wrong and is got over
+	Daemon    Daemon
+	Store     location.Store
+	Recorder  *journal.Recorder
+	Qualifier Qualifier // nil: nobody asks phones
+	Guard     *guard.Guard
+	Bans      BanObserver
+	Forgets   bool // the recorder is told of no events
+	Metrics   http.Handler
+	Token     string // that HTTP asks for, not the control socket; empty: none
+	Clock     func() time.Time
+	Trouble   func(error) // told of what goes wrong and is got over
 }
 
 const (

@@ -213,7 +213,7 @@ func TestWebhookPostsAllEventsInTheirOrder(t *testing.T) {
 		})
 	}
 	running.Wait()
-	const want = 5 * each // kinds that are no routine
+	const want = 7 * each // kinds that are no routine
 	waitUntil(t, "all are posted", func() bool { return w.Status().Posted >= want })
 	events, dropped := r.events()
 	next, seq := map[string]int{}, uint64(0)
@@ -224,7 +224,7 @@ func TestWebhookPostsAllEventsInTheirOrder(t *testing.T) {
 		next[event.Event]++
 		seq = event.Seq
 	}
-	if len(events) != want || dropped != 0 || len(next) != 5 || w.Status() != (api.Webhook{Posted: want}) {
+	if len(events) != want || dropped != 0 || len(next) != 7 || w.Status() != (api.Webhook{Posted: want}) {
 		t.Errorf("%d events of the kinds %v, %d dropped, %+v", len(events), next, dropped, w.Status())
 	}
 }

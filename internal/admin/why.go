@@ -11,6 +11,7 @@ import (
 	"sipregd/internal/journal"
 	"sipregd/internal/location"
 	"sipregd/internal/peers"
+	"sipregd/internal/qualify"
 )
 
 // lookBack is how many events of each class are looked at for a question.
@@ -61,8 +62,8 @@ func (s *Server) attempts(events []journal.Event, asked func(*journal.Event) boo
 	return attempts, underWay
 }
 
-// settle takes down which failures are over: bans that were lifted, and phones that
-// have come back. It returns how many bans those are.
+// settle takes down which failures are over: bans that were lifted, phones that have
+// come back, and bindings that can be reached again or are gone. It returns how many bans those are.
 func (s *Server) settle(attempts []diagnosis.Attempt) (lifted int) {
 	now := s.Clock()
 	for i := range attempts {
@@ -73,6 +74,8 @@ func (s *Server) settle(attempts []diagnosis.Attempt) (lifted int) {
 			lifted++
 		case a.Event.Kind == journal.Expired && s.isBack(&a.Event, now):
 			a.Settle()
+		case a.Event.Kind == journal.Unreachable && !s.isUnreachable(&a.Event, now):
+			a.Settle()
 		}
 	}
 	return lifted
@@ -81,6 +84,14 @@ func (s *Server) settle(attempts []diagnosis.Attempt) (lifted int) {
 // isBack tells whether the phone of an event has a binding again.
 func (s *Server) isBack(e *journal.Event, now time.Time) bool {
 	return slices.ContainsFunc(s.Store.Bindings(e.AOR, now), func(b location.Binding) bool { return b.Authname == e.Authname })
+}
+
+// isUnreachable tells whether the binding of an event is there and unreachable still.
+func (s *Server) isUnreachable(e *journal.Event, now time.Time) bool {
+	return s.Qualifier != nil && slices.ContainsFunc(s.Store.Bindings(e.AOR, now), func(b location.Binding) bool {
+		status, _ := s.Qualifier.Status(b.ID)
+		return b.Contact == e.Contact && status.State == qualify.Unreachable
+	})
 }
 
 // eventsOf returns the last events of a name, of the bans that may concern it, and

@@ -52,6 +52,9 @@ type Registrar struct {
 	DisconnectGrace   int    // seconds that a binding outlives its connection
 	ServiceRoute      string // values of Service-Route, empty: none
 	FlowTimer         int    // seconds, how often phones are told to send keepalives; 0: they are not
+	RemoveUnavailable bool   // with RemoveExisting off: bindings that are unreachable make room
+	QualifyFrequency  int    // seconds between two questions whether a phone is there; 0: never; inifile.Auto: behind NAT alone
+	QualifyTimeout    int    // seconds without an answer that make it unreachable
 }
 
 // Peers is where peers are read from.
@@ -105,6 +108,8 @@ func defaults(directory string) Config {
 			RecognizePhone:    "auto",
 			DisconnectGrace:   32,
 			FlowTimer:         120,
+			QualifyFrequency:  inifile.Auto,
+			QualifyTimeout:    3,
 		},
 		Peers:    Peers{Files: []string{filepath.Join(directory, "peers.conf")}},
 		Location: Location{Store: "file", Path: "/var/lib/sipregd", Redis: "redis://127.0.0.1:6379/0"},

@@ -97,11 +97,14 @@ maximum_expiration = 900
 max_contacts = 3
 algorithms = sha-256, MD5
 remove_existing = no
+remove_unavailable = yes
 cseq_reset = yes
 recognize_phone = YES
 disconnect_grace = 5
 service_route = <sip:proxy.example.com;lr>
 flow_timer = 0
+qualify_frequency = 60
+qualify_timeout = 5
 [peers]
 file = peers.conf, /srv/peers.d/*.conf
 [location]
@@ -140,10 +143,13 @@ format = json
 		},
 		Registrar: Registrar{
 			Domains:           []string{"example.com", "sales.example.com"},
+			RemoveUnavailable: true,
 			CSeqReset:         true,
 			RecognizePhone:    "yes",
 			DisconnectGrace:   5,
 			ServiceRoute:      "<sip:proxy.example.com;lr>",
+			QualifyFrequency:  60,
+			QualifyTimeout:    5,
 			Realm:             `Office "one"`,
 			DefaultExpiration: 600,
 			MinimumExpiration: 120,
@@ -258,6 +264,7 @@ func TestFaults(t *testing.T) {
 		{"no algorithm", "[registrar]\nalgorithms =", "2: [registrar] algorithms is empty; write MD5, SHA-256, or both with a comma"},
 		{"domain with a port", "[registrar]\ndomain = example.com:5060", `2: [registrar] domain holds "example.com:5060", which is no host name; write names such as example.com, without sip: and without a port`},
 		{"domain twice", "[registrar]\ndomain = example.com, EXAMPLE.com.", "2: [registrar] domain holds example.com twice; keep one of the two"},
+		{"frequency", "[registrar]\nqualify_frequency = often", `2: [registrar] qualify_frequency is "often"; write a whole number from 0 to 86400, or auto`},
 		{"switch", "[registrar]\nremove_existing = maybe", `2: [registrar] remove_existing is "maybe"; write yes or no`},
 		{"no peers", "[peers]\nfile =", "2: [peers] file is empty; write the path of a file with peers, such as peers.conf"},
 		{"nonce_lifetime", "[security]\nnonce_lifetime = 86401", `2: [security] nonce_lifetime is "86401"; write a whole number from 1 to 86400`},

@@ -43,11 +43,14 @@ func settings(c *Config, directory string) []setting {
 		{"registrar", "max_contacts", number(&c.Registrar.MaxContacts, 1, math.MaxInt32)},
 		{"registrar", "algorithms", algorithms(&c.Registrar.Algorithms)},
 		{"registrar", "remove_existing", yesOrNo(&c.Registrar.RemoveExisting)},
+		{"registrar", "remove_unavailable", yesOrNo(&c.Registrar.RemoveUnavailable)},
 		{"registrar", "cseq_reset", yesOrNo(&c.Registrar.CSeqReset)},
 		{"registrar", "recognize_phone", word(&c.Registrar.RecognizePhone, "auto", "yes", "no")},
 		{"registrar", "disconnect_grace", number(&c.Registrar.DisconnectGrace, 0, 86400)},
 		{"registrar", "service_route", routes(&c.Registrar.ServiceRoute)},
 		{"registrar", "flow_timer", number(&c.Registrar.FlowTimer, 0, 86400)},
+		{"registrar", "qualify_frequency", numberOrAuto(&c.Registrar.QualifyFrequency, 0, 86400)},
+		{"registrar", "qualify_timeout", number(&c.Registrar.QualifyTimeout, 1, 60)},
 
 		{"peers", "file", files(&c.Peers.Files, directory)},
 
@@ -83,6 +86,16 @@ func number[T int | uint32](target *T, minimum, maximum uint64) func(string) *in
 		n, fault := inifile.Number(value, minimum, maximum)
 		if fault == nil {
 			*target = T(n)
+		}
+		return fault
+	}
+}
+
+func numberOrAuto(target *int, minimum, maximum uint64) func(string) *inifile.Fault {
+	return func(value string) *inifile.Fault {
+		n, fault := inifile.NumberOrAuto(value, minimum, maximum)
+		if fault == nil {
+			*target = n
 		}
 		return fault
 	}

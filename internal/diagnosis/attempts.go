@@ -73,9 +73,12 @@ func Attempts(events []journal.Event, asked func(*journal.Event) bool, directory
 // Settle takes down that what has failed is over by now.
 func (a *Attempt) Settle() {
 	a.Failed, a.Cure = false, ""
-	if a.Event.Reason == journal.Banned {
+	switch {
+	case a.Event.Reason == journal.Banned:
 		a.Cause = fmt.Sprintf("Nothing that the phone sent was read, since %s was banned. That is over.", bannedNetwork(&a.Event))
-	} else {
+	case a.Event.Kind == journal.Unreachable:
+		a.Cause = fmt.Sprintf("The phone at %s could not be reached. That is over.", shown(a.Event.Contact))
+	default:
 		a.Cause += " It has registered again since."
 	}
 }
@@ -162,5 +165,9 @@ func explained(attempts []Attempt, directory *peers.Directory) []Attempt {
 }
 
 func isFailure(e *journal.Event) bool {
-	return e.Kind == journal.Refused || e.Kind == journal.Challenged || e.Kind == journal.Expired
+	switch e.Kind {
+	case journal.Refused, journal.Challenged, journal.Expired, journal.Unreachable:
+		return true
+	}
+	return false
 }

@@ -135,6 +135,8 @@ func TestAttempts(t *testing.T) {
 
 		{"expired, and came back", []journal.Event{added(90, "a"), of(60, "a", journal.Expired, journal.NoLongerRefreshed), added(30, "b")},
 			[]string{"added  1", "expired not_refreshed 1", "added  1"}},
+		{"unreachable, and reachable again", []journal.Event{added(90, "a"), of(60, "", journal.Unreachable, journal.NoAnswer), of(30, "", journal.Reachable, journal.None)},
+			[]string{"reachable  1", "unreachable no_answer 1", "added  1"}},
 		{"replaced", []journal.Event{added(90, "a"), of(60, "a", journal.Replaced, journal.ByNewerContact)},
 			[]string{"replaced newer_contact 1", "added  1"}},
 		{"malformed in two ways", []journal.Event{
@@ -151,7 +153,8 @@ func TestAttempts(t *testing.T) {
 			var got []string
 			for _, a := range attemptsOf(events, directory, now) {
 				got = append(got, fmt.Sprintf("%s %s %d", a.Event.Kind, a.Event.Reason, a.Times))
-				hasFailed := a.Event.Kind == journal.Refused || a.Event.Kind == journal.Challenged || a.Event.Kind == journal.Expired
+				hasFailed := a.Event.Kind == journal.Refused || a.Event.Kind == journal.Challenged || a.Event.Kind == journal.Expired ||
+					a.Event.Kind == journal.Unreachable
 				if a.Failed != hasFailed || a.Cause == "" {
 					t.Errorf("%s: failed %v, cause %q", a.Event.Kind, a.Failed, a.Cause)
 				}

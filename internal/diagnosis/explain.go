@@ -30,9 +30,28 @@ func (x explainer) explain() (cause, cure string) {
 	case journal.Expired:
 		return fmt.Sprintf("The binding of %s to %s has expired: the phone did not refresh it in time.", x.aor(), shown(x.event.Contact)),
 			x.event.Reason.Advice()
+	case journal.Unreachable:
+		return x.unreachable()
+	case journal.Reachable:
+		return fmt.Sprintf("The phone of %s at %s can be reached again: %s.", x.aor(), shown(x.event.Contact), printable(x.event.Detail)), ""
 	}
 	return x.ended()
 }
+
+// unreachable explains a binding that does not get to its phone.
+func (x explainer) unreachable() (cause, cure string) {
+	if x.event.Reason == journal.StreamGone {
+		return fmt.Sprintf("%s is registered at %s, but the phone cannot be reached there: its connection (%s) is gone.",
+			x.aor(), shown(x.event.Contact), printable(x.event.Transport)), comesBack
+	}
+	return fmt.Sprintf("%s is registered at %s, but the phone does not answer: asked at %v over %s, there was %s.",
+			x.aor(), shown(x.event.Contact), x.event.Source, printable(x.event.Transport), printable(x.event.Detail)),
+		fmt.Sprintf("Look whether the phone is on, awake, and has network. If so, the way to it is lost, as in a NAT: switch the phone's keepalive on, "+
+			"or lower qualify_frequency in %s and reload. For a phone that never answers OPTIONS set qualify_frequency = 0 there.", x.place())
+}
+
+// comesBack is the cure where just the phone can do something.
+const comesBack = "Nothing is to be done: the phone comes back at its next refresh. To have it at once, restart the phone."
 
 // ended explains why a binding went before its time.
 func (x explainer) ended() (cause, cure string) {
@@ -46,7 +65,7 @@ func (x explainer) ended() (cause, cure string) {
 	case journal.ByNewerContact:
 		return cause, fmt.Sprintf("If both phones are to stay, raise max_contacts in %s and reload.", x.place())
 	case journal.ByAdministrator:
-		return cause, "Nothing is to be done: the phone comes back at its next refresh. To have it at once, restart the phone."
+		return cause, comesBack
 	case journal.StreamGone:
 		return cause, "The phone comes back as soon as it sees that. If it does so often, look at the network and at the time limits of routers between; " +
 			"if it takes long, switch keepalives on in the phone."

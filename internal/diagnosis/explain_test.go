@@ -116,6 +116,14 @@ func TestExplain(t *testing.T) {
 		{"expired", contact("sip:k@192.0.2.7", of(60, "a", journal.Expired, journal.NoLongerRefreshed)),
 			"The binding of 2001 to sip:k@192.0.2.7 has expired: the phone did not refresh it in time.",
 			"Look whether the phone has power and network: it did not come back in time."},
+		{"does not answer", contact("sip:k@192.0.2.7", with("no answer to OPTIONS for 3 s", proved("Kitchen", of(60, "a", journal.Unreachable, journal.NoAnswer)))),
+			"2001 is registered at sip:k@192.0.2.7, but the phone does not answer: asked at 192.0.2.7:5060 over UDP, there was no answer to OPTIONS for 3 s.",
+			"switch the phone's keepalive on, or lower qualify_frequency in [Kitchen] ($:1) and reload. For a phone that never answers OPTIONS set qualify_frequency = 0 there."},
+		{"its connection is gone", contact("sip:k@192.0.2.7", with("its connection is gone", of(60, "a", journal.Unreachable, journal.StreamGone))),
+			"2001 is registered at sip:k@192.0.2.7, but the phone cannot be reached there: its connection (UDP) is gone.",
+			"To have it at once, restart the phone."},
+		{"answers again", contact("sip:k@192.0.2.7", with("it answers, after 20.0 ms", of(60, "a", journal.Reachable, journal.None))),
+			"The phone of 2001 at sip:k@192.0.2.7 can be reached again: it answers, after 20.0 ms.", ""},
 
 		{"unknown, the aorname of one", as("2002", unknown),
 			`The phone sends "2002" as its Auth ID, and no peer has that authname. But it is the aorname of [Front desk]: the phone sends its User ID as Auth ID.`,
@@ -323,6 +331,7 @@ func everyEvent() (events []journal.Event) {
 		journal.ByPhone: journal.Removed, journal.ByAdministrator: journal.Removed, journal.StreamGone: journal.Removed,
 		journal.ByNewerContact: journal.Replaced, journal.NoLongerRefreshed: journal.Expired,
 		journal.ByItself: journal.Replaced,
+		journal.NoAnswer: journal.Unreachable,
 	}
 	for _, reason := range journal.Reasons() {
 		kind, ofBinding := ofBindings[reason]
@@ -331,6 +340,7 @@ func everyEvent() (events []journal.Event) {
 		}
 		events = append(events, of(60, "a", kind, reason))
 	}
+	events = append(events, of(60, "a", journal.Unreachable, journal.StreamGone), of(60, "a", journal.Reachable, journal.None))
 	return append(events, of(60, "a", journal.Removed, journal.ByConfiguration), added(60, "a"), refreshed(60, "a"), challenged(60, "a"))
 }
 

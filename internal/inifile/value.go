@@ -40,6 +40,22 @@ func Number(value string, minimum, maximum uint64) (uint64, *Fault) {
 	return number, nil
 }
 
+// Auto is the number that the word auto stands for.
+const Auto = -1
+
+// NumberOrAuto reads a whole number in that range, both ends included, or the word
+// auto.
+func NumberOrAuto(value string, minimum, maximum uint64) (int, *Fault) {
+	if strings.EqualFold(value, "auto") {
+		return Auto, nil
+	}
+	number, fault := Number(value, minimum, maximum)
+	if fault != nil {
+		fault.Advice += ", or auto"
+	}
+	return int(number), fault
+}
+
 // Switch reads yes or no, in any of the usual spellings and in any case.
 func Switch(value string) (bool, *Fault) {
 	switch strings.ToLower(value) {

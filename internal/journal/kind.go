@@ -7,20 +7,23 @@ type Kind uint8
 
 // The kinds of events.
 const (
-	_          Kind = iota
-	Added           // a binding
-	Refreshed       // a binding
-	Removed         // a binding, by its phone, by the administrator or by a change of peers.conf
-	Replaced        // a binding, to make room for a newer one
-	Expired         // a binding
-	Listed          // the bindings of an AOR, for a request that changes nothing
-	Challenged      // a request without credentials: no failure
-	Refused         // a request
+	_           Kind = iota
+	Added            // a binding
+	Refreshed        // a binding
+	Removed          // a binding, by its phone, by the administrator or by a change of peers.conf
+	Replaced         // a binding, to make room for a newer one
+	Expired          // a binding
+	Unreachable      // a binding whose phone does not answer any more
+	Reachable        // one whose phone answers again
+	Listed           // the bindings of an AOR, for a request that changes nothing
+	Challenged       // a request without credentials: no failure
+	Refused          // a request
 )
 
 // kindNames are as they stand in the field "event" of a log line.
 var kindNames = [...]string{
 	Added: "added", Refreshed: "refreshed", Removed: "removed", Replaced: "replaced", Expired: "expired",
+	Unreachable: "unreachable", Reachable: "reachable",
 	Listed: "listed", Challenged: "challenged", Refused: "refused",
 }
 

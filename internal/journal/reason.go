@@ -36,6 +36,7 @@ const (
 	LoopOrMerge
 	StoreFailed
 	Banned
+	NoAnswer
 	ByPhone
 	ByAdministrator
 	ByConfiguration
@@ -104,6 +105,8 @@ var reasons = [...]struct{ name, advice string }{
 		"Mend the disk, or make room on it: sipregctl stats and the log say what is wrong. The phone asks again."},
 	Banned: {"banned",
 		"Lift the ban with sipregctl ban remove, once the cause is gone."},
+	NoAnswer: {"no_answer",
+		"Look whether the phone is on, and awake. If it is, the way to it through a NAT is lost: switch the phone's keepalive on, or lower qualify_frequency. For one that never answers OPTIONS set qualify_frequency = 0."},
 	ByPhone: {"by_phone",
 		"Nothing is to be done: the phone has unregistered."},
 	ByAdministrator: {"by_administrator",
@@ -134,6 +137,9 @@ func (r Reason) String() string { return reasons[r].name }
 
 // Advice returns a sentence for the administrator on what helps, empty for none.
 func (r Reason) Advice() string { return reasons[r].advice }
+
+// Refuses tells whether it is a reason for which requests are refused.
+func (r Reason) Refuses() bool { return r > None && r < NoAnswer }
 
 // EndsBinding tells whether it is a reason for which bindings end.
 func (r Reason) EndsBinding() bool { return r >= ByPhone }

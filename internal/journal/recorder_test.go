@@ -325,6 +325,14 @@ func TestWatchesAreCounted(t *testing.T) {
 	}
 }
 
+func TestNoAnswerAloneIsNeither(t *testing.T) {
+	for _, reason := range Reasons() {
+		if neither := !reason.Refuses() && !reason.EndsBinding(); neither != (reason == NoAnswer) || reason.Refuses() && reason.EndsBinding() {
+			t.Errorf("%s: refuses %v, ends bindings %v", reason, reason.Refuses(), reason.EndsBinding())
+		}
+	}
+}
+
 func TestReasonsForWhichBindingsEnd(t *testing.T) {
 	var got []string
 	for _, reason := range Reasons() {

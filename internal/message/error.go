@@ -17,5 +17,5 @@ func tooLarge(reason string) error { return &Error{Status: 513, Reason: reason} 
 // What is dropped without an answer.
 var (
 	ErrNotSIP   = errors.New("not a SIP message")
-	ErrResponse = errors.New("a response, and no request of ours is under way")
+	ErrResponse = errors.New("a response, and no request")
 )

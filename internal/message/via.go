@@ -20,10 +20,12 @@ type Via struct {
 	params string // the parameters, a part of text
 }
 
+// Cookie begins each branch that was made by RFC 3261's rules (§8.1.1.7).
+const Cookie = "z9hG4bK"
+
 // Cookie tells whether the branch was made by RFC 3261's rules (§8.1.1.7).
 func (v *Via) Cookie() bool {
-	const cookie = "z9hG4bK"
-	return len(v.Branch) > len(cookie) && strings.EqualFold(v.Branch[:len(cookie)], cookie)
+	return len(v.Branch) > len(Cookie) && strings.EqualFold(v.Branch[:len(Cookie)], Cookie)
 }
 
 // Text returns the value as it came.

@@ -19,8 +19,11 @@ const (
 	keyCertificateName
 	keyMaxContacts
 	keyRemoveExisting
+	keyRemoveUnavailable
 	keyCSeqReset
 	keyRecognizePhone
+	keyQualifyFrequency
+	keyQualifyTimeout
 	keyMinimumExpiration
 	keyDefaultExpiration
 	keyMaximumExpiration
@@ -53,8 +56,11 @@ var keys = [keyCount]key{
 	keyCertificateName:   {name: "certificate_name", personal: true, read: (*record).readCertificateNames},
 	keyMaxContacts:       {name: "max_contacts", read: (*record).readMaxContacts},
 	keyRemoveExisting:    {name: "remove_existing", read: (*record).readRemoveExisting},
+	keyRemoveUnavailable: {name: "remove_unavailable", read: (*record).readRemoveUnavailable},
 	keyCSeqReset:         {name: "cseq_reset", read: (*record).readCSeqReset},
 	keyRecognizePhone:    {name: "recognize_phone", read: (*record).readRecognizePhone},
+	keyQualifyFrequency:  {name: "qualify_frequency", read: (*record).readQualifyFrequency},
+	keyQualifyTimeout:    {name: "qualify_timeout", read: (*record).readQualifyTimeout},
 	keyMinimumExpiration: {name: "minimum_expiration", read: (*record).readMinimumExpiration},
 	keyDefaultExpiration: {name: "default_expiration", read: (*record).readDefaultExpiration},
 	keyMaximumExpiration: {name: "maximum_expiration", read: (*record).readMaximumExpiration},
@@ -146,6 +152,27 @@ func (r *record) readRecognizePhone(value string) *inifile.Fault {
 
 func (r *record) readCSeqReset(value string) (fault *inifile.Fault) {
 	r.peer.CSeqReset, fault = inifile.Switch(value)
+	return fault
+}
+
+func (r *record) readRemoveUnavailable(value string) (fault *inifile.Fault) {
+	r.peer.RemoveUnavailable, fault = inifile.Switch(value)
+	return fault
+}
+
+func (r *record) readQualifyFrequency(value string) *inifile.Fault {
+	n, fault := inifile.NumberOrAuto(value, 0, 86400)
+	if fault == nil {
+		r.peer.QualifyFrequency = n
+	}
+	return fault
+}
+
+func (r *record) readQualifyTimeout(value string) *inifile.Fault {
+	n, fault := inifile.Number(value, 1, 60)
+	if fault == nil {
+		r.peer.QualifyTimeout = int(n)
+	}
 	return fault
 }
 

@@ -16,8 +16,11 @@ type Options struct {
 	Algorithms        []digest.Algorithm // that are offered, at least one
 	MaxContacts       int                // at least 1
 	RemoveExisting    bool
+	RemoveUnavailable bool
 	CSeqReset         bool
 	RecognizePhone    Wish
+	QualifyFrequency  int    // seconds, 0 or inifile.Auto
+	QualifyTimeout    int    // seconds
 	MinimumExpiration uint32 // seconds
 	DefaultExpiration uint32 // seconds
 	MaximumExpiration uint32 // seconds

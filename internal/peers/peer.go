@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"sipregd/internal/digest"
 	"sipregd/internal/sipuri"
@@ -50,11 +51,15 @@ type plainSettings struct {
 
 	MaxContacts       int // bindings of one AOR, at least 1
 	RemoveExisting    bool
+	RemoveUnavailable bool   // with RemoveExisting off: bindings that are unreachable make room
 	CSeqReset         bool   // it may begin to count anew with its old Call-ID
 	RecognizePhone    Wish   // when a phone is known by its Call-ID, its push token or its account's number
 	MinimumExpiration uint32 // seconds
 	DefaultExpiration uint32 // seconds
 	MaximumExpiration uint32 // seconds
+
+	QualifyFrequency int // seconds; 0: its bindings are never asked; inifile.Auto: see QualifyEvery
+	QualifyTimeout   int // seconds without an answer that make a binding unreachable
 
 	DefaultName string // user part of the address that stands in while nothing is registered
 	DefaultHost string // its host, with or without a port; empty: there is none
@@ -115,6 +120,22 @@ func (p *Peer) Permits(source netip.Addr) bool {
 	}
 	source = source.Unmap().WithZone("")
 	return slices.ContainsFunc(p.Permit, func(network netip.Prefix) bool { return network.Contains(source) })
+}
+
+// autoQualify is how often a phone behind NAT is asked: most NATs forget a way over UDP
+// after a minute or two, the strictest after 30 seconds.
+const autoQualify = 30 * time.Second
+
+// QualifyEvery returns how often a binding of the peer is asked whether its phone is
+// there; 0: never. nat: it sits behind NAT.
+func (s *Settings) QualifyEvery(nat bool) time.Duration {
+	switch {
+	case s.QualifyFrequency >= 0:
+		return time.Duration(s.QualifyFrequency) * time.Second
+	case nat:
+		return autoQualify
+	}
+	return 0
 }
 
 // belongsTo tells whether domains holds a domain.

@@ -45,7 +45,7 @@ func newRegistration(r *Registrar) *registration {
 	g := &registration{Registrar: r}
 	g.removeAll = g.changeBy((*registration).planRemovalOfAll)
 	g.update = g.changeBy((*registration).planUpdates)
-	g.made = g.recordChanges
+	g.made = g.takeDown
 	return g
 }
 

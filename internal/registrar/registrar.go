@@ -30,6 +30,17 @@ type Location interface {
 	RemoveIf(unwanted func(sipuri.AOR, *location.Binding) bool, ended location.Ended)
 }
 
+// Qualifier asks the phones of bindings whether they are there.
+type Qualifier interface {
+	// Bound is told of a binding that a peer has added or refreshed, before anything
+	// else can happen to its AOR. It must not use the location service, nor keep a text
+	// that it is given.
+	Bound(peer *peers.Peer, aor sipuri.AOR, b *location.Binding, now time.Time)
+	// Unreachable tells whether the phone of the binding of that ID was asked and is
+	// not there.
+	Unreachable(id uint64) bool
+}
+
 // Registrar answers requests. It may be used by many goroutines at once.
 type Registrar struct {
 	domains       peers.Domains
@@ -44,6 +55,7 @@ type Registrar struct {
 	serviceRoute    string
 	flowTimer       int // seconds
 
+	qualifier     Qualifier // nil: nobody asks
 	registrations sync.Pool // of *registration, for their memory
 	date          atomic.Pointer[date]
 }
@@ -79,6 +91,13 @@ func New(o Options) *Registrar {
 	r.flows.bound = map[uint64]map[sipuri.AOR]struct{}{}
 	r.directory.Store(o.Directory)
 	r.registrations.New = func() any { return newRegistration(r) }
+	return r
+}
+
+// QualifiedBy has a qualifier told of bindings. It is to be called before any request is
+// answered, and returns the registrar.
+func (r *Registrar) QualifiedBy(q Qualifier) *Registrar {
+	r.qualifier = q
 	return r
 }
 

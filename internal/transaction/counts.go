@@ -63,7 +63,7 @@ func (c *counters) countAnswer(method string, status int) {
 type Counts struct {
 	Answered        []Answered // without retransmissions; in the order of Methods, and of status
 	Retransmissions uint64     // that were found to be such; most got an answer again
-	Ignored         uint64     // messages that are no SIP request
+	Ignored         uint64     // messages that are no SIP request, and no answer to one of ours
 	Evicted         uint64     // transactions that made room before Timer J fired
 	Transactions    int        // in memory
 	Bytes           int        // that they take, or once took

@@ -1,7 +1,8 @@
-// Package transaction is the server side of RFC 3261 §17.2.2 for non-INVITE
-// requests, without a goroutine or a timer for any of them. What can be
-// answered anew with the same outcome, a first challenge above all, is answered
-// without state (§8.2.7).
+// Package transaction is RFC 3261 §17 for non-INVITE requests: the server side
+// (§17.2.2), and the client side for those that ask phones whether they are there
+// (§17.1.2), without a goroutine or a timer for any of them. What can be answered
+// anew with the same outcome, a first challenge above all, is answered without state
+// (§8.2.7).
 package transaction
 
 import (
@@ -41,11 +42,12 @@ type Reply struct {
 // Layer passes requests to the core and keeps it from seeing one twice. It may
 // be used by many goroutines at once.
 type Layer struct {
-	parser *message.Parser
-	core   Core
-	table  *table
-	keys   maphash.Seed // of what transactions are found by
-	tags   maphash.Seed
+	parser  *message.Parser
+	core    Core
+	clients *Clients // nil: nothing is asked
+	table   *table
+	keys    maphash.Seed // of what transactions are found by
+	tags    maphash.Seed
 
 	counters counters
 }
@@ -62,12 +64,22 @@ func NewLayer(core Core, maxBytes int) *Layer {
 	}
 }
 
+// Answering has clients take in the responses that come. It is to be called before
+// Receive, and returns the layer.
+func (l *Layer) Answering(clients *Clients) *Layer {
+	l.clients = clients
+	return l
+}
+
 // Receive handles one message and returns what is to be sent for it, appended to
 // room.
 func (l *Layer) Receive(room, data []byte, flow message.Flow, now time.Time) Reply {
 	request, err := l.parser.Parse(data, flow)
 	defer l.parser.Release(request)
 	if err != nil {
+		if err == message.ErrResponse && l.clients != nil && l.clients.Answer(data, now) {
+			return Reply{}
+		}
 		return l.answerUnread(room, request, err, data)
 	}
 	switch request.Method {

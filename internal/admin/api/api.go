@@ -22,6 +22,10 @@ type Contact struct {
 	CallID    string    `json:"call_id"`
 	CSeq      uint32    `json:"cseq"`
 	Push      *Push     `json:"push,omitempty"`
+	NAT       bool      `json:"nat,omitempty"`       // the phone is reached by the way that it came alone
+	Path      string    `json:"path,omitempty"`      // values of Path (RFC 3327), in order
+	Reachable string    `json:"reachable,omitempty"` // yes or no; empty: it was not asked
+	RoundTrip float64   `json:"rtt_ms,omitempty"`    // of the last answer; 0: there was none yet
 }
 
 // Push is what wakes a phone that sleeps (RFC 8599): the push service, what that wants
@@ -53,8 +57,11 @@ type Peer struct {
 	Permit            []string `json:"permit,omitempty"`
 	MaxContacts       int      `json:"max_contacts"`
 	RemoveExisting    bool     `json:"remove_existing"`
+	RemoveUnavailable bool     `json:"remove_unavailable"`
 	CSeqReset         bool     `json:"cseq_reset"`
-	RecognizePhone    string   `json:"recognize_phone"` // auto, yes or no
+	RecognizePhone    string   `json:"recognize_phone"`   // auto, yes or no
+	QualifyFrequency  string   `json:"qualify_frequency"` // auto or seconds
+	QualifyTimeout    int      `json:"qualify_timeout"`
 	MinimumExpiration uint32   `json:"minimum_expiration"`
 	DefaultExpiration uint32   `json:"default_expiration"`
 	MaximumExpiration uint32   `json:"maximum_expiration"`

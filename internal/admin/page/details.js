@@ -125,6 +125,8 @@ function fields(binding) {
     field('Contact', binding.contact, 'sent'),
     field('Parameters', binding.params, 'sent'),
     field('Came from', `${binding.source} ${binding.transport}`, 'sent'),
+    field('Path', binding.path, 'sent'),
+    field('Answers', answers(binding), 'sent'),
     field('User-Agent', binding.user_agent, 'sent'),
     field('Expires in', ' ', 'number', { expires: '' }, moment(binding.expires)),
     field('Last seen', ' ', 'number', { seen: '' }, moment(binding.last_seen)),
@@ -132,6 +134,12 @@ function fields(binding) {
     field('Call-ID', binding.call_id, 'sent'),
     field('CSeq', binding.cseq, 'number'),
   ].filter((group) => group !== null);
+}
+
+// answers says whether the phone did when it was last asked.
+function answers({ reachable, rtt_ms: ms }) {
+  if (reachable === undefined) return '';
+  return reachable === 'yes' ? `after ${ms ?? 0} ms` : 'no: it is unreachable';
 }
 
 function field(caption, value, className, data = {}, more = '') {

@@ -13,7 +13,7 @@ import { askForToken } from './token.js';
 const byId = (id) => document.getElementById(id);
 const seldom = 60_000; // milliseconds; refreshes, and challenges that nobody answers, make no events here
 const often = 10_000; // a reload that fails, a store or a webhook that does, make none either
-const failing = new Set(['refused', 'expired']); // events that tell of failures
+const failing = new Set(['refused', 'expired', 'unreachable', 'reachable']); // events that tell of failures, or that one is over
 
 const api = new API(askForToken);
 const table = new Table(api, (key) => details.open(key));

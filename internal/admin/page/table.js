@@ -269,7 +269,7 @@ class Row {
     put(this.#cells.authname, plain(binding.authname));
     put(this.#cells.label, plain(binding.label));
     putURI(this.#cells.uri, plain(binding.contact));
-    put(this.#cells.from, plain(`${binding.source} ${binding.transport}`));
+    put(this.#cells.from, plain(`${binding.source} ${binding.transport}${binding.reachable === 'no' ? ', no answer' : ''}`));
     put(this.#cells.phone, plain(binding.user_agent) || '–');
     this.#cells.seen.title = moment(binding.last_seen);
     this.#cells.expires.title = moment(binding.expires);
