@@ -373,7 +373,7 @@ func (d *daemon) tool(t *testing.T, input string, arguments ...string) (output s
 func TestWhatEndedMeanwhile(t *testing.T) {
 	t.Parallel()
 	const peers = "[A]\nauthname = desk\nsecret = d\naorname = 1, 2\nminimum_expiration = 1\n"
-	d := startDaemon(t, "", peers+"[B]\nauthname = b\nsecret = b\naorname = 3\n")
+	d := startDaemon(t, "[registrar]\ndisconnect_grace = 1\n", peers+"[B]\nauthname = b\nsecret = b\naorname = 3\n")
 	brief, other := deskClient(d, "udp", "1"), newClient("udp", d.udp.String(), "b", "b", "3")
 	stream := deskClient(d, "tcp", "2")
 	other.mustAnswer(t, 200, "Contact: <sip:3@127.0.0.1>;expires=600")

@@ -48,7 +48,7 @@ func (c *configuration) text() string {
 		recent = 0
 	}
 	return fmt.Sprintf("[listen]\nudp = %v\ntcp =%s\n[peers]\nfile = peers.conf\n[location]\nstore = %s\npath = store\n"+
-		"[admin]\nsocket = %s\nrecent_memory = %d\n[log]\nlevel = %s\nformat = json\n",
+		"[registrar]\nqualify_frequency = 0\n[admin]\nsocket = %s\nrecent_memory = %d\n[log]\nlevel = %s\nformat = json\n",
 		c.address, tcp, c.store, controlSocket, recent, c.level)
 }
 

@@ -63,7 +63,6 @@ const monitoredPeers = `
 authname = 7f3a9c
 secret = secret
 aorname = 2001
-recognize_phone = no
 max_contacts = 1
 `
 

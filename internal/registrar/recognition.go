@@ -86,35 +86,22 @@ func sameMark(a, b *sipuri.URI) bool {
 
 // isBehindNAT tells whether the phone is reached by its flow alone: its Contact, or
 // the Via that it wrote, names another address than it comes from, or none at all
-// (RFC 7118 §5). What came by a proxy says nothing of that.
+// (RFC 7118 §5). Ports say nothing: phones send from others than they listen at. Nor
+// does what came by a proxy.
 func (g *registration) isBehindNAT(contact *message.Contact) bool {
 	r := g.request
 	if len(r.Vias) > 1 || r.Path.Text != "" {
 		return false
 	}
-	source := r.Flow.Source
+	source := r.Flow.Source.Addr().Unmap().WithZone("")
 	host := contact.URI.Host
 	address, err := netip.ParseAddr(strings.Trim(host, "[]"))
-	switch {
-	case err != nil && hasSuffixFold(host, ".invalid"):
-		return true
-	case err == nil && address.Unmap() != source.Addr().Unmap().WithZone(""):
-		return true
-	case r.Vias[0].IsElsewhere(source.Addr()):
-		return true
+	if err != nil {
+		return hasSuffixFold(host, ".invalid") || r.Vias[0].IsElsewhere(source)
 	}
-	// Who asks for rport takes answers where it sends from, whatever port it names.
-	return err == nil && !r.Flow.Reliable() && r.Vias[0].RPort && portOf(&contact.URI) != source.Port()
+	return address.Unmap() != source || r.Vias[0].IsElsewhere(source)
 }
 
 func hasSuffixFold(text, suffix string) bool {
 	return len(text) >= len(suffix) && strings.EqualFold(text[len(text)-len(suffix):], suffix)
-}
-
-// portOf returns the port that a request for the URI goes to over UDP.
-func portOf(uri *sipuri.URI) uint16 {
-	if uri.Port == 0 {
-		return 5060
-	}
-	return uri.Port
 }
