@@ -107,22 +107,8 @@ func (r *Registrar) RemoveFlowless(now time.Time) {
 // removeFlowless removes the bindings of an AOR over a connection. Those that a phone
 // has taken to another one are not over it any more.
 func (r *Registrar) removeFlowless(aor sipuri.AOR, stream uint64, now time.Time) error {
-	var ended []location.Binding
-	return r.location.Update(aor, now, func(current []location.Binding) (kept []location.Binding, err error) {
-		for i := range current {
-			if current[i].Stream == stream {
-				ended = append(ended, current[i])
-			} else {
-				kept = append(kept, current[i])
-			}
-		}
-		return kept, nil
-	}, func(expired []location.Binding) {
-		r.recordEnds(journal.Expired, journal.NoLongerRefreshed, aor, expired)
-		for i := range ended {
-			r.recordFlowless(aor, &ended[i])
-		}
-	})
+	_, err := r.removeWhere(aor, journal.StreamGone, now, func(b *location.Binding) bool { return b.Stream == stream })
+	return err
 }
 
 // RemoveEarlierFlows removes the bindings over connections of an earlier life of the
@@ -130,9 +116,7 @@ func (r *Registrar) removeFlowless(aor sipuri.AOR, stream uint64, now time.Time)
 func (r *Registrar) RemoveEarlierFlows() {
 	r.location.RemoveIf(func(_ sipuri.AOR, b *location.Binding) bool {
 		return b.Stream != 0 && !r.flows.knows(b.Stream)
-	}, r.recordFlowless)
-}
-
-func (r *Registrar) recordFlowless(aor sipuri.AOR, b *location.Binding) {
-	r.journal.Record(bindingEvent(journal.Removed, journal.StreamGone, aor, b))
+	}, func(aor sipuri.AOR, b *location.Binding) {
+		r.journal.Record(bindingEvent(journal.Removed, journal.StreamGone, aor, b))
+	})
 }

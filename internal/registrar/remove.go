@@ -12,10 +12,18 @@ import (
 // Contact, by equality of URIs (RFC 3261 §19.1.4), or all where contact is empty.
 // It returns how many were removed.
 func (r *Registrar) Remove(aor sipuri.AOR, contact string, now time.Time) (removed int, err error) {
+	return r.removeWhere(aor, journal.ByAdministrator, now, func(b *location.Binding) bool {
+		return contact == "" || isTo(b, contact)
+	})
+}
+
+// removeWhere removes the bindings of an AOR that unwanted picks, for that reason.
+func (r *Registrar) removeWhere(aor sipuri.AOR, reason journal.Reason, now time.Time,
+	unwanted func(*location.Binding) bool) (removed int, err error) {
 	var ended []location.Binding
 	err = r.location.Update(aor, now, func(current []location.Binding) (kept []location.Binding, err error) {
 		for i := range current {
-			if contact == "" || isTo(&current[i], contact) {
+			if unwanted(&current[i]) {
 				ended = append(ended, current[i])
 			} else {
 				kept = append(kept, current[i])
@@ -24,7 +32,7 @@ func (r *Registrar) Remove(aor sipuri.AOR, contact string, now time.Time) (remov
 		return kept, nil
 	}, func(expired []location.Binding) {
 		r.recordEnds(journal.Expired, journal.NoLongerRefreshed, aor, expired)
-		r.recordEnds(journal.Removed, journal.ByAdministrator, aor, ended)
+		r.recordEnds(journal.Removed, reason, aor, ended)
 	})
 	if err != nil {
 		return 0, err

@@ -37,15 +37,9 @@ func (s *Server) Send(flow message.Flow, data []byte) error {
 	return st.send(data)
 }
 
-// FirstStream returns the ID of the first stream. All of an earlier life of the
-// daemon are smaller.
-func (s *Server) FirstStream() uint64 { return s.streams.first }
-
-// beginStreams has the IDs of streams begin with the time.
-func (s *Server) beginStreams(now time.Time) {
-	s.streams.first = uint64(now.UnixNano())
-	s.streams.next = s.streams.first
-}
+// beginStreams has the IDs of streams begin with the time: none is that of an earlier
+// life of the daemon.
+func (s *Server) beginStreams(now time.Time) { s.streams.next = uint64(now.UnixNano()) }
 
 // find returns a stream that is open, else nil.
 func (s *streams) find(id uint64) *stream {

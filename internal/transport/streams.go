@@ -39,7 +39,6 @@ type streams struct {
 	pings    atomic.Uint64 // that were answered
 	mu       sync.Mutex
 	open     map[uint64]*stream // by their IDs
-	first    uint64             // ID
 	next     uint64             // ID
 	closed   bool
 }
