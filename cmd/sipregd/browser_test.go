@@ -64,6 +64,9 @@ func TestBrowserPhonesOverWSS(t *testing.T) {
 				}
 			}
 			d.waitLog(t, `"event":"refreshed"`)
+			if c := d.waitReachable(t, "yes"); !c.NAT { // a browser is asked by its WebSocket, and answers
+				t.Errorf("got %+v", c)
+			}
 			again := d.restart(t) // which cuts it off
 			happened("disconnected", 1)
 			happened("connected", 2)
