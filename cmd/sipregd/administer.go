@@ -50,13 +50,13 @@ func (d *sipregd) Locate(uri sipuri.URI) (sipuri.AOR, []location.Binding) {
 }
 
 // Remove removes bindings and makes that last.
-func (d *sipregd) Remove(aor sipuri.AOR, contact string) (removed int, err error) {
+func (d *sipregd) Remove(aor sipuri.AOR, ids []uint64) (removed int, err error) {
 	mark := d.store.Begin()
-	if removed, err = d.registrar.Remove(aor, contact, time.Now()); err != nil || removed == 0 {
+	if removed, err = d.registrar.Remove(aor, ids, time.Now()); err != nil || removed == 0 {
 		return 0, err
 	}
 	if err = d.store.Commit(mark); err != nil {
-		d.journal.Record(journal.Event{Kind: journal.Refused, Reason: journal.StoreFailed, AOR: aor, Contact: contact,
+		d.journal.Record(journal.Event{Kind: journal.Refused, Reason: journal.StoreFailed, AOR: aor,
 			Detail: "the removal by the administrator is undone: " + err.Error()})
 	}
 	return removed, err

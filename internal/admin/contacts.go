@@ -5,14 +5,15 @@ import (
 	"container/heap"
 	"encoding/base64"
 	"errors"
-	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"sipregd/internal/admin/api"
 	"sipregd/internal/location"
+	"sipregd/internal/message"
 	"sipregd/internal/qualify"
 	"sipregd/internal/sipuri"
 )
@@ -156,11 +157,12 @@ func (f *firstAORs) Pop() any {
 // contactOf returns a binding as it is said over HTTP.
 func (s *Server) contactOf(aor sipuri.AOR, b *location.Binding, now time.Time) api.Contact {
 	contact := api.Contact{
-		AOR: aor.String(), Label: b.Label, Authname: b.Authname,
+		ID: strconv.FormatUint(b.ID, 10), AOR: aor.String(), Label: b.Label, Authname: b.Authname,
 		Contact: b.Contact, Params: b.Params, Q: b.Q,
 		Source: b.Source.String(), Transport: b.Transport, ExpiresIn: b.Remaining(now),
 		Expires: b.Expires.UTC(), LastSeen: b.Changed.UTC(),
-		UserAgent: b.UserAgent, CallID: b.CallID, CSeq: b.CSeq, Push: pushOf(b), NAT: b.NAT, Path: b.Path,
+		UserAgent: b.UserAgent, CallID: b.CallID, CSeq: b.CSeq,
+		Instance: instanceOf(b), Push: pushOf(b), NAT: b.NAT, Path: b.Path,
 	}
 	if s.Qualifier != nil {
 		status, _ := s.Qualifier.Status(b.ID)
@@ -168,6 +170,12 @@ func (s *Server) contactOf(aor sipuri.AOR, b *location.Binding, now time.Time) a
 		contact.RoundTrip = float64(status.RoundTrip.Microseconds()) / 1000
 	}
 	return contact
+}
+
+// instanceOf returns the instance ID of a phone without its brackets, empty if it has none.
+func instanceOf(b *location.Binding) string {
+	instance, _ := message.InstanceOf(b.Params)
+	return strings.TrimSuffix(strings.TrimPrefix(instance, "<"), ">")
 }
 
 // pushOf returns what wakes a phone that sleeps (RFC 8599 §4.1), nil as a rule.
@@ -199,7 +207,7 @@ func (s *Server) showContacts(w http.ResponseWriter, r *http.Request) {
 		page.Contacts = append(page.Contacts, s.contactOf(aor, &bindings[i], now))
 	}
 	if page.Total = len(page.Contacts); page.Total == 0 {
-		fail(w, http.StatusNotFound, noBinding(aor))
+		fail(w, http.StatusNotFound, s.noBinding(r, aor))
 		return
 	}
 	answer(w, http.StatusOK, page)
@@ -208,48 +216,52 @@ func (s *Server) showContacts(w http.ResponseWriter, r *http.Request) {
 // locate returns what is bound to an AOR, or to one phone of it where a GRUU is asked
 // for.
 func (s *Server) locate(r *http.Request) (sipuri.AOR, []location.Binding) {
-	if uri, err := sipuri.Parse(r.PathValue("aor")); err == nil && uri.IsSIP() {
-		if _, isGRUU := uri.Param("gr"); isGRUU {
-			return s.Daemon.Locate(uri)
-		}
+	text := r.PathValue("aor")
+	if gruu, isGRUU := s.gruuOf(text); isGRUU {
+		return s.Daemon.Locate(gruu)
 	}
-	aor := s.aorOf(r)
+	aor := s.aorOf(text)
 	return aor, s.Store.Bindings(aor, s.Clock())
 }
 
-func (s *Server) removeContacts(w http.ResponseWriter, r *http.Request) {
-	aor, query := s.aorOf(r), r.URL.Query()
-	contact := query.Get("contact")
-	if contact == "" && query.Has("contact") { // it must not come to mean all of them
-		fail(w, http.StatusBadRequest, "contact is empty: write the Contact to remove, or leave contact out to remove all")
-		return
+// gruuOf reads a GRUU, which may lack its sip: like an AOR.
+func (s *Server) gruuOf(text string) (uri sipuri.URI, isGRUU bool) {
+	uri, err := sipuri.Parse(text)
+	if err != nil && !s.isShown(text) {
+		uri, err = sipuri.Parse("sip:" + text)
 	}
-	removed, err := s.Daemon.Remove(aor, contact)
-	switch {
-	case err != nil:
-		fail(w, http.StatusServiceUnavailable, err.Error())
-	case removed == 0 && contact != "":
-		fail(w, http.StatusNotFound, fmt.Sprintf("%s is not bound to %s", aor, contact))
-	case removed == 0:
-		fail(w, http.StatusNotFound, noBinding(aor))
-	default:
-		answer(w, http.StatusOK, api.Removed{Removed: removed})
+	if err != nil || !uri.IsSIP() {
+		return uri, false
 	}
+	_, isGRUU = uri.Param("gr")
+	return uri, isGRUU
 }
 
-func noBinding(aor sipuri.AOR) string { return aor.String() + " is not registered" }
+// noBinding says that nothing was located.
+func (s *Server) noBinding(r *http.Request, aor sipuri.AOR) string {
+	text := r.PathValue("aor")
+	if _, isGRUU := s.gruuOf(text); isGRUU {
+		return text + " leads to no phone that is registered"
+	}
+	return aor.String() + " is not registered"
+}
 
 // aorOf reads an AOR as people write it, which is a user part, user@domain or a
 // URI, or as it is shown where there is one domain for all hosts: a user part that
 // may hold an @.
-func (s *Server) aorOf(r *http.Request) sipuri.AOR {
-	text, directory := r.PathValue("aor"), s.Daemon.Directory()
+func (s *Server) aorOf(text string) sipuri.AOR {
+	directory := s.Daemon.Directory()
 	if uri, err := sipuri.Parse(text); err == nil && uri.IsSIP() {
 		aor, _ := directory.AOR(uri)
 		return aor
 	}
-	if shown := (sipuri.AOR{User: text}); len(s.Store.Bindings(shown, s.Clock())) > 0 {
-		return shown
+	if s.isShown(text) {
+		return sipuri.AOR{User: text}
 	}
 	return directory.ReadAOR(text)
+}
+
+// isShown tells whether a text is the whole of an AOR that a list shows.
+func (s *Server) isShown(text string) bool {
+	return len(s.Store.Bindings(sipuri.AOR{User: text}, s.Clock())) > 0
 }

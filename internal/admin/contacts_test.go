@@ -168,39 +168,6 @@ func TestAnAORIsFound(t *testing.T) {
 	}
 }
 
-func TestContactsAreRemoved(t *testing.T) {
-	const phone, other = "sip:2001@phone.example.org;transport=udp", "sip:2001@192.0.2.9"
-	for _, test := range []struct {
-		name, query string
-		status      int
-		left        []string
-	}{
-		{"all", "", 200, []string{}},
-		{"one as it is", "?contact=" + url.QueryEscape(phone), 200, []string{other}},
-		{"one that equals", "?contact=" + url.QueryEscape("SIP:2001@PHONE.Example.org;Transport=UDP"), 200, []string{other}},
-		{"another port", "?contact=" + url.QueryEscape("sip:2001@192.0.2.9:5060"), 404, []string{phone, other}},
-		{"an empty one", "?contact=", 400, []string{phone, other}},
-		{"no URI", "?contact=2001", 404, []string{phone, other}},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			l := newLab(t)
-			l.bind(sipuri.AOR{User: "2001"}, location.Binding{Contact: phone})
-			l.bind(sipuri.AOR{User: "2001"}, location.Binding{Contact: other})
-			l.bind(sipuri.AOR{User: "2001"}, location.Binding{Contact: "sip:expired", Expires: noon})
-			l.bind(sipuri.AOR{User: "2002"}, location.Binding{Contact: "sip:stays"})
-			status, answer := l.ask(http.MethodDelete, "/api/v1/contacts/2001"+test.query, "")
-			_, left := l.ask(http.MethodGet, "/api/v1/contacts", "")
-			if want := append(test.left, "sip:stays"); status != test.status || !slices.Equal(contactsOf(contactsIn(t, left)), want) {
-				t.Errorf("%d %sleft: %s", status, answer, left)
-			}
-			var removed api.Removed
-			if _ = json.Unmarshal([]byte(answer), &removed); removed.Removed != 2-len(test.left) {
-				t.Errorf("removed %d", removed.Removed)
-			}
-		})
-	}
-}
-
 func TestPeersComePageByPage(t *testing.T) {
 	l := newLab(t)
 	l.bind(sipuri.AOR{User: "2001"}, location.Binding{Contact: "sip:a", Authname: "7f3a9c"})

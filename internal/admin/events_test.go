@@ -28,8 +28,8 @@ type watching struct {
 
 const patienceOfTests = 20 * time.Second // with what has to come
 
-// message is a server-sent event, or a comment.
-type message struct{ id, event, data, comment string }
+// serverSent is a server-sent event, or a comment.
+type serverSent struct{ id, event, data, comment string }
 
 // watch begins to watch, and has seen the first sign of life then.
 func (l *lab) watch(query string, header ...string) *watching {
@@ -60,7 +60,7 @@ func (w *watching) Close() error {
 }
 
 // next returns the next message, or how the stream has ended.
-func (w *watching) next() (m message, err error) {
+func (w *watching) next() (m serverSent, err error) {
 	for w.lines.Scan() {
 		name, text, _ := strings.Cut(w.lines.Text(), ":")
 		text = strings.TrimPrefix(text, " ")

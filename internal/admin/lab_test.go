@@ -175,11 +175,11 @@ func (l *lab) Locate(uri sipuri.URI) (sipuri.AOR, []location.Binding) {
 
 func (l *lab) Ready() error { return l.notReady }
 
-func (l *lab) Remove(aor sipuri.AOR, contact string) (int, error) {
+func (l *lab) Remove(aor sipuri.AOR, ids []uint64) (int, error) {
 	if l.removeFails != nil {
 		return 0, l.removeFails
 	}
-	return l.registrar.Remove(aor, contact, noon)
+	return l.registrar.Remove(aor, ids, noon)
 }
 
 func (l *lab) Reload() api.Reload {

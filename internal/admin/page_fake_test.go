@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"hash/fnv"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -192,9 +193,10 @@ func reply(w http.ResponseWriter, status int, answer any) {
 
 // binding returns one that a phone made a while ago.
 func binding(aor, authname, label, contact, source, agent string, age time.Duration) api.Contact {
-	now := time.Now()
+	now, id := time.Now(), fnv.New64a()
+	fmt.Fprint(id, aor, contact)
 	return api.Contact{
-		AOR: aor, Authname: authname, Label: label, Contact: contact, Source: source, Transport: "UDP", UserAgent: agent,
+		ID: strconv.FormatUint(id.Sum64(), 10), AOR: aor, Authname: authname, Label: label, Contact: contact, Source: source, Transport: "UDP", UserAgent: agent,
 		ExpiresIn: int64((time.Hour - age).Seconds()), Expires: now.Add(time.Hour - age), LastSeen: now.Add(-age),
 		CallID: authname + "@" + source, CSeq: 2,
 	}

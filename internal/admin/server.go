@@ -35,9 +35,8 @@ type Daemon interface {
 	// Locate returns the AOR that a URI names and what it is bound to: all, or that of
 	// one phone where it is a GRUU (RFC 5627).
 	Locate(uri sipuri.URI) (sipuri.AOR, []location.Binding)
-	// Remove removes the bindings of an AOR to one Contact, or all where contact is
-	// empty, and makes that last.
-	Remove(aor sipuri.AOR, contact string) (removed int, err error)
+	// Remove removes the bindings of an AOR that have those IDs, and makes that last.
+	Remove(aor sipuri.AOR, ids []uint64) (removed int, err error)
 	// Reload reads the peers anew. Check tells what that would do.
 	Reload() api.Reload
 	Check() api.Reload

@@ -1,6 +1,7 @@
 package registrar
 
 import (
+	"slices"
 	"time"
 
 	"sipregd/internal/journal"
@@ -8,12 +9,11 @@ import (
 	"sipregd/internal/sipuri"
 )
 
-// Remove removes the bindings of an AOR for the administrator: that to one
-// Contact, by equality of URIs (RFC 3261 §19.1.4), or all where contact is empty.
-// It returns how many were removed.
-func (r *Registrar) Remove(aor sipuri.AOR, contact string, now time.Time) (removed int, err error) {
+// Remove removes the bindings of an AOR that have those IDs for the administrator:
+// two may have one Contact. It returns how many were removed.
+func (r *Registrar) Remove(aor sipuri.AOR, ids []uint64, now time.Time) (removed int, err error) {
 	return r.removeWhere(aor, journal.ByAdministrator, now, func(b *location.Binding) bool {
-		return contact == "" || isTo(b, contact)
+		return slices.Contains(ids, b.ID)
 	})
 }
 
@@ -44,16 +44,4 @@ func (r *Registrar) recordEnds(kind journal.Kind, reason journal.Reason, aor sip
 	for i := range bindings {
 		r.journal.Record(bindingEvent(kind, reason, aor, &bindings[i]))
 	}
-}
-
-func isTo(b *location.Binding, contact string) bool {
-	if b.Contact == contact {
-		return true
-	}
-	wanted, err := sipuri.Parse(contact)
-	if err != nil {
-		return false
-	}
-	uri, err := sipuri.Parse(b.Contact)
-	return err == nil && uri.Equal(wanted)
 }

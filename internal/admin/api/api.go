@@ -7,6 +7,7 @@ import "time"
 
 // Contact is a binding.
 type Contact struct {
+	ID        string    `json:"id"` // its own as long as it lives: a decimal number, beyond what JavaScript has exactly
 	AOR       string    `json:"aor"`
 	Label     string    `json:"label"`
 	Authname  string    `json:"authname"`
@@ -21,6 +22,7 @@ type Contact struct {
 	UserAgent string    `json:"user_agent,omitempty"`
 	CallID    string    `json:"call_id"`
 	CSeq      uint32    `json:"cseq"`
+	Instance  string    `json:"instance,omitempty"` // ID of the phone (RFC 5626), a URN as a rule
 	Push      *Push     `json:"push,omitempty"`
 	NAT       bool      `json:"nat,omitempty"`       // the phone is reached by the way that it came alone
 	Path      string    `json:"path,omitempty"`      // values of Path (RFC 3327), in order
