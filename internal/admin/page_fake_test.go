@@ -43,6 +43,7 @@ func newFakeDaemon(t testing.TB) *fakeDaemon {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /api/v1/contacts", d.listContacts)
 	mux.HandleFunc("GET /api/v1/contacts/{aor}", d.contactsOf)
+	mux.HandleFunc("DELETE /api/v1/contacts/{aor}", d.remove)
 	mux.HandleFunc("GET /api/v1/why", d.why)
 	mux.HandleFunc("GET /api/v1/stats", d.showStats)
 	mux.HandleFunc("GET /api/v1/events", d.events)
@@ -113,6 +114,14 @@ func (d *fakeDaemon) contactsOf(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	reply(w, http.StatusOK, api.Contacts{Total: len(found), Contacts: found})
+}
+
+// remove removes what is asked for, and nothing where that is no id.
+func (d *fakeDaemon) remove(w http.ResponseWriter, r *http.Request) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.contacts = slices.DeleteFunc(d.contacts, func(c api.Contact) bool { return c.AOR == r.PathValue("aor") && c.ID == r.FormValue("id") })
+	reply(w, http.StatusOK, api.Removed{Removed: 1})
 }
 
 func (d *fakeDaemon) why(w http.ResponseWriter, r *http.Request) {

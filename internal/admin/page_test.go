@@ -196,6 +196,75 @@ func TestPageTellsWhetherAPhoneAnswers(t *testing.T) {
 	}
 }
 
+// twins are two phones of an AOR behind NAT with one Contact.
+func twins() []api.Contact {
+	contacts := make([]api.Contact, 2)
+	for i, source := range []string{"198.51.100.1:61022", "203.0.113.7:33410"} {
+		contacts[i] = binding("2001", "7f3a9c", "Kitchen", "sip:2001@192.168.1.10", source, "phone", time.Minute)
+		contacts[i].ID = fmt.Sprint(1795694400000000001 + i) // JavaScript takes both numbers for one
+		contacts[i].NAT = true
+	}
+	return contacts
+}
+
+func TestPageTellsBindingsWithOneContactApart(t *testing.T) {
+	d := newFakeDaemon(t)
+	d.set(func() { d.contacts = twins() })
+	b := openFake(t, d)
+	b.Wait(rows + " === 2")
+	for i, source := range []string{"198.51.100.1:61022", "203.0.113.7:33410"} {
+		b.Click(fmt.Sprintf("#rows tr:nth-child(%d) button", i+1))
+		b.Wait(fmt.Sprintf(`document.getElementById("details-fields").textContent.includes(%q)`, source))
+		b.Click("#close")
+	}
+	b.Click("#rows tr:last-child button")
+	b.Click("#remove")
+	b.Click("#remove-now")
+	b.Wait(rows + ` === 1 && document.querySelector("#rows .from").textContent === "198.51.100.1:61022 UDP"`)
+}
+
+// fieldOf is an expression for what the details say below a caption; empty: nothing.
+func fieldOf(caption string) string {
+	return fmt.Sprintf(`([...document.querySelectorAll("#details-fields > div")].find((field) =>
+		field.querySelector("dt").textContent === %q)?.querySelector("dd").textContent ?? "")`, caption)
+}
+
+func TestPageShowsHowAPhoneIsReached(t *testing.T) {
+	plain := numbered(1)[0]
+	behind := plain
+	behind.NAT, behind.Path, behind.Instance = true, "<sip:edge.example.com;lr>", "urn:uuid:<b>"
+	push := func(p api.Push) api.Contact {
+		with := plain
+		with.Push = &p
+		return with
+	}
+	for _, test := range []struct {
+		name                      string
+		contact                   api.Contact
+		nat, path, instance, push string
+	}{
+		{"at its Contact", plain, "", "", "", ""},
+		{"behind NAT", behind, "yes: reached by the way that it came, alone", "<sip:edge.example.com;lr>", "urn:uuid:<b>", ""},
+		{"by push", push(api.Push{Provider: "apns", Param: "TEAM.app", Token: "00fc13adff"}), "", "", "", "apns, TEAM.app, token 00fc13ad…"},
+		{"by push, with a short token", push(api.Push{Provider: "fcm", Token: "00fc13ad"}), "", "", "", "fcm, token 00fc13ad"},
+		{"by push, with no token", push(api.Push{Provider: "webpush\u202e"}), "", "", "", `webpush\u202e`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			d := newFakeDaemon(t)
+			d.set(func() { d.contacts = []api.Contact{test.contact} })
+			b := openFake(t, d)
+			b.Wait(rows + " === 1")
+			b.Click("#rows button")
+			b.Wait(fieldOf("Contact") + ` !== ""`)
+			for caption, want := range map[string]string{
+				"Behind NAT": test.nat, "Path": test.path, "Instance": test.instance, "Push": test.push,
+			} {
+				b.Wait(fmt.Sprintf("%s === %q", fieldOf(caption), want))
+			}
+		})
+	}
+}
+
 func TestPageSaysWhatIsWrongWithTheDaemon(t *testing.T) {
 	since := time.Now().Add(-time.Minute)
 	d := newFakeDaemon(t)

@@ -45,6 +45,28 @@ func TestContactsTellWhetherPhonesAnswer(t *testing.T) {
 	}
 }
 
+// noAnswer records that the phone of a binding of 2001 does not answer.
+func (l *lab) noAnswer(b location.Binding) {
+	l.Recorder.Record(journal.Event{Kind: journal.Unreachable, Reason: journal.NoAnswer, AOR: kitchenAOR, Binding: b.ID, Contact: b.Contact,
+		Authname: "7f3a9c", Detail: "no answer to OPTIONS for 3 s"})
+}
+
+// That one of two phones with one Contact does not answer says nothing of the other.
+func TestWhyTellsPhonesWithOneContactApart(t *testing.T) {
+	l := newLab(t)
+	for range 2 {
+		l.bind(kitchenAOR, location.Binding{Contact: "sip:2001@192.168.1.10", NAT: true, Authname: "7f3a9c"})
+	}
+	bound := l.store.Bindings(kitchenAOR, noon)
+	l.qualified = map[uint64]qualify.Status{bound[0].ID: {State: qualify.Reachable}, bound[1].ID: {State: qualify.Unreachable}}
+	for i, failures := range []int{0, 1} {
+		l.noAnswer(bound[i])
+		if why := l.why("", 10); len(why.Attempts) != failures {
+			t.Errorf("after binding %d: %+v", i, why.Attempts)
+		}
+	}
+}
+
 // That a phone did not answer is over when it does, and when its binding is gone.
 func TestWhyTellsWhetherAPhoneIsStillUnreachable(t *testing.T) {
 	for _, test := range []struct {
@@ -60,8 +82,7 @@ func TestWhyTellsWhetherAPhoneIsStillUnreachable(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			l := newLab(t)
 			l.bindQualified(qualify.Status{State: test.state})
-			l.Recorder.Record(journal.Event{Kind: journal.Unreachable, Reason: journal.NoAnswer, AOR: kitchenAOR, Contact: "sip:2001@10.0.0.7",
-				Authname: "7f3a9c", Detail: "no answer to OPTIONS for 3 s"})
+			l.noAnswer(l.store.Bindings(kitchenAOR, noon)[0])
 			if test.gone {
 				l.store.RemoveIf(func(sipuri.AOR, *location.Binding) bool { return true }, nil)
 			}

@@ -88,10 +88,12 @@ func (s *Server) isBack(e *journal.Event, now time.Time) bool {
 
 // isUnreachable tells whether the binding of an event is there and unreachable still.
 func (s *Server) isUnreachable(e *journal.Event, now time.Time) bool {
-	return s.Qualifier != nil && slices.ContainsFunc(s.Store.Bindings(e.AOR, now), func(b location.Binding) bool {
-		status, _ := s.Qualifier.Status(b.ID)
-		return b.Contact == e.Contact && status.State == qualify.Unreachable
-	})
+	if s.Qualifier == nil {
+		return false
+	}
+	status, _ := s.Qualifier.Status(e.Binding)
+	return status.State == qualify.Unreachable &&
+		slices.ContainsFunc(s.Store.Bindings(e.AOR, now), func(b location.Binding) bool { return b.ID == e.Binding })
 }
 
 // eventsOf returns the last events of a name, of the bans that may concern it, and

@@ -13,7 +13,7 @@ const (
 	maxKept = 512
 
 	texts     = 9 // of an event
-	eventHead = 8 + 8 + 8 + 16 + 2 + 2 + 1 + 1 + 2*texts
+	eventHead = 8 + 8 + 8 + 8 + 16 + 2 + 2 + 1 + 1 + 2*texts
 )
 
 func (e *Event) texts() [texts]*string {
@@ -42,13 +42,14 @@ func encode(into []byte, e *Event, l *lengths) {
 	binary.LittleEndian.PutUint64(head[0:], e.Seq)
 	binary.LittleEndian.PutUint64(head[8:], uint64(e.Time.UnixNano()))
 	binary.LittleEndian.PutUint64(head[16:], uint64(e.Expires))
+	binary.LittleEndian.PutUint64(head[24:], e.Binding)
 	address := e.Source.Addr().As16() // zero where there is none
-	copy(head[24:40], address[:])
-	binary.LittleEndian.PutUint16(head[40:], e.Source.Port())
-	binary.LittleEndian.PutUint16(head[42:], uint16(e.Status))
-	head[44], head[45] = byte(e.Kind), byte(e.Reason)
+	copy(head[32:48], address[:])
+	binary.LittleEndian.PutUint16(head[48:], e.Source.Port())
+	binary.LittleEndian.PutUint16(head[50:], uint16(e.Status))
+	head[52], head[53] = byte(e.Kind), byte(e.Reason)
 	for i, length := range l {
-		binary.LittleEndian.PutUint16(head[46+2*i:], length)
+		binary.LittleEndian.PutUint16(head[54+2*i:], length)
 	}
 	rest := into[eventHead:]
 	for i, text := range e.texts() {
@@ -63,13 +64,14 @@ func view(encoded []byte) (e Event) {
 	e.Seq = binary.LittleEndian.Uint64(encoded)
 	e.Time = time.Unix(0, int64(binary.LittleEndian.Uint64(encoded[8:]))).UTC()
 	e.Expires = int64(binary.LittleEndian.Uint64(encoded[16:]))
-	port := binary.LittleEndian.Uint16(encoded[40:])
-	if address := netip.AddrFrom16([16]byte(encoded[24:40])).Unmap(); port != 0 || !address.IsUnspecified() {
+	e.Binding = binary.LittleEndian.Uint64(encoded[24:])
+	port := binary.LittleEndian.Uint16(encoded[48:])
+	if address := netip.AddrFrom16([16]byte(encoded[32:48])).Unmap(); port != 0 || !address.IsUnspecified() {
 		e.Source = netip.AddrPortFrom(address, port)
 	}
-	e.Status = int(binary.LittleEndian.Uint16(encoded[42:]))
-	e.Kind, e.Reason = Kind(encoded[44]), Reason(encoded[45])
-	lengths, rest := encoded[46:eventHead], encoded[eventHead:]
+	e.Status = int(binary.LittleEndian.Uint16(encoded[50:]))
+	e.Kind, e.Reason = Kind(encoded[52]), Reason(encoded[53])
+	lengths, rest := encoded[54:eventHead], encoded[eventHead:]
 	for i, text := range e.texts() {
 		size := binary.LittleEndian.Uint16(lengths[2*i:])
 		*text, rest = unsafe.String(unsafe.SliceData(rest), int(size)), rest[size:]

@@ -20,6 +20,7 @@ type Event struct {
 	Authname  string
 	Label     string // of the peer, where it proved who it is
 	AOR       sipuri.AOR
+	Binding   uint64 // ID of the one that is reachable or unreachable; 0 in other events
 	Contact   string
 	Expires   int64 // seconds granted
 	UserAgent string

@@ -189,6 +189,6 @@ func eventOf(e *entry, b *location.Binding, end *ending, now time.Time) journal.
 	}
 	return journal.Event{
 		Time: now, Kind: kind, Reason: end.reason, Detail: end.detail, Source: b.Source, Transport: b.Transport,
-		Authname: b.Authname, Label: b.Label, AOR: e.aor, Contact: b.Contact, UserAgent: b.UserAgent,
+		Authname: b.Authname, Label: b.Label, AOR: e.aor, Binding: b.ID, Contact: b.Contact, UserAgent: b.UserAgent,
 	}
 }

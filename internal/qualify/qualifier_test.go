@@ -107,6 +107,11 @@ func TestNoAnswerMakesAPhoneUnreachable(t *testing.T) {
 	l.answers = true
 	l.wait(time.Minute)
 	l.checkState(&b, Reachable)
+	for _, e := range l.events {
+		if e.Binding != b.ID {
+			t.Errorf("%v is about %d, not %d", e.Kind, e.Binding, b.ID)
+		}
+	}
 	want := []string{"unreachable no_answer: no answer to OPTIONS for 3 s", "reachable : it answers, after 20.0 ms"}
 	if got := l.told(); !reflect.DeepEqual(got, want) {
 		t.Errorf("got %q, want %q", got, want)

@@ -99,10 +99,10 @@ export class Details {
   }
 
   async #remove() {
-    const { aor, contact } = this.#binding;
+    const { aor, id } = this.#binding;
     byId('remove-now').disabled = true;
     try {
-      await this.#api.delete(`contacts/${encodeURIComponent(aor)}`, { contact });
+      await this.#api.delete(`contacts/${encodeURIComponent(aor)}`, { id });
       this.#removed(aor);
     } catch (error) {
       if (error.status === 404) this.#removed(aor);
@@ -125,11 +125,14 @@ function fields(binding) {
     field('Contact', binding.contact, 'sent'),
     field('Parameters', binding.params, 'sent'),
     field('Came from', `${binding.source} ${binding.transport}`, 'sent'),
+    field('Behind NAT', binding.nat ? 'yes: reached by the way that it came, alone' : ''),
     field('Path', binding.path, 'sent'),
     field('Answers', answers(binding), 'sent'),
     field('User-Agent', binding.user_agent, 'sent'),
     field('Expires in', ' ', 'number', { expires: '' }, moment(binding.expires)),
     field('Last seen', ' ', 'number', { seen: '' }, moment(binding.last_seen)),
+    field('Instance', binding.instance, 'sent'),
+    field('Push', push(binding.push), 'sent'),
     field('Preference q', binding.q, 'sent'),
     field('Call-ID', binding.call_id, 'sent'),
     field('CSeq', binding.cseq, 'number'),
@@ -140,6 +143,16 @@ function fields(binding) {
 function answers({ reachable, rtt_ms: ms }) {
   if (reachable === undefined) return '';
   return reachable === 'yes' ? `after ${ms ?? 0} ms` : 'no: it is unreachable';
+}
+
+const shownOfToken = 8; // letters
+
+// push names the service that wakes a phone, and the beginning of its token there.
+function push({ provider, param = '', token = '' } = {}) {
+  if (provider === undefined) return '';
+  const letters = [...token];
+  const short = letters.length > shownOfToken ? `${letters.slice(0, shownOfToken).join('')}…` : token;
+  return [provider, param, short && `token ${short}`].filter((part) => part !== '').join(', ');
 }
 
 function field(caption, value, className, data = {}, more = '') {

@@ -161,7 +161,7 @@ export class Table {
   // #show makes the table one of those bindings, and keeps the rows that are
   // there, with the focus that is in them.
   #show(bindings) {
-    const wanted = new Map(bindings.map((binding) => [keyOf(binding), binding]));
+    const wanted = new Map(bindings.map((binding) => [binding.id, binding]));
     const place = this.#buttons().indexOf(document.activeElement);
     for (const [key, row] of this.#rows) if (!wanted.has(key)) row.element.remove();
     const rows = new Map();
@@ -238,10 +238,6 @@ export class Table {
     for (const other of this.#body.querySelectorAll('button[tabindex="0"]')) other.tabIndex = -1;
     button.tabIndex = 0;
   }
-}
-
-function keyOf(binding) {
-  return `${binding.aor}\n${binding.contact}`;
 }
 
 const template = document.getElementById('row');
