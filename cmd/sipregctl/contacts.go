@@ -21,15 +21,17 @@ tells
   AUTHNAME    what the phone has proved with its password
   CONTACT     where the phone says that it is reached
   RECEIVED    where its REGISTER came from: behind NAT, that is the router
-  VIA         the transport
+  VIA         the transport, and NAT where the phone sits behind one
   EXPIRES     when the binding ends, if the phone does not refresh it
   SEEN        when the phone has last done so
   ANSWERS     whether it answers when it is asked (qualify_frequency): how fast, or no
   USER-AGENT  what the phone calls itself
 
-With an AOR it prints the bindings of that one; with --search, those that have a
-text in any column. On a terminal that is too narrow, long texts end in "…" and the
-columns that matter less are left out; --wide keeps them, and so does a pipe.
+With an AOR it prints the bindings of that one, with a GRUU those of one phone; with
+--search, those that have a text in any column. On a terminal that is too narrow, long
+texts end in "…" and the columns that matter less are left out; --wide keeps them, and
+so does a pipe. With --json there is more of each: its id, the instance ID and the Path
+of the phone, and what wakes it (push).
 
 The exit status is 0, or 1 if there is no binding of the AOR.`
 
@@ -122,10 +124,18 @@ var contactColumns = []column{
 
 func contactRows(contacts []api.Contact, now time.Time) (rows [][]string) {
 	for _, c := range contacts {
-		rows = append(rows, []string{c.AOR, c.Label, c.Authname, c.Contact, c.Source, c.Transport,
+		rows = append(rows, []string{c.AOR, c.Label, c.Authname, c.Contact, c.Source, via(c),
 			seconds(c.ExpiresIn), ago(now, c.LastSeen), roundTrip(c), c.UserAgent})
 	}
 	return rows
+}
+
+// via tells how a phone has come.
+func via(c api.Contact) string {
+	if c.NAT {
+		return c.Transport + " NAT"
+	}
+	return c.Transport
 }
 
 // roundTrip tells how fast a phone answers, or that it does not; empty where it was not asked.

@@ -10,19 +10,24 @@ import (
 	"sipregd/internal/admin/api"
 )
 
-const removeHelp = `Removes the bindings of an AOR, or just the one of a CONTACT, which is the URI that
-` + "`sipregctl contacts AOR`" + ` shows. The phone does not learn of it: it comes back
-when it refreshes. To keep it out, take its peer out of peers.conf and reload, or
-ban its address.
+const removeHelp = `Removes the bindings of an AOR, or just those to a CONTACT, which is the URI that
+` + "`sipregctl contacts AOR`" + ` shows. Two phones behind NAT may have one CONTACT: with
+a GRUU in place of the AOR it removes those of one phone. The phone does not learn of
+it: it comes back when it refreshes. To keep it out, take its peer out of peers.conf
+and reload, or ban its address.
 
 The exit status is 0, or 1 if there was nothing to remove.`
+
+const removeExamples = `  sipregctl remove 2001
+  sipregctl remove 2001 sip:2001@192.0.2.7:5060
+  sipregctl remove 'sip:2001@example.com;gr=urn:uuid:00000000-0000-1000-8000-00aa00000001'`
 
 func newRemoveCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:     "remove AOR [CONTACT]",
 		Short:   "Remove bindings",
 		Long:    removeHelp,
-		Example: "  sipregctl remove 2001\n  sipregctl remove 2001 sip:2001@192.0.2.7:5060",
+		Example: removeExamples,
 		Args:    cobra.RangeArgs(1, 2),
 	}
 	c := newJSONClient(command)

@@ -76,6 +76,17 @@ AOR    LABEL  AUTHN…
 	}
 }
 
+// Where a phone sits behind NAT, its transport says so.
+func TestContactsTellOfNAT(t *testing.T) {
+	behind := kitchen
+	behind.NAT = true
+	for i, want := range []string{"UDP NAT", "TCP"} {
+		if got := contactRows([]api.Contact{behind, desk}, noon)[i][5]; contactColumns[5].title != "VIA" || got != want {
+			t.Errorf("below %s stands %q, want %q", contactColumns[5].title, got, want)
+		}
+	}
+}
+
 func TestNarrowTerminalSaysWhatItLeavesOut(t *testing.T) {
 	for width, want := range map[int]string{
 		0:  "\n2 bindings\n",
