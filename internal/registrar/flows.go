@@ -13,9 +13,19 @@ import (
 // these have ended.
 type flows struct {
 	mu    sync.Mutex
-	bound map[uint64]map[sipuri.AOR]struct{} // by connection
-	ended []endedFlow                        // those that ended first stand first
+	bound map[uint64]boundAORs // by connection
+	ended []endedFlow          // those that ended first stand first
 }
+
+// boundAORs are what was bound over a connection since it began. Beyond maxBoundAORs
+// it is not known which: all may be.
+type boundAORs map[sipuri.AOR]struct{}
+
+// maxBoundAORs is how many are kept of a connection. A gateway may have so many; who
+// registers ever other ones does not make this grow.
+const maxBoundAORs = 4096
+
+func (b boundAORs) isFull() bool { return len(b) >= maxBoundAORs }
 
 type endedFlow struct {
 	stream uint64
@@ -31,11 +41,11 @@ func (f *flows) bind(stream uint64, aor sipuri.AOR) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	aors := f.bound[stream]
-	if _, known := aors[aor]; known {
+	if _, known := aors[aor]; known || aors.isFull() {
 		return
 	}
 	if aors == nil {
-		aors = map[sipuri.AOR]struct{}{}
+		aors = boundAORs{}
 		f.bound[stream] = aors
 	}
 	aors[aor.Clone()] = struct{}{}
@@ -59,7 +69,7 @@ func (f *flows) end(stream uint64, now time.Time) {
 }
 
 // take takes a connection that ended by then, with what was bound over it.
-func (f *flows) take(by time.Time) (stream uint64, aors map[sipuri.AOR]struct{}, found bool) {
+func (f *flows) take(by time.Time) (stream uint64, aors boundAORs, found bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if len(f.ended) == 0 || f.ended[0].at.After(by) {
@@ -73,7 +83,7 @@ func (f *flows) take(by time.Time) (stream uint64, aors map[sipuri.AOR]struct{},
 }
 
 // giveBack undoes take. It is as if the connection had ended just now.
-func (f *flows) giveBack(stream uint64, aors map[sipuri.AOR]struct{}, now time.Time) {
+func (f *flows) giveBack(stream uint64, aors boundAORs, now time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.bound[stream] = aors
@@ -91,6 +101,10 @@ func (r *Registrar) RemoveFlowless(now time.Time) {
 		stream, aors, found := r.flows.take(now.Add(-r.disconnectGrace))
 		if !found {
 			return
+		}
+		if aors.isFull() {
+			r.removeAllOver(stream)
+			continue
 		}
 		for aor := range aors {
 			if r.removeFlowless(aor, stream, now) == nil {
@@ -111,12 +125,19 @@ func (r *Registrar) removeFlowless(aor sipuri.AOR, stream uint64, now time.Time)
 	return err
 }
 
+// removeAllOver removes the bindings over a connection, whichever they are.
+func (r *Registrar) removeAllOver(stream uint64) {
+	r.location.RemoveIf(func(_ sipuri.AOR, b *location.Binding) bool { return b.Stream == stream }, r.recordFlowless)
+}
+
 // RemoveEarlierFlows removes the bindings over connections of an earlier life of the
 // daemon: those over which nothing was bound in this one.
 func (r *Registrar) RemoveEarlierFlows() {
 	r.location.RemoveIf(func(_ sipuri.AOR, b *location.Binding) bool {
 		return b.Stream != 0 && !r.flows.knows(b.Stream)
-	}, func(aor sipuri.AOR, b *location.Binding) {
-		r.journal.Record(bindingEvent(journal.Removed, journal.StreamGone, aor, b))
-	})
+	}, r.recordFlowless)
+}
+
+func (r *Registrar) recordFlowless(aor sipuri.AOR, b *location.Binding) {
+	r.journal.Record(bindingEvent(journal.Removed, journal.StreamGone, aor, b))
 }

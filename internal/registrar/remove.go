@@ -12,8 +12,9 @@ import (
 // Contact, by equality of URIs (RFC 3261 §19.1.4), or all where contact is empty.
 // It returns how many were removed.
 func (r *Registrar) Remove(aor sipuri.AOR, contact string, now time.Time) (removed int, err error) {
+	uri, wrong := sipuri.Parse(contact)
 	return r.removeWhere(aor, journal.ByAdministrator, now, func(b *location.Binding) bool {
-		return contact == "" || isTo(b, contact)
+		return contact == "" || b.Contact == contact || wrong == nil && isTo(b, &uri)
 	})
 }
 
@@ -44,16 +45,4 @@ func (r *Registrar) recordEnds(kind journal.Kind, reason journal.Reason, aor sip
 	for i := range bindings {
 		r.journal.Record(bindingEvent(kind, reason, aor, &bindings[i]))
 	}
-}
-
-func isTo(b *location.Binding, contact string) bool {
-	if b.Contact == contact {
-		return true
-	}
-	wanted, err := sipuri.Parse(contact)
-	if err != nil {
-		return false
-	}
-	uri, err := sipuri.Parse(b.Contact)
-	return err == nil && uri.Equal(wanted)
 }
