@@ -87,6 +87,7 @@ func (d *sipregd) Check() api.Reload {
 	defer d.reloading.Unlock()
 	next, result := d.readAnew()
 	if result.OK {
+		result.compare(d.shown, next.pair)
 		result.take(peers.Compare(d.registrar.Directory(), next.peers))
 	}
 	return result.Reload

@@ -168,8 +168,7 @@ func readExport(in io.Reader) ([]location.Entry, error) {
 		if len(bytes.TrimSpace(lines.Bytes())) == 0 {
 			continue
 		}
-		decoder := json.NewDecoder(bytes.NewReader(lines.Bytes()))
-		decoder.DisallowUnknownFields()
+		decoder := json.NewDecoder(bytes.NewReader(lines.Bytes())) // what a later version knows besides is left out
 		var saved savedBinding
 		err := decoder.Decode(&saved)
 		if err == nil && decoder.More() {

@@ -251,7 +251,13 @@ func TestABindingGoesWithItsConnection(t *testing.T) {
 	l.transport, l.stream = "TCP", 7
 	p := l.kitchen()
 	p.register("Contact: <sip:2001@192.0.2.7;transport=tcp>").want(200)
+	if b := l.store.Bindings(sipuri.AOR{User: "2001"}, l.now); l.registrar.FlowGone(&b[0]) {
+		t.Error("the connection is gone")
+	}
 	l.registrar.FlowEnded(7, l.now)
+	if b := l.store.Bindings(sipuri.AOR{User: "2001"}, l.now); !l.registrar.FlowGone(&b[0]) {
+		t.Error("the connection is there")
+	}
 	l.pass(31 * time.Second)
 	l.registrar.RemoveFlowless(l.now)
 	l.wantBound("2001", 1)

@@ -4,6 +4,7 @@ import (
 	"strconv"
 
 	"sipregd/internal/journal"
+	"sipregd/internal/location"
 )
 
 // makeRoom keeps the number of bindings within the peer's limit, which is not in
@@ -29,12 +30,9 @@ func (g *registration) makeRoom(c *changes) *refusal {
 // replaceUnreachable has up to so many bindings make room whose phones do not answer,
 // those first that were changed longest ago, and returns how many.
 func (g *registration) replaceUnreachable(c *changes, most int) (replaced int) {
-	if g.qualifier == nil {
-		return 0
-	}
 	reachable := c.kept[:0]
 	for _, b := range c.kept {
-		if replaced < most && g.qualifier.Unreachable(b.ID) {
+		if replaced < most && g.isUnreachable(&b) {
 			c.replaced = append(c.replaced, b)
 			replaced++
 			continue
@@ -43,4 +41,10 @@ func (g *registration) replaceUnreachable(c *changes, most int) (replaced int) {
 	}
 	c.kept = reachable
 	return replaced
+}
+
+// isUnreachable tells whether the phone of a binding has lost its connection, or was
+// asked and did not answer.
+func (g *registration) isUnreachable(b *location.Binding) bool {
+	return g.FlowGone(b) || g.qualifier != nil && g.qualifier.Unreachable(b.ID)
 }
