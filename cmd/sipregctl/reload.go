@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -81,6 +82,12 @@ func printDifference(out io.Writer, r api.Reload, well string) {
 		for _, label := range part.labels {
 			fmt.Fprintf(out, "%-7s  %s\n", part.name, visible(label))
 		}
+	}
+	if r.Certificate != nil {
+		fmt.Fprintln(out, "changed  the certificate of TLS: another one, until "+r.Certificate.Local().Format(time.DateTime))
+	}
+	if r.ClientCA {
+		fmt.Fprintln(out, "changed  client_ca: others sign the certificates of phones")
 	}
 	fmt.Fprintf(out, "%s%s, %d added, %d removed, %d changed\n", well,
 		plural(r.Peers, "peer", "peers"), len(r.Added), len(r.Removed), len(r.Changed))

@@ -87,6 +87,7 @@ func (d *sipregd) Check() api.Reload {
 	defer d.reloading.Unlock()
 	next, result := d.readAnew()
 	if result.OK {
+		result.compare(d.shown, next.pair)
 		result.take(peers.Compare(d.registrar.Directory(), next.peers))
 	}
 	return result.Reload
@@ -157,11 +158,19 @@ func (d *sipregd) storeStats() api.Store {
 
 // readerWarnings warns where everybody on the machine can read the administrator's
 // secrets.
-func readerWarnings(path string, c *config.Config) []string {
+func readerWarnings(path string, c *config.Config) (warnings []string) {
+	if othersRead(path) && (c.Admin.Token != "" || c.Admin.WebhookSecret != "") {
+		warnings = append(warnings, path+": every account on this machine can read the secrets in [admin]; take that away with chmod o-r")
+	}
+	if key := c.Listen.PrivateKey; key != "" && othersRead(key) {
+		warnings = append(warnings, key+": every account on this machine can read the private key; take that away with chmod o-r")
+	}
+	return warnings
+}
+
+// othersRead tells whether every account on the machine can read a file.
+func othersRead(path string) bool {
 	const othersRead = 0o004
 	info, err := os.Stat(path)
-	if err != nil || info.Mode().Perm()&othersRead == 0 || c.Admin.Token == "" && c.Admin.WebhookSecret == "" {
-		return nil
-	}
-	return []string{path + ": every account on this machine can read the secrets in [admin]; take that away with chmod o-r"}
+	return err == nil && info.Mode().Perm()&othersRead != 0
 }

@@ -21,6 +21,18 @@ func (r *reloaded) take(difference peers.Difference) {
 	r.Added, r.Removed, r.Changed = difference.Added, difference.Removed, difference.Changed
 }
 
+// compare tells what becomes of the certificates.
+func (r *reloaded) compare(shown *transport.Certificate, next *transport.Pair) {
+	if next == nil {
+		return
+	}
+	certificate, authorities := shown.Compare(next)
+	if certificate {
+		r.Certificate = new(next.Expires().UTC())
+	}
+	r.ClientCA = authorities
+}
+
 // errNoPeersLeft is what a file amounts to that was read half written.
 var errNoPeersLeft = errors.New("no peers are left: if that is meant, stop the daemon, or keep one with enabled = no")
 
@@ -37,7 +49,8 @@ func (d *sipregd) reload() api.Reload {
 	if !result.OK {
 		d.reloadFailed(result.Errors)
 	} else {
-		d.takePair(next.pair)
+		result.compare(d.shown, next.pair)
+		d.takePair(next.pair, &result)
 		result.take(d.takePeers(next.peers))
 	}
 	d.lastReload.Store(&result)
@@ -82,16 +95,16 @@ func readPair(c *config.Config) (pair *transport.Pair, warnings []string, err er
 
 // takePair has new streams see the certificate as it is now, and judges theirs. Those
 // that are open live on.
-func (d *sipregd) takePair(pair *transport.Pair) {
+func (d *sipregd) takePair(pair *transport.Pair, difference *reloaded) {
 	if pair == nil {
 		return
 	}
-	certificate, authorities := d.shown.Replace(pair)
-	if authorities {
+	d.shown.Replace(pair)
+	if difference.ClientCA {
 		d.log.Info().Str("event", "client_ca_reloaded").Msg("new TLS connections are judged by the new client_ca")
 	}
-	if certificate {
-		d.log.Info().Str("event", "certificate_reloaded").Time("expires", pair.Expires()).Msg("new TLS connections see the new certificate")
+	if until := difference.Certificate; until != nil {
+		d.log.Info().Str("event", "certificate_reloaded").Time("expires", *until).Msg("new TLS connections see the new certificate")
 	}
 }
 

@@ -56,7 +56,9 @@ type sipregd struct {
 	admin     *admin.Server
 	webhook   *admin.Webhook // nil: there is none
 	serving   bool
-	settled   bool // phones of before the start have come back, or will not
+
+	loaded   chan struct{} // bindings of an earlier life were read, or are to be looked at
+	settleAt time.Time     // when those whose phones have not come back go; zero: they did
 
 	asking     sync.WaitGroup // of the qualifier
 	stopAsking func()
@@ -113,6 +115,7 @@ func newDaemon(path string, c config.Config, log zerolog.Logger) *sipregd {
 	if d.journal = d.recorder; c.Admin.RecentMemory == 0 {
 		d.journal = lines
 	}
+	d.loaded = make(chan struct{}, 1)
 	d.guard = guard.New(d.journal)
 	d.metrics = admin.NewMetrics(d.started)
 	return d
@@ -203,7 +206,7 @@ func (d *sipregd) decide() error {
 	d.registrar = registrar.New(registrar.Options{
 		Domains: domains(&d.config), Directory: d.directory.Load(), Authenticator: authenticator,
 		Location: d.store, Journal: d.journal, GRUUKey: key,
-		DisconnectGrace: time.Duration(d.config.Registrar.DisconnectGrace) * time.Second,
+		DisconnectGrace: d.disconnectGrace(),
 		ServiceRoute:    d.config.Registrar.ServiceRoute, FlowTimer: d.config.Registrar.FlowTimer,
 	}).QualifiedBy(d.qualifier)
 	d.layer = transaction.NewLayer(d.registrar, d.config.Listen.TransactionMemory<<20).Answering(d.qualifier.Clients())
@@ -242,6 +245,8 @@ func (d *sipregd) loop(signals <-chan os.Signal) {
 			d.heap.tune()
 			d.store.Expire(now, d.registrar.Expired)
 			d.removeFlowless(now)
+		case <-d.loaded:
+			d.settle(time.Now())
 		case s := <-signals:
 			if s != syscall.SIGHUP {
 				d.log.Info().Stringer("signal", s).Msg("stopping")
@@ -252,15 +257,24 @@ func (d *sipregd) loop(signals <-chan os.Signal) {
 	}
 }
 
-// removeFlowless removes the bindings whose connections have ended for good. Phones of
-// before the start have as long to come back as others.
+// removeFlowless removes the bindings whose connections have ended for good.
 func (d *sipregd) removeFlowless(now time.Time) {
 	d.registrar.RemoveFlowless(now)
-	grace := time.Duration(d.config.Registrar.DisconnectGrace) * time.Second
-	if !d.settled && now.Sub(d.started) > grace {
+	if !d.settleAt.IsZero() && !now.Before(d.settleAt) {
 		d.registrar.RemoveEarlierFlows()
-		d.settled = true
+		d.settleAt = time.Time{}
 	}
+}
+
+// settle has phones of an earlier life asked whether they are there, and gives those
+// time that have lost their connections.
+func (d *sipregd) settle(now time.Time) {
+	d.settleAt = now.Add(d.disconnectGrace())
+	d.qualifier.Reloaded()
+}
+
+func (d *sipregd) disconnectGrace() time.Duration {
+	return time.Duration(d.config.Registrar.DisconnectGrace) * time.Second
 }
 
 func (d *sipregd) warn(warnings []string) {

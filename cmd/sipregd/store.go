@@ -98,8 +98,12 @@ func (d *sipregd) Reading(bindings int) {
 	d.log.Info().Str("event", "reading").Int("bindings", bindings).Msg("reading bindings")
 }
 
-// Loaded tells that bindings were read.
+// Loaded tells that bindings were read. Where the disk fails at the start, that is later.
 func (d *sipregd) Loaded(bindings int, took time.Duration) {
+	select {
+	case d.loaded <- struct{}{}:
+	default: // it is to be looked at already
+	}
 	d.log.Info().Str("event", "loaded").Int("bindings", bindings).Dur("took_ms", took).Msg("bindings read")
 }
 

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/netip"
 	"os"
+	"strings"
 	"syscall"
 	"time"
 
@@ -167,8 +168,7 @@ func readExport(in io.Reader) ([]location.Entry, error) {
 		if len(bytes.TrimSpace(lines.Bytes())) == 0 {
 			continue
 		}
-		decoder := json.NewDecoder(bytes.NewReader(lines.Bytes()))
-		decoder.DisallowUnknownFields()
+		decoder := json.NewDecoder(bytes.NewReader(lines.Bytes())) // what a later version knows besides is left out
 		var saved savedBinding
 		err := decoder.Decode(&saved)
 		if err == nil && decoder.More() {
@@ -212,19 +212,26 @@ func addAll(store location.Store, entries []location.Entry, now time.Time) (coun
 	return counts
 }
 
-// without returns a list of its own of the bindings to other Contacts. It fails
-// where one to the same was changed later.
+// without returns a list of its own of the bindings to other Contacts, or of other phones
+// or flows to an equal one. It fails where one to the same was changed later.
 func without(bindings []location.Binding, next *location.Binding) (others []location.Binding, err error) {
 	uri, _ := sipuri.Parse(next.Contact) // it was checked
 	for _, b := range bindings {
 		switch other, err := sipuri.Parse(b.Contact); {
-		case err != nil || !other.Equal(uri):
+		case err != nil || !other.Equal(uri) || !isOneFlow(b.Params, next.Params):
 			others = append(others, b)
 		case b.Changed.After(next.Changed):
 			return nil, errOlder
 		}
 	}
 	return others, nil
+}
+
+// isOneFlow tells whether Contact parameters are of the same flow of the same phone.
+func isOneFlow(a, b string) bool {
+	instance, regID := message.InstanceOf(a)
+	other, otherID := message.InstanceOf(b)
+	return strings.EqualFold(instance, other) && regID == otherID
 }
 
 // importing is the observer of a store that is only imported into.

@@ -213,7 +213,7 @@ func routes(target *string) func(string) *inifile.Fault {
 	return func(value string) *inifile.Fault {
 		if value != "" {
 			if err := message.CheckRoutes(value); err != nil {
-				return &inifile.Fault{Cause: fmt.Sprintf("is no route: %v", err),
+				return &inifile.Fault{Cause: "is no route: " + strings.ToLower(err.Error()),
 					Advice: "write the URI of the proxy, such as <sip:proxy.example.com;lr>, several with commas"}
 			}
 		}

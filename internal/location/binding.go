@@ -49,6 +49,12 @@ func (b *Binding) Remaining(now time.Time) int64 {
 	return int64((left + time.Second - 1) / time.Second)
 }
 
+// IsLike tells whether two bindings are to the same Contact of the same phone. Its
+// parameters tell phones apart whose URIs are equal, and flows of a phone.
+func (b *Binding) IsLike(other *Binding) bool {
+	return b.Contact == other.Contact && b.Params == other.Params
+}
+
 // Within returns the binding as a clock that says now has it: one that was made
 // in what is the future now, since the clock went back, lasts no longer than
 // it was granted.

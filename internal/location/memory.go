@@ -95,8 +95,8 @@ func (m *Memory) name(bindings []Binding) {
 }
 
 // Load adds a binding that was stored before this Memory was made. Where the
-// same one is there, or one to the same Contact, that which was changed last
-// stays.
+// same one is there, or one of the same phone to the same Contact, that which was
+// changed last stays.
 func (m *Memory) Load(entry Entry) {
 	m.Reserve(entry.Binding.ID)
 	s := m.shard(entry.AOR)
@@ -134,7 +134,7 @@ func (m *Memory) LoadRemoved(entry Entry) {
 
 // merge adds a binding to a list in its order of change.
 func merge(bindings []Binding, next Binding) []Binding {
-	same := slices.IndexFunc(bindings, func(b Binding) bool { return b.ID == next.ID || b.Contact == next.Contact })
+	same := slices.IndexFunc(bindings, func(b Binding) bool { return b.ID == next.ID || b.IsLike(&next) })
 	switch {
 	case same < 0:
 		bindings = append(bindings, next)

@@ -170,7 +170,7 @@ func (g *registration) challengeFirst(realm string) *message.Response {
 		return g.challengeAgain(realm, journal.WrongRealm, g.request.Digests[0].Realm+"; the realm here is "+realm)
 	}
 	event := g.event(journal.Challenged, journal.None)
-	event.Detail = g.certificateOfNobody()
+	event.Detail = g.certificateInVain()
 	g.journal.Record(event)
 	return g.challenge(realm, false)
 }

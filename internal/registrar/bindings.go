@@ -83,7 +83,7 @@ func (g *registration) readAsked() *message.Response {
 			return end
 		}
 		next := asked{contact.URI, contact.Instance, g.regID(contact), g.binding(contact, seconds), seconds == 0}
-		switch earlier := sameContact(g.asked, contact); {
+		switch earlier := sameContact(g.asked, &contact.URI); {
 		case earlier == nil:
 			g.asked = append(g.asked, next)
 		case earlier.remove != next.remove || !earlier.binding.Expires.Equal(next.binding.Expires):
@@ -106,9 +106,10 @@ func (g *registration) checkContact(contact *message.Contact, seconds uint32) *m
 	return nil
 }
 
-func sameContact(list []asked, contact *message.Contact) *asked {
+// sameContact returns what is asked of an equal URI (§19.1.4), nil: nothing.
+func sameContact(list []asked, uri *sipuri.URI) *asked {
 	for i := range list {
-		if list[i].uri.Equal(contact.URI) {
+		if list[i].uri.Equal(*uri) {
 			return &list[i]
 		}
 	}
@@ -237,11 +238,13 @@ func (g *registration) updateOne(current []location.Binding, taken []bool, wante
 
 // names tells whether the Contact is that of the binding (§19.1.4).
 func (a *asked) names(b *location.Binding) bool {
-	if a.binding.Contact == b.Contact { // as a rule
-		return true
-	}
-	uri, err := sipuri.Parse(b.Contact)
-	return err == nil && uri.Equal(a.uri)
+	return a.binding.Contact == b.Contact || isTo(b, &a.uri) // the first as a rule
+}
+
+// isTo tells whether a binding is to an equal URI.
+func isTo(b *location.Binding, uri *sipuri.URI) bool {
+	own, err := sipuri.Parse(b.Contact)
+	return err == nil && own.Equal(*uri)
 }
 
 // refusal is why a request is refused once its AOR's bindings are known.
@@ -289,45 +292,6 @@ func (g *registration) hindersReset(b *location.Binding) string {
 		return "the challenge that the phone answers is older"
 	}
 	return ""
-}
-
-// makeRoom keeps the number of bindings within the peer's limit, which is not in
-// the RFC: those that are unreachable go, then those that were changed longest ago, as far as
-// the peer lets them; or the request is refused.
-func (g *registration) makeRoom(c *changes) *refusal {
-	own := len(c.added) + len(c.refreshed)
-	excess := own + len(c.kept) - g.peer.MaxContacts
-	if excess <= 0 || len(c.added) == 0 {
-		return nil
-	}
-	if g.peer.RemoveExisting || g.peer.RemoveUnavailable {
-		excess -= g.replaceUnreachable(c, excess)
-	}
-	if own > g.peer.MaxContacts || excess > 0 && !g.peer.RemoveExisting {
-		return &refusal{g.request.Respond(403, "Too Many Contacts"), journal.TooManyContacts,
-			"max_contacts is " + strconv.Itoa(g.peer.MaxContacts), ""}
-	}
-	c.replaced, c.kept = append(c.replaced, c.kept[:excess]...), c.kept[excess:]
-	return nil
-}
-
-// replaceUnreachable has up to so many bindings make room whose phones do not answer,
-// those first that were changed longest ago, and returns how many.
-func (g *registration) replaceUnreachable(c *changes, most int) (replaced int) {
-	if g.qualifier == nil {
-		return 0
-	}
-	reachable := c.kept[:0]
-	for _, b := range c.kept {
-		if replaced < most && g.qualifier.Unreachable(b.ID) {
-			c.replaced = append(c.replaced, b)
-			replaced++
-			continue
-		}
-		reachable = append(reachable, b)
-	}
-	c.kept = reachable
-	return replaced
 }
 
 var errRefused = errors.New("the request was refused")
@@ -400,45 +364,6 @@ func (g *registration) checkStillAuthorized() *refusal {
 		return nil
 	}
 	return &refusal{g.request.Respond(403, "Forbidden"), journal.ByConfiguration, lost, ""}
-}
-
-// takeDown tells of what was made of the request, within the step that does so.
-func (g *registration) takeDown(expired []location.Binding) {
-	g.recordChanges(expired)
-	if g.qualifier == nil {
-		return
-	}
-	bound := g.next[len(g.changes.kept):] // which have their IDs by now
-	for i := range bound {
-		g.qualifier.Bound(g.peer, g.aor, &bound[i], g.now)
-	}
-}
-
-func (g *registration) recordChanges(expired []location.Binding) {
-	c := &g.changes
-	for _, change := range [...]struct {
-		kind     journal.Kind
-		reason   journal.Reason
-		bindings []location.Binding
-	}{
-		{journal.Expired, journal.NoLongerRefreshed, expired},
-		{journal.Removed, journal.ByPhone, c.removed},
-		{journal.Replaced, journal.ByNewerContact, c.replaced},
-		{journal.Replaced, journal.ByItself, c.moved},
-		{journal.Refreshed, journal.None, c.refreshed},
-		{journal.Added, journal.None, c.added},
-	} {
-		for i := range change.bindings {
-			b := &change.bindings[i]
-			event := bindingEvent(change.kind, change.reason, g.aor, b)
-			event.Time = g.now
-			if change.kind == journal.Added || change.kind == journal.Refreshed {
-				event.Expires = b.Remaining(g.now)
-				g.flows.bind(b.Stream, g.aor)
-			}
-			g.journal.Record(event)
-		}
-	}
 }
 
 // appendContact appends a binding as a value of Contact.

@@ -8,18 +8,20 @@ import (
 )
 
 // authenticateByCertificate takes what the phone has shown by TLS for a digest, where a
-// peer of the domain says so. A digest goes before it: who sends one means to be judged
-// by it.
+// peer of the domain says so that may bind the AOR. For another AOR the phone is asked for a
+// digest, as it may have a secret of another peer. A digest goes before a certificate: who
+// sends one means to be judged by it.
 func (g *registration) authenticateByCertificate() bool {
 	shown := g.request.Flow.Certificate
 	if shown == nil || g.now.After(shown.Expires) {
 		return false
 	}
-	g.peer = g.snapshot.ByCertificate(g.domain, shown.Names, g.wantedAOR())
-	if g.peer == nil {
+	aor := g.wantedAOR()
+	peer := g.snapshot.ByCertificate(g.domain, shown.Names, aor)
+	if peer == nil || !g.snapshot.MayBind(peer, aor) {
 		return false
 	}
-	g.authname = g.peer.Authname
+	g.peer, g.authname = peer, peer.Authname
 	return true
 }
 
@@ -38,15 +40,17 @@ func (g *registration) wantedAOR() sipuri.AOR {
 // maxNamesShown is how many bytes of a certificate's names the journal has.
 const maxNamesShown = 300
 
-// certificateOfNobody says what is known of a certificate that stands for no peer.
-// Empty: the phone has shown none.
-func (g *registration) certificateOfNobody() string {
+// certificateInVain says why a certificate does not do. Empty: the phone has shown none.
+func (g *registration) certificateInVain() string {
 	shown := g.request.Flow.Certificate
 	switch {
 	case shown == nil:
 		return ""
 	case g.now.After(shown.Expires):
 		return "the certificate has expired on " + shown.Expires.UTC().Format(time.DateTime)
+	}
+	if peer := g.snapshot.ByCertificate(g.domain, shown.Names, sipuri.AOR{}); peer != nil {
+		return "the certificate is that of " + peer.String() + ", whose aorname is " + joined(peer.AORs)
 	}
 	text := "no peer has a name of the certificate: "
 	for i, name := range shown.Names {

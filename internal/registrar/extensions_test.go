@@ -79,11 +79,37 @@ const outbound = "Supported: path, outbound"
 func TestRFC5626_AFlowIsRegistered(t *testing.T) {
 	l := newLab(t)
 	r := l.kitchen().register(outbound, "Contact: <sip:2001@192.0.2.7>;reg-id=1"+instanceA).want(200)
-	if r.one("Require") != "outbound" || r.one("Flow-Timer") != "120" {
+	if r.one("Require") != "outbound" {
 		t.Errorf("the answer is\n%s", r.text)
 	}
 	if !strings.Contains(r.one("Contact"), ";reg-id=1") || !strings.Contains(r.one("Contact"), instanceA) {
 		t.Errorf("Contact: %s", r.one("Contact"))
+	}
+}
+
+// §4.4. Over UDP NATs forget sooner; a proxy's flow is not the phone's; and who
+// unregisters has none.
+func TestRFC5626_FlowTimerIsForThePhonesOwnFlow(t *testing.T) {
+	const contact = "Contact: <sip:2001@192.0.2.7>;reg-id=1" + instanceA
+	const byProxy, path = "Via: SIP/2.0/TCP 10.0.0.4;branch=z9hG4bK1", "Path: <sip:edge.example.com;lr;ob>"
+	for _, test := range []struct {
+		name, transport string
+		lines           []string
+		want            string
+	}{
+		{"over a stream", "TCP", []string{outbound, contact}, "[120]"},
+		{"over UDP", "UDP", []string{outbound, contact}, "[29]"},
+		{"by a proxy", "TCP", []string{byProxy, path, outbound, contact}, "[]"},
+		{"to unregister", "TCP", []string{outbound, contact + ";expires=0"}, "[]"},
+		{"without outbound", "TCP", []string{contact}, "[]"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			l := newLab(t)
+			l.transport = test.transport
+			if got := fmt.Sprint(l.kitchen().register(test.lines...).want(200).all("Flow-Timer")); got != test.want {
+				t.Errorf("Flow-Timer: %s, want %s", got, test.want)
+			}
+		})
 	}
 }
 
@@ -137,6 +163,7 @@ func TestRFC5626_SeveralFlowsInOneRequestAre400(t *testing.T) {
 	l := newLab(t)
 	p := l.kitchen()
 	p.register(outbound, "Contact: <sip:2001@192.0.2.7>;reg-id=1"+instanceA+", <sip:2001@192.0.2.7:5062>;reg-id=2"+instanceA).want(400)
+	p.register(outbound, "Contact: <sip:2001@192.0.2.7>;reg-id=1"+instanceA+", <sip:2001@192.0.2.7>;reg-id=2"+instanceA).want(400)
 	l.wantBound("2001", 0)
 	p.register(outbound, "Contact: <sip:2001@192.0.2.7>;reg-id=1"+instanceA).want(200)
 	p.register(outbound, "Contact: <sip:2001@192.0.2.7:5062>;reg-id=2"+instanceA).want(200)
@@ -204,6 +231,9 @@ func TestRFC5627_GRUUsLeadToOnePhone(t *testing.T) {
 	}
 	l.wantLocated(first, "sip:2001@192.0.2.7:5062") // both are good as long as the phone keeps its Call-ID
 	l.wantLocated(second, "sip:2001@192.0.2.7:5062")
+
+	p.register("Contact: <sip:2001@192.0.2.7:5062>;expires=0").want(200)
+	l.wantLocated(first)
 
 	again := l.kitchen()
 	again.register(gruu, "Contact: <sip:2001@192.0.2.7>"+instanceA).want(200)

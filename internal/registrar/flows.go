@@ -13,9 +13,21 @@ import (
 // these have ended.
 type flows struct {
 	mu    sync.Mutex
-	bound map[uint64]map[sipuri.AOR]struct{} // by connection
-	ended []endedFlow                        // those that ended first stand first
+	bound map[uint64]*flow // by connection
+	ended []endedFlow      // those that ended first stand first
 }
+
+// flow is a connection over which something was bound.
+type flow struct {
+	aors  map[sipuri.AOR]struct{} // that were; if it is full, others too
+	ended bool
+}
+
+// maxBoundAORs is how many are kept of a connection. A gateway may have so many; who
+// registers ever other ones does not make this grow.
+const maxBoundAORs = 4096
+
+func (f *flow) isFull() bool { return len(f.aors) >= maxBoundAORs }
 
 type endedFlow struct {
 	stream uint64
@@ -30,75 +42,89 @@ func (f *flows) bind(stream uint64, aor sipuri.AOR) {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	aors := f.bound[stream]
-	if _, known := aors[aor]; known {
-		return
+	known := f.bound[stream]
+	if known == nil {
+		known = &flow{aors: map[sipuri.AOR]struct{}{}}
+		f.bound[stream] = known
 	}
-	if aors == nil {
-		aors = map[sipuri.AOR]struct{}{}
-		f.bound[stream] = aors
+	if _, there := known.aors[aor]; !there && !known.isFull() {
+		known.aors[aor.Clone()] = struct{}{}
 	}
-	aors[aor.Clone()] = struct{}{}
 }
 
-// knows tells whether anything was bound over a connection.
-func (f *flows) knows(stream uint64) bool {
+// knows tells whether anything was bound over a connection, and whether that has ended.
+func (f *flows) knows(stream uint64) (known, ended bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	_, known := f.bound[stream]
-	return known
+	flow := f.bound[stream]
+	return flow != nil, flow != nil && flow.ended
 }
 
 // end takes down that a connection has ended, if anything was bound over it.
 func (f *flows) end(stream uint64, now time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if len(f.bound[stream]) > 0 {
+	if flow := f.bound[stream]; flow != nil {
+		flow.ended = true
 		f.ended = append(f.ended, endedFlow{stream, now})
 	}
 }
 
 // take takes a connection that ended by then, with what was bound over it.
-func (f *flows) take(by time.Time) (stream uint64, aors map[sipuri.AOR]struct{}, found bool) {
+func (f *flows) take(by time.Time) (stream uint64, taken *flow) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if len(f.ended) == 0 || f.ended[0].at.After(by) {
-		return 0, nil, false
+		return 0, nil
 	}
 	stream = f.ended[0].stream
-	aors = f.bound[stream]
+	taken = f.bound[stream]
 	f.ended = f.ended[1:]
 	delete(f.bound, stream)
-	return stream, aors, true
+	return stream, taken
 }
 
 // giveBack undoes take. It is as if the connection had ended just now.
-func (f *flows) giveBack(stream uint64, aors map[sipuri.AOR]struct{}, now time.Time) {
+func (f *flows) giveBack(stream uint64, taken *flow, now time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.bound[stream] = aors
+	f.bound[stream] = taken
 	f.ended = append(f.ended, endedFlow{stream, now})
 }
 
 // FlowEnded takes down that a connection has ended. Nothing comes on it any more.
 func (r *Registrar) FlowEnded(stream uint64, now time.Time) { r.flows.end(stream, now) }
 
+// FlowGone tells whether the phone of a binding has lost the connection that it is
+// reached by.
+func (r *Registrar) FlowGone(b *location.Binding) bool {
+	if b.Stream == 0 {
+		return false
+	}
+	known, ended := r.flows.knows(b.Stream)
+	return !known || ended
+}
+
 // RemoveFlowless removes the bindings over connections that have ended, once the grace
 // is over in which their phones might have come back. It is meant to be called once a
 // second.
 func (r *Registrar) RemoveFlowless(now time.Time) {
 	for {
-		stream, aors, found := r.flows.take(now.Add(-r.disconnectGrace))
-		if !found {
+		stream, flow := r.flows.take(now.Add(-r.disconnectGrace))
+		if flow == nil {
 			return
 		}
-		for aor := range aors {
+		if flow.isFull() {
+			r.removeAllOver(stream)
+			continue
+		}
+		for aor := range flow.aors {
 			if r.removeFlowless(aor, stream, now) == nil {
-				delete(aors, aor)
+				delete(flow.aors, aor)
 			}
 		}
-		if len(aors) > 0 { // what cannot be saved is tried again
-			r.flows.giveBack(stream, aors, now)
+		if len(flow.aors) > 0 { // what cannot be saved is tried again
+			r.flows.giveBack(stream, flow, now)
 			return
 		}
 	}
@@ -111,12 +137,20 @@ func (r *Registrar) removeFlowless(aor sipuri.AOR, stream uint64, now time.Time)
 	return err
 }
 
+// removeAllOver removes the bindings over a connection, whichever they are.
+func (r *Registrar) removeAllOver(stream uint64) {
+	r.location.RemoveIf(func(_ sipuri.AOR, b *location.Binding) bool { return b.Stream == stream }, r.recordFlowless)
+}
+
 // RemoveEarlierFlows removes the bindings over connections of an earlier life of the
 // daemon: those over which nothing was bound in this one.
 func (r *Registrar) RemoveEarlierFlows() {
 	r.location.RemoveIf(func(_ sipuri.AOR, b *location.Binding) bool {
-		return b.Stream != 0 && !r.flows.knows(b.Stream)
-	}, func(aor sipuri.AOR, b *location.Binding) {
-		r.journal.Record(bindingEvent(journal.Removed, journal.StreamGone, aor, b))
-	})
+		known, _ := r.flows.knows(b.Stream)
+		return b.Stream != 0 && !known
+	}, r.recordFlowless)
+}
+
+func (r *Registrar) recordFlowless(aor sipuri.AOR, b *location.Binding) {
+	r.journal.Record(bindingEvent(journal.Removed, journal.StreamGone, aor, b))
 }

@@ -48,8 +48,9 @@ func newGRUUs(key [32]byte) gruus {
 	return gruus{seal: seal, key: half("nonce")}
 }
 
-// temporary is what a temporary GRUU stands for. It is good as long as the phone of
-// that instance ID keeps its Call-ID (§3.1.2, §5.4).
+// temporary is what a temporary GRUU stands for. It is good while the phone of that
+// instance ID is registered with that Call-ID (§3.1.2, §5.4): after a while without,
+// too, which the RFC would end it with.
 type temporary struct {
 	aor      sipuri.AOR
 	instance [markSize]byte

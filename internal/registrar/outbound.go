@@ -1,6 +1,7 @@
 package registrar
 
 import (
+	"slices"
 	"strconv"
 	"time"
 
@@ -43,21 +44,19 @@ func (g *registration) paramsOf(contact *message.Contact) string {
 }
 
 // checkOutbound refuses outbound where the proxy next to the phone does not keep its
-// flow, and several flows in one request, which is one flow.
+// flow: it would say so in its own value of Path, which is the last. And it refuses
+// several flows in one request, which comes by one.
 func (g *registration) checkOutbound() *message.Response {
-	flows, added := 0, 0
-	for i := range g.asked {
-		if g.asked[i].regID == 0 {
-			continue
-		}
-		if flows++; !g.asked[i].remove {
-			added++
+	flows := 0
+	for i := range g.request.Contacts.Values {
+		if g.regID(&g.request.Contacts.Values[i]) != 0 {
+			flows++
 		}
 	}
 	switch {
 	case flows == 0:
 		return nil
-	case flows > 1 && added > 0:
+	case flows > 1 && g.usesOutbound():
 		return g.end(400, "Several Contacts With Reg-Id", journal.OutboundMisused, "")
 	case len(g.request.Vias) > 1 && !g.request.Path.Outbound:
 		return g.end(439, "First Hop Lacks Outbound Support", journal.FirstHopWithoutOutbound, "")
@@ -65,14 +64,27 @@ func (g *registration) checkOutbound() *message.Response {
 	return nil
 }
 
-// usesOutbound tells whether a flow was registered, and by its own proxy or none.
+// usesOutbound tells whether a flow was registered.
 func (g *registration) usesOutbound() bool {
-	for i := range g.asked {
-		if g.asked[i].regID != 0 {
-			return true
-		}
+	return slices.ContainsFunc(g.asked, func(a asked) bool { return a.regID != 0 && !a.remove })
+}
+
+// datagramTimer is the longest Flow-Timer over UDP, in seconds, where NATs forget
+// sooner (RFC 5626 §4.4.2).
+const datagramTimer = 29
+
+// announceFlowTimer tells a phone how often it has to say that it is there (RFC 5626
+// §4.4), where its flow is with this registrar and not with a proxy.
+func (g *registration) announceFlowTimer(response *message.Response) {
+	if g.flowTimer == 0 || len(g.request.Vias) > 1 {
+		return
 	}
-	return false
+	seconds := g.flowTimer
+	if !g.request.Flow.Reliable() {
+		seconds = min(seconds, datagramTimer)
+	}
+	response.With("Flow-Timer", strconv.Itoa(seconds))
+	response.Alive = time.Duration(seconds) * time.Second
 }
 
 // answerExtensions adds what the extensions that were used have a 200 say.
@@ -87,8 +99,5 @@ func (g *registration) answerExtensions(response *message.Response) {
 		return
 	}
 	response.With("Require", "outbound")
-	if g.flowTimer > 0 { // RFC 5626 §4.4
-		response.With("Flow-Timer", strconv.Itoa(g.flowTimer))
-		response.Alive = time.Duration(g.flowTimer) * time.Second
-	}
+	g.announceFlowTimer(response)
 }

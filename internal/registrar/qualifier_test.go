@@ -105,6 +105,18 @@ func TestWhoMakesRoom(t *testing.T) {
 	}
 }
 
+// Who has lost the connection that is the way to it goes before the oldest.
+func TestWhoHasLostItsConnectionMakesRoom(t *testing.T) {
+	l := newLab(t, withPeers("max_contacts = 2\n"+labPeers))
+	l.kitchen().register("Contact: <sip:a@192.0.2.7>").want(200)
+	l.transport, l.stream = "TCP", 7
+	l.kitchen().register("Contact: <sip:b@192.0.2.7;transport=tcp>").want(200)
+	l.registrar.FlowEnded(7, l.now)
+	l.stream = 8
+	l.kitchen().register("Contact: <sip:c@192.0.2.7;transport=tcp>").want(200).
+		wantContacts("sip:c@192.0.2.7;transport=tcp 3600", "sip:a@192.0.2.7 3600")
+}
+
 // Two that come at once need two places.
 func TestTwoNeedTwoPlaces(t *testing.T) {
 	l := newLab(t, withPeers("max_contacts = 2\nremove_existing = no\nremove_unavailable = yes\n"+labPeers))

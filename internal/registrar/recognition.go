@@ -10,59 +10,89 @@ import (
 	"sipregd/internal/sipuri"
 )
 
-// isOf tells whether a Contact of the request is the phone's whose binding that is.
-// It is recognised by its instance ID, with reg-id (RFC 5626 §6); by equality of
-// URIs (§19.1.4); and, where one Contact takes the place of another, by its instance
-// ID alone or by what marks a phone.
+// isOf tells whether a Contact of the request is that of the phone whose binding that
+// is.
 func (g *registration) isOf(a *asked, b *location.Binding) bool {
-	if a.binding.Contact == b.Contact && a.binding.Params == b.Params { // as a rule
+	if a.binding.IsLike(b) { // as a rule
 		return true
 	}
-	var instance string
-	var regID uint32
-	if a.instance != "" {
-		instance, regID = message.InstanceOf(b.Params)
-	}
-	same, other := strings.EqualFold(a.instance, instance) && instance != "", instance != ""
-	if other = other && !same; same && a.regID != 0 && regID != 0 {
-		return a.regID == regID
+	kin := a.kinTo(b)
+	// RFC 5626 §6: a flow is known by its instance ID and its reg-id.
+	if kin == sameFlow || kin == otherFlow {
+		return kin == sameFlow
 	}
 	uri, err := sipuri.Parse(b.Contact)
+	if err != nil {
+		return false
+	}
+	// §10.3 step 7, §19.1.4: equal URIs. Behind NAT one may stand for two phones.
+	if uri.Equal(a.uri) {
+		return kin != otherPhone || a.regID == 0 && !(a.binding.NAT && b.NAT)
+	}
+	return g.takesPlaceOf(a, b, &uri, kin)
+}
+
+// kinship is what instance IDs and reg-ids say of a Contact and a binding.
+type kinship uint8
+
+const (
+	noKinship  kinship = iota // one of them has no instance ID
+	sameFlow                  // the same of both
+	otherFlow                 // the same instance ID, and another reg-id
+	samePhone                 // the same instance ID, and one of them does not use outbound
+	otherPhone                // another instance ID
+)
+
+func (a *asked) kinTo(b *location.Binding) kinship {
+	if a.instance == "" {
+		return noKinship
+	}
+	switch instance, regID := message.InstanceOf(b.Params); {
+	case instance == "":
+		return noKinship
+	case !strings.EqualFold(instance, a.instance):
+		return otherPhone
+	case a.regID == 0 || regID == 0:
+		return samePhone
+	case a.regID == regID:
+		return sameFlow
+	}
+	return otherFlow
+}
+
+// takesPlaceOf tells whether a Contact with another URI is the same phone's, which the
+// RFCs leave open. Where the request asks for that URI too, both stay. A phone that
+// unregisters gives up an address that it has left, but not, by one that it had before,
+// that which it has.
+func (g *registration) takesPlaceOf(a *asked, b *location.Binding, uri *sipuri.URI, kin kinship) bool {
 	switch {
-	case err != nil:
+	case kin == otherPhone || sameContact(g.asked, uri) != nil:
 		return false
-	case uri.Equal(a.uri): // behind NAT one URI may stand for two phones
-		return !(other && (a.regID != 0 || a.binding.NAT && b.NAT))
-	case a.remove || other || g.isAskedFor(uri):
-		return false
+	case a.remove:
+		return kin == samePhone && a.binding.Source != b.Source
 	}
-	return same || g.recognises(a, b) && (b.CallID == g.request.CallID || sameMark(&a.uri, &uri))
+	return kin == samePhone || g.recognises(a, b, uri)
 }
 
-// isAskedFor tells whether a Contact of the request has that URI.
-func (g *registration) isAskedFor(uri sipuri.URI) bool {
-	for i := range g.asked {
-		if g.asked[i].uri.Equal(uri) {
-			return true
-		}
-	}
-	return false
-}
-
-// recognises tells whether a phone of the same peer is recognised by marks that the RFCs
-// do not know: where the peer says so, and behind NAT, where an address may change at
+// recognises tells whether a phone of the same peer is recognised by its Call-ID or
+// another mark of its own: where the peer says so, and where its address may change at
 // any time.
-func (g *registration) recognises(a *asked, b *location.Binding) bool {
-	if b.Authname != g.peer.Authname {
+func (g *registration) recognises(a *asked, b *location.Binding, uri *sipuri.URI) bool {
+	if b.Authname != g.peer.Authname || g.peer.RecognizePhone == peers.Never {
 		return false
 	}
-	switch g.peer.RecognizePhone {
-	case peers.Always:
-		return true
-	case peers.Never:
+	if g.peer.RecognizePhone == peers.Auto && !a.binding.NAT && !b.NAT && !(isLearned(&a.uri, &a.binding) && isLearned(uri, b)) {
 		return false
 	}
-	return a.binding.NAT || b.NAT
+	return b.CallID == g.request.CallID || sameMark(&a.uri, uri)
+}
+
+// isLearned tells whether a Contact is just where the phone is seen to come from, as
+// one writes it that sits behind NAT and was told (RFC 3581).
+func isLearned(uri *sipuri.URI, b *location.Binding) bool {
+	address, err := netip.ParseAddr(strings.Trim(uri.Host, "[]"))
+	return err == nil && b.Transport == "UDP" && uri.Port == b.Source.Port() &&
+		address.Unmap() == b.Source.Addr().Unmap().WithZone("")
 }
 
 // minMark is how many characters a mark has that no two phones have in common. With

@@ -2,6 +2,7 @@ package registrar_test
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"testing"
 	"time"
@@ -96,6 +97,9 @@ func TestAPhoneIsRecognised(t *testing.T) {
 		{name: "to unregister takes an equal URI",
 			first: []string{"Contact: <sip:2001@10.0.0.4>"}, second: []string{"Contact: <sip:2001@10.0.0.5>;expires=0"},
 			want: []string{"sip:2001@10.0.0.4 3600"}},
+		{name: "a phone that has not moved unregisters what it had before, not what it has", otherCallID: true,
+			first: []string{"Contact: <sip:2001@192.0.2.7>" + instanceA}, second: []string{"Contact: <sip:2001@192.0.2.7:5062>;expires=0" + instanceA},
+			want: []string{"sip:2001@192.0.2.7 3600"}},
 		{name: "to unregister a flow takes its number", otherCallID: true,
 			first:  []string{supported, "Contact: <sip:2001@10.0.0.4>;reg-id=1" + instanceA},
 			second: []string{supported, "Contact: <sip:2001@10.0.0.5>;expires=0;reg-id=1" + instanceA}, want: nil},
@@ -120,6 +124,59 @@ func TestAPhoneOfAnotherPeerIsNotRecognised(t *testing.T) {
 	other.callID, other.cseq = "call-1", 10
 	other.register("Contact: <sip:2001@10.0.0.5;line=l7n6h4y1>").want(200)
 	l.wantBound("2001", 2)
+}
+
+// A phone that writes the address into Contact and Via that the registrar saw: nothing
+// tells that it is behind NAT, but for what becomes of its port.
+func TestAPhoneThatLearnedItsAddressIsRecognised(t *testing.T) {
+	for _, test := range []struct {
+		name          string
+		from, contact string
+		want          int
+	}{
+		{"with another port", "192.0.2.7:40001", "sip:2001@192.0.2.7:40001", 1},
+		{"a Contact that is not where it comes from", "192.0.2.7:40001", "sip:2001@192.0.2.7:6000", 2},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			l := newLab(t)
+			p := l.kitchen()
+			l.source = netip.MustParseAddrPort("192.0.2.7:40000")
+			p.register("Contact: <sip:2001@192.0.2.7:40000>").want(200)
+			l.source = netip.MustParseAddrPort(test.from)
+			p.register("Contact: <" + test.contact + ">").want(200)
+			l.wantBound("2001", test.want)
+		})
+	}
+}
+
+// A phone that has moved unregisters by its instance ID.
+func TestAPhoneThatMovedUnregisters(t *testing.T) {
+	l := newLab(t)
+	l.kitchen().register("Contact: <sip:2001@10.0.0.4>" + instanceA).want(200)
+	l.source = netip.MustParseAddrPort("192.0.2.8:5060")
+	l.kitchen().register("Contact: <sip:2001@10.0.0.5>;expires=0" + instanceB).want(200)
+	l.wantBound("2001", 1)
+	l.kitchen().register("Contact: <sip:2001@10.0.0.5>;expires=0" + instanceA).want(200)
+	l.wantBound("2001", 0)
+}
+
+// What a gateway binds over one connection, and ever other addresses, is bounded.
+func TestAConnectionKeepsABoundedNumberOfNames(t *testing.T) {
+	const count = 5000
+	l := newLab(t, withPeers("[Gateway]\nauthname = gw\nsecret = g\naorname = *\n"), withJournal(silent{}))
+	l.transport, l.stream = "TCP", 7
+	for i := range count {
+		l.phone("gw", "g", fmt.Sprint(i)).register("Contact: <sip:gw@192.0.2.7;transport=tcp>").want(200)
+	}
+	if _, bindings := l.store.Count(); bindings != count {
+		t.Fatalf("%d bindings", bindings)
+	}
+	l.registrar.FlowEnded(7, l.now)
+	l.pass(time.Minute)
+	l.registrar.RemoveFlowless(l.now)
+	if _, bindings := l.store.Count(); bindings != 0 {
+		t.Errorf("%d bindings are left", bindings)
+	}
 }
 
 func TestWhatTakesThePlaceOfABindingIsTakenDown(t *testing.T) {
@@ -194,7 +251,13 @@ func TestABindingGoesWithItsConnection(t *testing.T) {
 	l.transport, l.stream = "TCP", 7
 	p := l.kitchen()
 	p.register("Contact: <sip:2001@192.0.2.7;transport=tcp>").want(200)
+	if b := l.store.Bindings(sipuri.AOR{User: "2001"}, l.now); l.registrar.FlowGone(&b[0]) {
+		t.Error("the connection is gone")
+	}
 	l.registrar.FlowEnded(7, l.now)
+	if b := l.store.Bindings(sipuri.AOR{User: "2001"}, l.now); !l.registrar.FlowGone(&b[0]) {
+		t.Error("the connection is there")
+	}
 	l.pass(31 * time.Second)
 	l.registrar.RemoveFlowless(l.now)
 	l.wantBound("2001", 1)

@@ -88,7 +88,7 @@ func New(o Options) *Registrar {
 		disconnectGrace: o.DisconnectGrace, serviceRoute: o.ServiceRoute, flowTimer: o.FlowTimer,
 		gruus: newGRUUs(o.GRUUKey),
 	}
-	r.flows.bound = map[uint64]map[sipuri.AOR]struct{}{}
+	r.flows.bound = map[uint64]*flow{}
 	r.directory.Store(o.Directory)
 	r.registrations.New = func() any { return newRegistration(r) }
 	return r

@@ -140,11 +140,14 @@ func NewCertificate(p *Pair) *Certificate {
 	return c
 }
 
-// Replace has new streams see another pair, and tells whether its certificate is
-// another one, and whether its authorities are others.
-func (c *Certificate) Replace(p *Pair) (certificate, authorities bool) {
-	before := c.current.Swap(p)
-	return !bytes.Equal(before.certificate.Certificate[0], p.certificate.Certificate[0]), !before.clients.Equal(p.clients)
+// Replace has new streams see another pair.
+func (c *Certificate) Replace(p *Pair) { c.current.Store(p) }
+
+// Compare tells whether another pair has another certificate, and whether it has other
+// authorities.
+func (c *Certificate) Compare(p *Pair) (certificate, authorities bool) {
+	now := c.current.Load()
+	return !bytes.Equal(now.certificate.Certificate[0], p.certificate.Certificate[0]), !now.clients.Equal(p.clients)
 }
 
 // config returns how TLS is spoken below a transport, nil where there is no certificate.

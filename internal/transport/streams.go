@@ -170,7 +170,10 @@ const deadlineSlack = time.Second
 
 func newStream(conn *net.TCPConn, transport string, s *Server) *stream {
 	noticeDeath(conn)
-	st := &stream{conn: conn, tls: s.secure[transport], trouble: s.trouble, handler: s.handler, store: s.store, idle: s.idle, counted: &s.streams.pings, rooms: &s.rooms, closing: &s.closing}
+	st := &stream{
+		conn: conn, tls: s.secure[transport], trouble: s.trouble, handler: s.handler, store: s.store, idle: s.idle,
+		counted: &s.streams.pings, rooms: &s.rooms, closing: &s.closing,
+	}
 	st.flow = message.Flow{
 		Transport: transport,
 		Source:    unmap(conn.RemoteAddr().(*net.TCPAddr).AddrPort()),

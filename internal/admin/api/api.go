@@ -158,14 +158,18 @@ type Webhook struct {
 
 // Reload is what reading the peers anew has changed, or would.
 type Reload struct {
-	OK       bool      `json:"ok"`
-	Time     time.Time `json:"time"`
-	Peers    int       `json:"peers"`
-	Added    []string  `json:"added,omitempty"` // labels
-	Removed  []string  `json:"removed,omitempty"`
-	Changed  []string  `json:"changed,omitempty"`
-	Warnings []string  `json:"warnings,omitempty"`
-	Errors   []string  `json:"errors,omitempty"` // file:line: [section] what is wrong
+	OK      bool      `json:"ok"`
+	Time    time.Time `json:"time"`
+	Peers   int       `json:"peers"`
+	Added   []string  `json:"added,omitempty"` // labels
+	Removed []string  `json:"removed,omitempty"`
+	Changed []string  `json:"changed,omitempty"`
+	// Certificate is until when another certificate holds that TLS shows then; nil: it is the
+	// same, or there is none. ClientCA says that others sign those of phones.
+	Certificate *time.Time `json:"certificate,omitempty"`
+	ClientCA    bool       `json:"client_ca,omitempty"`
+	Warnings    []string   `json:"warnings,omitempty"`
+	Errors      []string   `json:"errors,omitempty"` // file:line: [section] what is wrong
 }
 
 // Ban keeps a network out.

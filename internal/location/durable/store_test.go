@@ -266,3 +266,31 @@ func TestCommitsAreTold(t *testing.T) {
 		t.Errorf("took %v of %v", w.took, time.Since(began))
 	}
 }
+
+// Two phones behind NAT, or two flows of one phone, may have the same Contact.
+func TestEqualContactsOfTwoPhonesOutliveARestart(t *testing.T) {
+	path, aor, now := t.TempDir(), sipuri.AOR{User: "2001"}, time.Now()
+	for range 2 {
+		s, _ := open(t, Options{Path: path})
+		if have := len(s.Bindings(aor, now)); have != 0 && have != 2 {
+			t.Fatalf("%d bindings after a restart", have)
+		}
+		err := s.Update(aor, now, func([]location.Binding) ([]location.Binding, error) {
+			first := location.Binding{Contact: "sip:2001@192.168.1.10", Params: ";reg-id=1", Changed: now, Expires: now.Add(time.Hour)}
+			second := first
+			second.Params = ";reg-id=2"
+			return []location.Binding{first, second}, nil
+		}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s, _ := open(t, Options{Path: path})
+	defer s.Close()
+	if have := len(s.Bindings(aor, now)); have != 2 {
+		t.Errorf("%d bindings after a restart", have)
+	}
+}
