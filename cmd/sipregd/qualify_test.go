@@ -1,6 +1,7 @@
 package main
 
 import (
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -28,13 +29,22 @@ func TestBaresipIsAskedWhetherItIsThere(t *testing.T) {
 			d.checkWhy(t, []string{"2001", "Workshop"}, "but the phone does not answer: asked at", "For a phone that never answers OPTIONS set qualify_frequency = 0")
 			d.waitSignal(t, b, syscall.SIGCONT, "yes")
 			d.waitLog(t, `"event":"reachable"`)
-			for _, event := range []string{"unreachable", "reachable"} {
-				if n := strings.Count(d.output.String(), `"event":"`+event+`"`); n != 1 {
-					t.Errorf("%d times %s", n, event)
-				}
-			}
+			checkTurns(t, d.output.String())
 			checkSilent(t, d, b)
 		})
+	}
+}
+
+// checkTurns checks that a phone was told of as unreachable and as reachable by turns. On
+// a machine that is busy that may be more than once.
+func checkTurns(t *testing.T, log string) {
+	t.Helper()
+	last := "reachable"
+	for _, event := range regexp.MustCompile(`"event":"((?:un)?reachable)"`).FindAllStringSubmatch(log, -1) {
+		if event[1] == last {
+			t.Errorf("twice %s", last)
+		}
+		last = event[1]
 	}
 }
 

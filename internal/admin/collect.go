@@ -41,6 +41,7 @@ var (
 	bindingsUnreachable = describe("bindings_unreachable", "Bindings whose phones were asked (OPTIONS) and did not answer, or whose connections are gone.")
 	qualifyRequests     = describe("qualify_requests_total", "Times that a phone was asked whether it is there, each with its retransmissions.")
 	qualifyFailures     = describe("qualify_failures_total", "Times that a phone was asked and did not answer, or that its connection was gone.")
+	qualifyLate         = describe("qualify_late_seconds", "How long the phone that is asked next should have been asked before: more than 1 where there are too many to ask.")
 
 	storeDurable = describe("store_durable", "Whether bindings are saved: 1, or 0 while the disk fails.")
 	storeUnsaved = describe("store_unsaved_aors", "Addresses-of-record whose bindings are still to be saved.")
@@ -95,7 +96,7 @@ func (s Sources) collectors() (all []prometheus.Collector) {
 	add(s.Sockets != nil, s.collectSockets, batchSize, datagramsDropped, datagramsLost,
 		streamsOpen, streamsAccepted, streamsRefused, keepalives)
 	add(s.Bindings != nil, s.collectBindings, bindingsNow, aorsNow)
-	add(s.Qualify != nil, s.collectQualify, bindingsReachable, bindingsUnreachable, qualifyRequests, qualifyFailures)
+	add(s.Qualify != nil, s.collectQualify, bindingsReachable, bindingsUnreachable, qualifyRequests, qualifyFailures, qualifyLate)
 	add(s.Saving != nil, s.collectSaving, storeDurable, storeUnsaved)
 	add(s.Bans != nil, s.collectBans, bansNow, bannedDropped)
 	add(s.Webhook != nil, s.collectWebhook, webhookEvents, webhookFailing, webhookWaiting)
@@ -201,6 +202,7 @@ func (s Sources) collectQualify(out sink) {
 	out.gauge(bindingsUnreachable, float64(counts.States[qualify.Unreachable]))
 	out.counter(qualifyRequests, counts.Asked)
 	out.counter(qualifyFailures, counts.Unanswered)
+	out.gauge(qualifyLate, counts.Late.Seconds())
 }
 
 func (s Sources) collectSaving(out sink) {

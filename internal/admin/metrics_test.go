@@ -77,6 +77,7 @@ var moves = []struct {
 	{`sipregd_bindings_unreachable`, 4, "phones that do not answer", func(m *monitored) { m.qualified.States[qualify.Unreachable] = 4 }},
 	{`sipregd_qualify_requests_total`, 5, "phones are asked", func(m *monitored) { m.qualified.Asked = 5 }},
 	{`sipregd_qualify_failures_total`, 6, "phones do not answer", func(m *monitored) { m.qualified.Unanswered = 6 }},
+	{`sipregd_qualify_late_seconds`, 2.5, "too many phones to ask", func(m *monitored) { m.qualified.Late = 2500 * time.Millisecond }},
 	{`sipregd_qualify_duration_seconds_count`, 1, "an answer", func(m *monitored) { m.metrics.RoundTrip(time.Second) }},
 	{`sipregd_qualify_duration_seconds_sum`, 2.5, "a slow answer", func(m *monitored) { m.metrics.RoundTrip(2500 * time.Millisecond) }},
 	{`sipregd_peers`, 1, "another peer", func(m *monitored) {

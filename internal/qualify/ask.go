@@ -2,84 +2,92 @@ package qualify
 
 import (
 	"encoding/hex"
-	"fmt"
+	"errors"
+	"slices"
 	"time"
 
-	"sipregd/internal/journal"
 	"sipregd/internal/location"
 	"sipregd/internal/message"
 	"sipregd/internal/peers"
 	"sipregd/internal/transaction"
 )
 
-// visit looks at an entry that has its turn. It is forgotten where its binding is no
-// more, or its peer wants it to be asked no more; else it is asked if it is time to.
-func (q *Qualifier) visit(e *entry, now time.Time) {
+// visit looks at an entry that has its turn, and asks its phone if it is time to. The
+// turn of one that is not asked ends here: it comes again, or is forgotten where its
+// binding is no more, its peer wants it to be asked no more, or it cannot be.
+func (q *Qualifier) visit(e *entry, now time.Time) (asked bool) {
 	b, settings := q.find(e, now)
-	isTime := e.ask <= now.Sub(q.begun)
-	if b != nil && isTime && q.ask(e, b, settings) {
-		return
+	switch {
+	case b == nil || !hasFlow(b):
+		q.leave(e, now, never)
+		return false
+	case e.ask > q.moment(now):
+		q.leave(e, now, e.ask)
+		return false
 	}
+	request, err := q.request(b, settings)
+	if err != nil {
+		q.leave(e, now, never)
+		return false
+	}
+	q.ask(e, &request)
+	return true
+}
+
+// leave ends the turn of an entry that was not asked: it is asked next at that moment;
+// never: it is forgotten.
+func (q *Qualifier) leave(e *entry, now time.Time, next moment) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	switch {
 	case e.again: // it was bound anew meanwhile
-		q.giveBack(e, now, now.Sub(q.begun)+q.soon(lookEvery))
-	case b == nil || isTime: // or it cannot be asked
+		q.giveBack(e, now, q.moment(now)+q.soon(lookEvery))
+	case next == never:
 		q.forget(e)
 	default:
-		q.giveBack(e, now, e.ask)
+		q.giveBack(e, now, next)
 	}
 }
 
 // find returns the binding of an entry as it is now, and its peer's settings; nil: it is
 // not to be asked any more.
 func (q *Qualifier) find(e *entry, now time.Time) (*location.Binding, *peers.Settings) {
-	for _, b := range q.Store.Bindings(e.aor, now) {
-		if b.ID != e.id {
-			continue
-		}
-		peer := q.Directory().ByAuthname(b.Domain, b.Authname)
-		if peer == nil || peer.QualifyEvery(b.NAT) == 0 {
-			return nil, nil
-		}
-		return &b, peer.Settings
+	b := bindingOf(e, q.Store.Bindings(e.aor, now))
+	if settings := q.settingsOf(b); settings != nil {
+		return b, settings
 	}
 	return nil, nil
 }
 
-// ask asks the phone of a binding, and tells whether that can be done: its flow has to
-// be known. When take is called for it, the turn of the entry ends.
-func (q *Qualifier) ask(e *entry, b *location.Binding, settings *peers.Settings) bool {
-	if !b.Local.IsValid() || b.Transport != "UDP" && b.Stream == 0 {
-		return false
+// bindingOf returns the binding of an entry among those of its AOR; nil: it is gone.
+func bindingOf(e *entry, bindings []location.Binding) *location.Binding {
+	i := slices.IndexFunc(bindings, func(b location.Binding) bool { return b.ID == e.id })
+	if i < 0 {
+		return nil
 	}
-	o, err := q.request(b)
-	if err != nil {
-		return false
-	}
-	o.Timeout = time.Duration(settings.QualifyTimeout) * time.Second
-	now := q.Clock()
-	q.begin(e, b, now)
-	if err := q.clients.Begin(o, now); err != nil {
-		q.end(e, &ending{reason: journal.StreamGone, detail: "its connection is gone"}, now)
-	}
-	return true
+	return &bindings[i]
 }
 
-// begin takes down that a phone is asked.
-func (q *Qualifier) begin(e *entry, b *location.Binding, now time.Time) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if e.asked = now.Sub(q.begun); !e.again {
-		e.flow = q.flowOf(b)
+// settingsOf returns those of the peer of a binding; nil: it is not to be asked.
+func (q *Qualifier) settingsOf(b *location.Binding) *peers.Settings {
+	if b == nil {
+		return nil
 	}
-	q.counts.Asked++
+	peer := q.Directory().ByAuthname(b.Domain, b.Authname)
+	if peer == nil || peer.QualifyEvery(b.NAT) == 0 {
+		return nil
+	}
+	return peer.Settings
+}
+
+// hasFlow tells whether it is known by which flow a phone has registered.
+func hasFlow(b *location.Binding) bool {
+	return b.Local.IsValid() && (b.Transport == "UDP" || b.Stream != 0)
 }
 
 // request writes an OPTIONS. 128 bits of its branch are by chance, and 64 of the others:
 // just who has seen it can answer it.
-func (q *Qualifier) request(b *location.Binding) (transaction.Outgoing, error) {
+func (q *Qualifier) request(b *location.Binding, settings *peers.Settings) (transaction.Outgoing, error) {
 	var bytes [32]byte
 	q.mu.Lock()
 	q.random(bytes[:])
@@ -87,19 +95,36 @@ func (q *Qualifier) request(b *location.Binding) (transaction.Outgoing, error) {
 	var digits [64]byte
 	hex.Encode(digits[:], bytes[:])
 	o := message.Options{
-		Contact: b.Contact, Route: b.Path, Branch: string(digits[:32]), Tag: string(digits[32:48]), CallID: string(digits[48:]),
+		Contact: b.Contact, Route: b.Path,
+		Branch: string(digits[:32]), Tag: string(digits[32:48]), CallID: string(digits[48:]),
 		Flow: message.Flow{Transport: b.Transport, Source: b.Source, Local: b.Local, Stream: b.Stream},
 	}
 	data, err := o.Append(nil)
-	return transaction.Outgoing{ID: b.ID, Branch: o.Branch, Method: "OPTIONS", Flow: o.Flow, Data: data}, err
+	return transaction.Outgoing{
+		ID: b.ID, Branch: o.Branch, Method: "OPTIONS", Flow: o.Flow, Data: data,
+		Timeout: time.Duration(settings.QualifyTimeout) * time.Second,
+	}, err
 }
 
-// ending is what came of asking: an answer, or why there was none.
-type ending struct {
-	status int // of the answer; 0: there was none
-	trip   time.Duration
-	reason journal.Reason
-	detail string
+// ask sends a request. The turn of the entry ends when take is told what came of it, or
+// at once where the phone's connection is gone.
+func (q *Qualifier) ask(e *entry, request *transaction.Outgoing) {
+	now := q.Clock() // what the step has done before took its time
+	q.begin(e, &request.Flow, now)
+	if q.clients.Begin(*request, now) != nil {
+		q.end(e, connectionGone(), now)
+	}
+}
+
+// begin takes down that a phone is asked, and by which flow.
+func (q *Qualifier) begin(e *entry, flow *message.Flow, now time.Time) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	e.asked = q.moment(now)
+	if !e.again { // else it is bound by another one by now
+		e.flow = q.hash(flow.Source, flow.Local, flow.Stream)
+	}
+	q.counts.Asked++
 }
 
 // take takes in what came of a request.
@@ -107,66 +132,76 @@ func (q *Qualifier) take(outcome *transaction.Outcome, now time.Time) {
 	q.mu.Lock()
 	e := q.entries[outcome.ID]
 	q.mu.Unlock()
-	if outcome.Status > 0 {
+	switch {
+	case e == nil: // nothing was asked
+	case outcome.Status > 0:
 		if q.RoundTrip != nil {
 			q.RoundTrip(outcome.Took)
 		}
-		q.end(e, &ending{status: outcome.Status, trip: outcome.Took, detail: fmt.Sprintf("it answers, after %s", milliseconds(outcome.Took))}, now)
-		return
+		q.end(e, answered(outcome.Took), now)
+	default:
+		q.end(e, unanswered(q.moment(now)-e.asked), now)
 	}
-	q.end(e, &ending{reason: journal.NoAnswer, detail: fmt.Sprintf("no answer to OPTIONS for %.0f s", now.Sub(q.begun.Add(e.asked)).Seconds())}, now)
 }
 
-func milliseconds(d time.Duration) string {
-	return fmt.Sprintf("%.1f ms", float64(d)/float64(time.Millisecond))
-}
-
-// end ends the turn of an entry that was asked, and takes down what has changed by that.
+// end ends the turn of an entry that was asked. What has changed by that is told before
+// anything else can happen to its AOR.
 func (q *Qualifier) end(e *entry, end *ending, now time.Time) {
-	b, settings := q.find(e, now)
-	if event, changed := q.settle(e, b, settings, end, now); changed {
-		q.Journal.Record(event)
+	q.atOnce(e, now, func(b *location.Binding) {
+		if tells := q.settle(e, b, end, now); tells {
+			q.Journal.Record(eventOf(e, b, end, now))
+		}
+	})
+}
+
+var errAsItWas = errors.New("nothing is changed")
+
+// atOnce calls do with the binding of an entry, nil where it is gone, while nothing else
+// can happen to its AOR. The store is not to take that for a change, which it may refuse.
+func (q *Qualifier) atOnce(e *entry, now time.Time, do func(*location.Binding)) {
+	done := false
+	_ = q.Store.Update(e.aor, now, func(current []location.Binding) ([]location.Binding, error) {
+		if !done {
+			done = true
+			do(bindingOf(e, current))
+		}
+		return nil, errAsItWas
+	}, nil)
+	if !done { // it lets nobody change anything just now
+		do(bindingOf(e, q.Store.Bindings(e.aor, now)))
 	}
 }
 
-// settle does what end does under the lock.
-func (q *Qualifier) settle(e *entry, b *location.Binding, settings *peers.Settings, end *ending, now time.Time) (event journal.Event, changed bool) {
+// settle takes down what came of asking, and tells whether that is worth an event.
+func (q *Qualifier) settle(e *entry, b *location.Binding, end *ending, now time.Time) (tells bool) {
+	settings := q.settingsOf(b)
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	next := Reachable
-	if end.status > 0 {
+	q.count(end)
+	if settings == nil {
+		q.forget(e)
+		return false
+	}
+	every := settings.QualifyEvery(b.NAT)
+	switch {
+	case e.again: // it says nothing of the flow that it is bound by now
+	case q.isInDoubt(e, b, end):
+		e.doubt++
+	default:
+		tells = q.conclude(e, end)
+		q.giveBack(e, now, max(e.asked+q.again(every), q.moment(now)))
+		return tells
+	}
+	q.giveBack(e, now, q.moment(now)+q.soon(every))
+	return false
+}
+
+func (q *Qualifier) count(end *ending) {
+	if end.answers {
 		q.counts.Answered++
 	} else {
 		q.counts.Unanswered++
-		next = Unreachable
 	}
-	if b == nil {
-		q.forget(e)
-		return event, false
-	}
-	every := settings.QualifyEvery(b.NAT)
-	if e.again && next == Unreachable { // it was asked by a flow that it has left meanwhile
-		q.giveBack(e, now, now.Sub(q.begun)+q.soon(every))
-		return event, false
-	}
-	if next == Unreachable && q.isInDoubt(e, b) {
-		e.doubt++
-		q.giveBack(e, now, now.Sub(q.begun)+q.soon(every))
-		return event, false
-	}
-	e.doubt = 0
-	last := e.state
-	q.counts.States[last]--
-	q.counts.States[next]++
-	if e.state = next; next == Reachable {
-		e.trip = end.trip
-	}
-	ask := max(e.asked+q.again(every), now.Sub(q.begun))
-	if e.again {
-		ask = now.Sub(q.begun) + q.soon(every)
-	}
-	q.giveBack(e, now, ask)
-	return eventOf(e, b, end, now), last != next && (last == Unreachable || next == Unreachable)
 }
 
 // maxDoubt is how many answers in a row may have been lost here: a phone that is gone is
@@ -176,19 +211,21 @@ const maxDoubt = 3
 // isInDoubt tells whether an answer that did not come may have been dropped here in
 // overload, which spares those who register: after a power cut all phones would seem to
 // be gone.
-func (q *Qualifier) isInDoubt(e *entry, b *location.Binding) bool {
-	return b.Transport == "UDP" && q.lostAt > e.asked && e.doubt < maxDoubt
+func (q *Qualifier) isInDoubt(e *entry, b *location.Binding, end *ending) bool {
+	return !end.answers && b.Transport == "UDP" && q.lostAt > e.asked && e.doubt < maxDoubt
 }
 
-// eventOf says that a phone has become reachable or unreachable. It has no Call-ID: it is
-// not what came of a request of the phone's.
-func eventOf(e *entry, b *location.Binding, end *ending, now time.Time) journal.Event {
-	kind := journal.Reachable
-	if e.state == Unreachable {
-		kind = journal.Unreachable
+// conclude takes down whether a phone is there, and tells whether those who follow events
+// have last heard something else of it.
+func (q *Qualifier) conclude(e *entry, end *ending) (tells bool) {
+	e.doubt = 0
+	if end.answers {
+		e.trip = end.trip
+		q.setState(e, Reachable)
+	} else {
+		q.setState(e, Unreachable)
 	}
-	return journal.Event{
-		Time: now, Kind: kind, Reason: end.reason, Detail: end.detail, Source: b.Source, Transport: b.Transport,
-		Authname: b.Authname, Label: b.Label, AOR: e.aor, Binding: b.ID, Contact: b.Contact, UserAgent: b.UserAgent,
-	}
+	tells = e.told == end.answers
+	e.told = !end.answers
+	return tells
 }

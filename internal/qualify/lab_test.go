@@ -43,20 +43,37 @@ type lab struct {
 	trips     []time.Duration
 	lost      uint64
 	meanwhile func() // happens once, when bindings are looked up
+	thereupon func() // happens once, just after that
+	refuses   error  // of the store: any change
 }
 
-// watched is the store, before which something else may happen.
+// watched is the store, before and after which something else may happen.
 type watched struct {
 	*location.Memory
 	lab *lab
 }
 
-func (w watched) Bindings(aor sipuri.AOR, now time.Time) []location.Binding {
-	if first := w.lab.meanwhile; first != nil {
-		w.lab.meanwhile = nil
-		first()
+func (w watched) Update(aor sipuri.AOR, now time.Time, change func([]location.Binding) ([]location.Binding, error),
+	made func([]location.Binding)) error {
+	if w.lab.refuses != nil {
+		return w.lab.refuses
 	}
+	defer w.lab.happen(&w.lab.thereupon)
+	return w.Memory.Update(aor, now, change, made)
+}
+
+func (w watched) Bindings(aor sipuri.AOR, now time.Time) []location.Binding {
+	w.lab.happen(&w.lab.meanwhile)
+	defer w.lab.happen(&w.lab.thereupon)
 	return w.Memory.Bindings(aor, now)
+}
+
+// happen has something happen that is to happen once.
+func (l *lab) happen(what *func()) {
+	if do := *what; do != nil {
+		*what = nil
+		do()
+	}
 }
 
 type sent struct {

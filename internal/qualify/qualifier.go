@@ -24,9 +24,10 @@ import (
 
 const (
 	// tick is how long the qualifier rests between two steps, and maxAsked how many it
-	// asks in one: what is due then waits for the next.
-	tick     = 100 * time.Millisecond
-	maxAsked = 500
+	// asks in one, of maxLooked that it looks at: what is due then waits for the next.
+	tick      = 100 * time.Millisecond
+	maxAsked  = 500
+	maxLooked = 20_000
 
 	// maxUnderWay is how many may be asked that have not answered yet. Beyond it all
 	// wait.
@@ -35,6 +36,8 @@ const (
 
 // Store is where bindings are.
 type Store interface {
+	Update(aor sipuri.AOR, now time.Time, change func(current []location.Binding) ([]location.Binding, error),
+		made func(expired []location.Binding)) error
 	Bindings(aor sipuri.AOR, now time.Time) []location.Binding
 	All() iter.Seq2[sipuri.AOR, []location.Binding]
 }
@@ -61,7 +64,7 @@ type Qualifier struct {
 	seed    maphash.Seed
 	wake    chan struct{}
 
-	mu      sync.Mutex // held for a moment only, and never while the store is used
+	mu      sync.Mutex // held for a moment only. Whoever holds it uses the store no more: that calls Bound
 	entries map[uint64]*entry
 	turns   turns
 	counts  Counts
@@ -85,9 +88,9 @@ func New(o Options) *Qualifier {
 func (q *Qualifier) Clients() *transaction.Clients { return q.clients }
 
 // sendOrLose sends a message. One that cannot be sent just now is lost, as each may be
-// on its way: there is an error only where the flow is gone.
+// on its way: there is an error only where the phone's connection is gone.
 func (q *Qualifier) sendOrLose(flow message.Flow, data []byte) error {
-	if err := q.Send(flow, data); errors.Is(err, q.Gone) {
+	if err := q.Send(flow, data); flow.Reliable() && errors.Is(err, q.Gone) {
 		return err
 	}
 	return nil
@@ -152,14 +155,22 @@ func (q *Qualifier) Step(now time.Time) (next time.Time) {
 	for i := range ended {
 		q.take(&ended[i], now)
 	}
-	for range maxAsked {
+	q.visitDue(now)
+	return earlier(q.clients.Next(), q.nextTurn())
+}
+
+// visitDue visits the entries whose turn it is, as many as a step has time for.
+func (q *Qualifier) visitDue(now time.Time) {
+	asked := 0
+	for looked := 0; looked < maxLooked && asked < maxAsked; looked++ {
 		e := q.due(now)
 		if e == nil {
-			break
+			return
 		}
-		q.visit(e, now)
+		if q.visit(e, now) {
+			asked++
+		}
 	}
-	return earlier(q.clients.Next(), q.nextTurn())
 }
 
 // lookForLoss takes down that datagrams were dropped: answers may be among them.
@@ -168,7 +179,7 @@ func (q *Qualifier) lookForLoss(now time.Time) {
 		return
 	}
 	if lost := q.Lost(); lost != q.lost {
-		q.lost, q.lostAt = lost, now.Sub(q.begun)
+		q.lost, q.lostAt = lost, q.moment(now)
 	}
 }
 
@@ -207,12 +218,16 @@ func (q *Qualifier) spread(aor sipuri.AOR, b *location.Binding, every time.Durat
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.bring(q.entryOf(aor, b), now, q.within(every))
+	if e := q.entryOf(aor, b); e.at != noTurn { // one that is asked just now is asked again by what holds then
+		q.bring(e, now, q.within(every))
+	}
 }
 
 // Bound is told of a binding that was added or refreshed by a peer. One that is new,
-// comes by another flow or was unreachable is asked soon. It keeps no text that it is
-// given.
+// comes by another flow or was unreachable is asked soon: what was known of it holds no
+// more, as its phone is there and the way to it may be another. That is no event yet: it
+// is reachable when it answers, and if it does not, that is no news. It keeps no text
+// that it is given.
 func (q *Qualifier) Bound(peer *peers.Peer, aor sipuri.AOR, b *location.Binding, now time.Time) {
 	every := peer.QualifyEvery(b.NAT)
 	if every == 0 { // as a rule
@@ -228,19 +243,26 @@ func (q *Qualifier) Bound(peer *peers.Peer, aor sipuri.AOR, b *location.Binding,
 	if e == nil {
 		e = q.entryOf(aor, b)
 	}
-	e.flow = flow
+	e.flow, e.trip, e.doubt = flow, 0, 0
+	q.setState(e, Unknown)
+	if e.at == noTurn {
+		e.again = true
+		return
+	}
 	q.bring(e, now, q.soon(every))
 }
 
-// flowOf returns a hash of the flow by which a phone is reached.
-func (q *Qualifier) flowOf(b *location.Binding) uint64 {
+func (q *Qualifier) flowOf(b *location.Binding) uint64 { return q.hash(b.Source, b.Local, b.Stream) }
+
+// hash returns one of a flow by which a phone is reached.
+func (q *Qualifier) hash(source, local netip.AddrPort, stream uint64) uint64 {
 	var space [64]byte
 	text := space[:0]
-	for _, address := range [...]netip.AddrPort{b.Source, b.Local} {
+	for _, address := range [...]netip.AddrPort{source, local} {
 		bytes := address.Addr().As16()
 		text = binary.LittleEndian.AppendUint16(append(text, bytes[:]...), address.Port())
 	}
-	return maphash.Bytes(q.seed, binary.LittleEndian.AppendUint64(text, b.Stream))
+	return maphash.Bytes(q.seed, binary.LittleEndian.AppendUint64(text, stream))
 }
 
 // within returns a time up to a longest one, by chance.

@@ -8,8 +8,11 @@ import (
 	"testing"
 	"time"
 
+	"sipregd/internal/journal"
 	"sipregd/internal/location"
+	"sipregd/internal/message"
 	"sipregd/internal/sipuri"
+	"sipregd/internal/transaction"
 )
 
 func elsewhere(b *location.Binding) { b.Source = netip.MustParseAddrPort("203.0.113.9:40001") }
@@ -58,12 +61,16 @@ func TestAPhoneIsAskedByItsFlow(t *testing.T) {
 	if len(l.sent) != 1 {
 		t.Fatalf("asked %d times", len(l.sent))
 	}
-	if s := l.sent[0]; s.flow.Stream != 7 || s.flow.Source != phone || s.flow.Local != here || s.flow.Transport != "TCP" ||
-		!strings.HasPrefix(s.text, "OPTIONS sip:2001@10.0.0.7:5062 SIP/2.0\r\n") || !strings.Contains(s.text, "\r\nRoute: <sip:p.example;lr>\r\n") {
-		t.Errorf("got %+v", s)
+	s := l.sent[0]
+	if want := (message.Flow{Transport: "TCP", Source: phone, Local: here, Stream: 7}); s.flow != want {
+		t.Errorf("got %+v, want %+v", s.flow, want)
 	}
-	status := l.checkState(&b, Reachable)
-	if status.RoundTrip != 20*time.Millisecond || status.Asked.Sub(begin) != l.sent[0].after || !reflect.DeepEqual(l.trips, []time.Duration{20 * time.Millisecond}) {
+	if !strings.HasPrefix(s.text, "OPTIONS sip:2001@10.0.0.7:5062 SIP/2.0\r\n") ||
+		!strings.Contains(s.text, "\r\nRoute: <sip:p.example;lr>\r\n") {
+		t.Errorf("got %q", s.text)
+	}
+	status, trip := l.checkState(&b, Reachable), 20*time.Millisecond
+	if status.RoundTrip != trip || status.Asked.Sub(begin) != s.after || !reflect.DeepEqual(l.trips, []time.Duration{trip}) {
 		t.Errorf("got %+v, %v", status, l.trips)
 	}
 	if len(l.events) > 0 {
@@ -172,14 +179,34 @@ func TestAnAnswerThatComesTooLate(t *testing.T) {
 	l.checkState(&b, Unreachable)
 }
 
+// Over UDP there is no connection, and what is wrong here may be over the next moment.
 func TestAConnectionThatIsGoneIsUnreachableAtOnce(t *testing.T) {
-	l := newLab(t, "")
-	l.fails = errGone
-	b := l.bound("2001", overTCP(7))
-	l.wait(5*time.Second + tick)
-	l.checkState(&b, Unreachable)
-	if got := l.told(); len(got) != 1 || got[0] != "unreachable stream_gone: its connection is gone" {
-		t.Errorf("got %q", got)
+	for _, test := range []struct {
+		name  string
+		alter func(*location.Binding)
+		after time.Duration
+		want  string
+	}{
+		{"a stream", overTCP(7), 0, "unreachable stream_gone: its connection is gone"},
+		{"UDP", func(*location.Binding) {}, timeout, "unreachable no_answer: no answer to OPTIONS for 3 s"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			l := newLab(t, "")
+			l.fails = errGone
+			b := l.bound("2001", test.alter)
+			for len(l.sent) == 0 {
+				l.checkState(&b, Unknown)
+				l.wait(tick)
+			}
+			for end := l.now.Add(test.after); l.now.Before(end); {
+				l.checkState(&b, Unknown)
+				l.wait(tick)
+			}
+			l.checkState(&b, Unreachable)
+			if got := l.told(); len(got) != 1 || got[0] != test.want {
+				t.Errorf("got %q", got)
+			}
+		})
 	}
 }
 
@@ -232,6 +259,135 @@ func TestARefresh(t *testing.T) {
 	}
 }
 
+// Whoever registers is there, and what was known of another way to it holds no more. It
+// does not make room then before others.
+func TestWhatIsKnownAfterARefresh(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		answers bool
+		alter   func(*location.Binding)
+		want    State
+	}{
+		{"reachable, from where it was", true, func(*location.Binding) {}, Reachable},
+		{"reachable, from another source", true, elsewhere, Unknown},
+		{"reachable, by another connection", true, overTCP(8), Unknown},
+		{"unreachable, from where it was", false, func(*location.Binding) {}, Unknown},
+		{"unreachable, from another source", false, elsewhere, Unknown},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			l := newLab(t, "qualify_frequency = 60")
+			l.bound("2001")
+			l.wait(10 * time.Second)
+			l.answers = test.answers
+			l.wait(80 * time.Second)
+			b := l.bound("2001", test.alter)
+			status := l.checkState(&b, test.want)
+			if known := status.RoundTrip > 0; known != (test.want == Reachable) || l.Unreachable(b.ID) {
+				t.Errorf("got %+v", status)
+			}
+			want := [states]int{}
+			if want[test.want] = 1; l.Counts().States != want {
+				t.Errorf("got %+v", l.Counts())
+			}
+		})
+	}
+}
+
+// Events of unreachable and reachable take turns, whatever the phone does meanwhile.
+func TestEventsOfAPhoneThatIsBack(t *testing.T) {
+	const unreachable, reachable = "unreachable no_answer: no answer to OPTIONS for 3 s", "reachable : it answers, after 20.0 ms"
+	for _, test := range []struct {
+		name  string
+		alter func(*location.Binding)
+	}{
+		{"from where it was", func(*location.Binding) {}},
+		{"from another source", elsewhere},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			l := newLab(t, "qualify_frequency = 3600")
+			check := func(want ...string) {
+				t.Helper()
+				if got := l.told(); !reflect.DeepEqual(got, want) {
+					t.Errorf("got %q, want %q", got, want)
+				}
+			}
+			l.answers = false
+			l.bound("2001")
+			l.wait(10 * time.Second)
+			check(unreachable)
+			b := l.bound("2001", test.alter)
+			check(unreachable)
+			l.wait(10 * time.Second)
+			l.checkState(&b, Unreachable)
+			check(unreachable) // that is no news
+			l.answers = true
+			l.bound("2001", test.alter)
+			l.wait(10 * time.Second)
+			check(unreachable, reachable)
+			l.answers = false
+			l.bound("2001", overTCP(9))
+			l.wait(10 * time.Second)
+			check(unreachable, reachable, unreachable)
+		})
+	}
+}
+
+// A phone that unregisters while its end is found out: nothing is told of it after that.
+func TestNothingIsToldOfWhatIsRemoved(t *testing.T) {
+	l := newLab(t, "")
+	l.answers = false
+	l.bound("2001")
+	for len(l.sent) == 0 {
+		l.wait(tick)
+	}
+	l.wait(timeout - tick)
+	l.thereupon = func() {
+		l.store.RemoveIf(func(sipuri.AOR, *location.Binding) bool { return true }, func(aor sipuri.AOR, _ *location.Binding) {
+			l.Record(journal.Event{Kind: journal.Removed, AOR: aor})
+		})
+	}
+	l.wait(tick)
+	if n := len(l.events); l.thereupon != nil || n != 2 || l.events[n-1].Kind != journal.Removed {
+		t.Errorf("got %q", l.told())
+	}
+}
+
+// A store that cannot save changes, or has not read yet what there is, refuses them all.
+func TestAStoreThatRefusesChanges(t *testing.T) {
+	l := newLab(t, "")
+	b := l.bound("2001")
+	l.answers, l.refuses = false, location.ErrNotDurable
+	l.wait(10 * time.Second)
+	if l.checkState(&b, Unreachable); len(l.events) != 1 {
+		t.Errorf("got %q", l.told())
+	}
+}
+
+// Asking changes nothing in the store: what has expired is left to those who tell of it.
+func TestTheStoreStaysAsItIs(t *testing.T) {
+	l := newLab(t, "")
+	l.answers = false
+	l.bound("2001")
+	for len(l.sent) == 0 {
+		l.wait(tick)
+	}
+	l.now = l.now.Add(2 * time.Hour)
+	l.wait(time.Minute)
+	expired := 0
+	if l.store.Expire(l.now, func(sipuri.AOR, *location.Binding) { expired++ }); expired != 1 {
+		t.Errorf("%d are told of as expired", expired)
+	}
+}
+
+func TestAnOutcomeOfNothingThatWasAsked(t *testing.T) {
+	l := newLab(t, "")
+	l.take(&transaction.Outcome{ID: 7, Status: 200, Took: time.Second}, l.now)
+	l.take(&transaction.Outcome{ID: 7}, l.now)
+	if len(l.trips) > 0 || l.Counts() != (Counts{}) {
+		t.Errorf("got %v, %+v", l.trips, l.Counts())
+	}
+}
+
 // A phone that moves while it is asked was asked where it is no more.
 func TestARefreshFromElsewhereWhileItIsAsked(t *testing.T) {
 	l := newLab(t, "qualify_frequency = 3600")
@@ -259,10 +415,12 @@ func TestARefreshFromElsewhereBeforeItAnswers(t *testing.T) {
 	for len(l.sent) == 0 {
 		l.wait(tick)
 	}
-	l.bound("2001", elsewhere)
+	b := l.bound("2001", elsewhere)
 	l.answer(l.sent[0].text, l.now)
+	l.wait(tick)
+	l.checkState(&b, Unknown)
 	l.answers, l.sent = true, nil
-	if l.wait(5*time.Second + tick); len(l.sent) != 1 || l.sent[0].flow.Source.Port() != 40001 {
+	if l.wait(5 * time.Second); len(l.sent) != 1 || l.sent[0].flow.Source.Port() != 40001 {
 		t.Errorf("sent %+v", l.sent)
 	}
 }
@@ -396,9 +554,30 @@ func TestBounds(t *testing.T) {
 	if len(l.sent) != maxAsked {
 		t.Errorf("%d in one step", len(l.sent))
 	}
+	if late := l.Counts().Late; late <= 0 || late > 10*time.Second {
+		t.Errorf("the next is %v late", late)
+	}
 	l.wait(40 * tick)
 	if len(l.sent) != maxUnderWay {
 		t.Errorf("%d under way", len(l.sent))
+	}
+}
+
+// To see that a binding is there still takes no time from asking.
+func TestLooksAreNoAsks(t *testing.T) {
+	l := newLab(t, "qualify_frequency = 86400")
+	const phones = 4 * maxAsked
+	for i := range phones {
+		l.bound(fmt.Sprint(i))
+	}
+	l.wait(10 * time.Second)
+	if late := l.Counts().Late; late > 0 {
+		t.Errorf("%v late, with nothing due", late)
+	}
+	l.now = l.now.Add(lookEvery)
+	l.Step(l.now)
+	if late, n := l.Counts().Late, len(l.sent); late > 0 || n != phones {
+		t.Errorf("%v late, asked %d times", late, n)
 	}
 }
 

@@ -49,7 +49,8 @@ func TestRun(t *testing.T) {
 			time.Sleep(time.Millisecond)
 		}
 	})
-	for until := time.Now().Add(15 * time.Second); l.Counts().States[Reachable] < users || l.Counts().Answered < 2*users; time.Sleep(time.Millisecond) {
+	isDone := func(c Counts) bool { return c.States[Reachable] == users && c.Answered >= 2*users }
+	for until := time.Now().Add(15 * time.Second); !isDone(l.Counts()); time.Sleep(time.Millisecond) {
 		if time.Now().After(until) {
 			t.Fatalf("after all that time: %+v", l.Counts())
 		}

@@ -7,7 +7,7 @@ type State uint8
 
 // The states of a binding.
 const (
-	Unknown     State = iota // it was not asked yet
+	Unknown     State = iota // it was not asked yet, or has registered by another flow or come back since
 	Reachable                // it has answered, whatever that was
 	Unreachable              // it did not answer in time, or its connection is gone
 	states
@@ -47,11 +47,17 @@ type Counts struct {
 	Answered   uint64      // of them
 	Unanswered uint64      // of them, or not even sent as the connection was gone
 	States     [states]int // how many bindings are in each now
+
+	Late time.Duration // how long the one that is next has been due
 }
 
 // Counts returns what has been done until now.
 func (q *Qualifier) Counts() Counts {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.counts
+	counts := q.counts
+	if len(q.turns) > 0 {
+		counts.Late = max(q.moment(q.Clock())-q.turns[0].look, 0)
+	}
+	return counts
 }

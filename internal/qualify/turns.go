@@ -14,13 +14,16 @@ const lookEvery = time.Minute
 // moment is a time since the qualifier began, which takes less room than a time.Time.
 type moment = time.Duration
 
+func (q *Qualifier) moment(of time.Time) moment { return of.Sub(q.begun) }
+
 // entry is a binding that is to be asked.
 type entry struct {
 	id    uint64 // of the binding
 	aor   sipuri.AOR
 	flow  uint64 // a hash of the one that it was last bound or asked by
 	state State
-	again bool          // it is to be asked soon, once it has its turn no more
+	again bool          // it was bound anew since it has its turn, and is to be asked soon after that
+	told  bool          // the last event said that it is unreachable
 	doubt uint8         // times in a row that an answer may have been lost here
 	trip  time.Duration // of the last answer; 0: none yet
 	asked moment        // when, last
@@ -48,19 +51,25 @@ func (q *Qualifier) entryOf(aor sipuri.AOR, b *location.Binding) *entry {
 
 const never = moment(1<<63 - 1)
 
-// bring has an entry asked in that time, if it would not be sooner.
+// bring has an entry that waits for its turn asked in that time, if it would not be
+// sooner.
 func (q *Qualifier) bring(e *entry, now time.Time, in time.Duration) {
-	switch ask := now.Sub(q.begun) + in; {
-	case e.at == noTurn:
-		e.again = true
-	case ask < e.ask:
-		e.ask = ask
-		e.setLook(now.Sub(q.begun))
-		heap.Fix(&q.turns, int(e.at))
-		if e.at == 0 {
-			q.rouse()
-		}
+	ask := q.moment(now) + in
+	if ask >= e.ask {
+		return
 	}
+	e.ask = ask
+	e.setLook(q.moment(now))
+	heap.Fix(&q.turns, int(e.at))
+	if e.at == 0 {
+		q.rouse()
+	}
+}
+
+func (q *Qualifier) setState(e *entry, state State) {
+	q.counts.States[e.state]--
+	q.counts.States[state]++
+	e.state = state
 }
 
 // setLook sets when the entry is looked at next.
@@ -69,7 +78,7 @@ func (e *entry) setLook(now moment) { e.look = min(e.ask, now+lookEvery) }
 // giveBack ends the turn of an entry: it is asked again in that time.
 func (q *Qualifier) giveBack(e *entry, now time.Time, ask moment) {
 	e.ask, e.again = ask, false
-	e.setLook(now.Sub(q.begun))
+	e.setLook(q.moment(now))
 	heap.Push(&q.turns, e)
 }
 
@@ -89,7 +98,7 @@ func (q *Qualifier) due(now time.Time) *entry {
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if len(q.turns) == 0 || q.turns[0].look > now.Sub(q.begun) {
+	if len(q.turns) == 0 || q.turns[0].look > q.moment(now) {
 		return nil
 	}
 	return heap.Pop(&q.turns).(*entry)

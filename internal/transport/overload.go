@@ -14,9 +14,9 @@ const (
 )
 
 // overload picks what of a batch is handled where more comes than can be: whoever
-// has credentials in hand is half done and goes first, and of all others as many
-// as there is time for. The rest is dropped unread, since phones ask again, and
-// later each time (RFC 3261 §17.1.2.2).
+// has credentials in hand is half done and goes first, with answers, which cost next
+// to nothing, and of all others as many as there is time for. The rest is dropped
+// unread, since phones ask again, and later each time (RFC 3261 §17.1.2.2).
 type overload struct {
 	since    time.Time // when too much began to wait; zero: it does not
 	admitted int       // how many without credentials are handled of a batch; 0: all
@@ -57,11 +57,7 @@ func (o *overload) pick(n int, data func(i int) []byte) []int {
 	}
 	o.others = o.others[:0]
 	for i := range n {
-		credentials := hasCredentials(data(i))
-		if mayBeRequest(data(i)) {
-			o.thinning.learn(len(data(i)), credentials)
-		}
-		if credentials {
+		if o.goesFirst(data(i)) {
 			o.picked = append(o.picked, i)
 		} else {
 			o.others = append(o.others, i)
@@ -71,9 +67,28 @@ func (o *overload) pick(n int, data func(i int) []byte) []int {
 	return o.picked
 }
 
+// goesFirst tells whether a datagram is handled in any case, and learns from it how long
+// requests are.
+func (o *overload) goesFirst(data []byte) bool {
+	if isAnswer(data) {
+		return true
+	}
+	credentials := hasCredentials(data)
+	if mayBeRequest(data) {
+		o.thinning.learn(len(data), credentials)
+	}
+	return credentials
+}
+
 // hasCredentials is a look that costs next to nothing, at the spelling that phones
 // use.
 func hasCredentials(data []byte) bool { return bytes.Contains(data, []byte("uthorization:")) }
+
+// isAnswer tells a response, such as a phone gives that was asked whether it is there,
+// by how its first line begins (RFC 3261 §7.2).
+func isAnswer(data []byte) bool { return len(data) >= 4 && string(data[:4]) == answerBegin }
+
+const answerBegin = "SIP/"
 
 // mayBeRequest tells what begins with a letter from keepalives, STUN or line ends: so
 // short, many of them would make the usual request without credentials look long.

@@ -64,6 +64,27 @@ func TestOverloadPicks(t *testing.T) {
 	}
 }
 
+// A phone whose answer is dropped would seem to be gone.
+func TestOverloadDropsNoAnswer(t *testing.T) {
+	o := overload{admitted: leastAdmitted}
+	batch := func(i int) []byte {
+		if i%2 == 0 {
+			return []byte("SIP/2.0 200 OK\r\n")
+		}
+		return []byte("REGISTER sip:r SIP/2.0\r\n")
+	}
+	answers := 0
+	picked := o.pick(64, batch)
+	for _, i := range picked {
+		if i%2 == 0 {
+			answers++
+		}
+	}
+	if answers != 32 || len(picked) != 32+leastAdmitted {
+		t.Errorf("%d answers are handled and %d others", answers, len(picked)-answers)
+	}
+}
+
 // However little the kernel keeps: most Linux machines grant 208 KB.
 func TestIsHalfFull(t *testing.T) {
 	for _, size := range []int{receiveBacklog, 212992} {
@@ -90,10 +111,12 @@ func TestIsHalfFull(t *testing.T) {
 }
 
 // Keepalives are no measure of how long a request without credentials is: the kernel
-// would take all requests for longer ones.
-func TestOverloadDoesNotLearnFromKeepalives(t *testing.T) {
+// would take all requests for longer ones. Nor are answers, which may be as long as a
+// request with credentials: it would tell nothing by length any more.
+func TestOverloadLearnsFromRequestsAlone(t *testing.T) {
 	stun := "\x00\x01\x00\x00\x21\x12\xa4\x42" + strings.Repeat("x", 12)
-	for _, keepalive := range []string{"", "\x00", "\r\n\r\n", stun, stun + "uthorization:"} {
+	answer := "SIP/2.0 200 OK\r\n" + strings.Repeat("x", 800)
+	for _, other := range []string{"", "\x00", "\r\n\r\n", stun, stun + "uthorization:", answer, answer + "Authorization: "} {
 		batch := [][]byte{
 			[]byte("REGISTER sip:r SIP/2.0\r\n" + strings.Repeat("x", 400)),
 			[]byte("REGISTER sip:r SIP/2.0\r\nAuthorization: " + strings.Repeat("x", 700)),
@@ -105,9 +128,9 @@ func TestOverloadDoesNotLearnFromKeepalives(t *testing.T) {
 			}
 			return o
 		}
-		without, with := of(batch), of(append(batch, []byte(keepalive)))
+		without, with := of(batch), of(append(batch, []byte(other)))
 		if got, want := with.thinning.length(), without.thinning.length(); got != want {
-			t.Errorf("%q: requests that are let through have %d bytes, without keepalives %d", keepalive, got, want)
+			t.Errorf("%.30q: requests that are let through have %d bytes, without it %d", other, got, want)
 		}
 	}
 }

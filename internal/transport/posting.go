@@ -24,17 +24,24 @@ func (s *Server) post(local, to netip.AddrPort, data []byte) error {
 	p.setSource(from)
 	err := d.raw.Control(p.send)
 	p.clear()
-	switch {
-	case err != nil: // the socket is closed
+	if err != nil { // the socket is closed
 		return ErrNoFlow
-	case p.failed == 0:
-		return nil
-	case p.failed == unix.EAGAIN || p.failed == unix.ENOBUFS:
-		return ErrBusy
-	case from.IsValid() && (p.failed == unix.EINVAL || p.failed == unix.ENETUNREACH): // the address may be this machine's no more
-		return fmt.Errorf("%w: nothing sent from %v to %v: %w", ErrNoFlow, from, to, p.failed)
 	}
-	return fmt.Errorf("nothing sent to %v: %w", to, p.failed)
+	return postError(p.failed, from, to)
+}
+
+// postError says what it means that a datagram was not sent from one address, if that
+// was asked for, to another.
+func postError(failed syscall.Errno, from netip.Addr, to netip.AddrPort) error {
+	switch {
+	case failed == 0:
+		return nil
+	case failed == unix.EAGAIN || failed == unix.ENOBUFS:
+		return ErrBusy
+	case failed == unix.EINVAL && from.IsValid(): // the address is this machine's no more
+		return fmt.Errorf("%w: nothing sent from %v to %v: %w", ErrNoFlow, from, to, failed)
+	}
+	return fmt.Errorf("nothing sent to %v: %w", to, failed)
 }
 
 // socketAt returns a socket to send from, of the family that to is of: one at that

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"encoding/binary"
 	"math"
 	"syscall"
 	"time"
@@ -15,7 +16,7 @@ const thinningStep = 20 * time.Millisecond
 // and copied: to read datagrams just to drop them takes a third of a processor at
 // three times what can be served. The kernel cannot look for credentials, so it
 // goes by length: requests that carry some are longer. Of shorter ones chance
-// decides; overload looks closer at what comes through.
+// decides, but for answers; overload looks closer at what comes through.
 type thinning struct {
 	share         float64   // of the short ones, that is let through; 0: all, without a filter
 	with, without float64   // usual length in bytes, with and without credentials
@@ -84,13 +85,17 @@ func (t *thinning) apply(raw syscall.RawConn) {
 // program is what the kernel decides by (socket(7), SO_ATTACH_FILTER).
 func (t *thinning) program() []unix.SockFilter {
 	const (
-		udpHeader = 8                  // counts too
+		udpHeader = 8                  // counts too, and comes before the data
 		random    = 1<<32 - 1<<12 + 56 // SKF_AD_OFF + SKF_AD_RANDOM: a number instead of the data
 	)
 	share := uint32(t.share * math.MaxUint32)
+	answer := binary.BigEndian.Uint32([]byte(answerBegin))
 	return []unix.SockFilter{
 		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_LEN},
-		{Code: unix.BPF_JMP | unix.BPF_JGE | unix.BPF_K, K: t.length() + udpHeader, Jt: 2},
+		{Code: unix.BPF_JMP | unix.BPF_JGE | unix.BPF_K, K: t.length() + udpHeader, Jt: 5},
+		{Code: unix.BPF_JMP | unix.BPF_JGE | unix.BPF_K, K: udpHeader + uint32(len(answerBegin)), Jf: 2}, // else there is nothing to load
+		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: udpHeader},
+		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: answer, Jt: 2},
 		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: random},
 		{Code: unix.BPF_JMP | unix.BPF_JGE | unix.BPF_K, K: share, Jt: 1},
 		{Code: unix.BPF_RET | unix.BPF_K, K: math.MaxUint32}, // let through

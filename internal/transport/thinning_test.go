@@ -14,24 +14,23 @@ func TestThinningByTheKernel(t *testing.T) {
 		other.conn.Close()
 	}
 	conn := dial(t, "udp", reader.local.String())
-	arrive := func() (short, long int) {
+	arrive := func() (came map[byte]int) {
+		came = map[byte]int{}
 		for range 64 {
 			write(t, conn, strings.Repeat("s", 100))
 			write(t, conn, strings.Repeat("l", 300))
+			write(t, conn, "tny")
+			write(t, conn, "SIP/2.0 200 OK")
 		}
 		for n := 1; n > 0; {
 			_ = reader.conn.SetReadDeadline(time.Now().Add(20 * time.Millisecond))
 			n, _ = reader.receive()
 			for i := range n {
-				if reader.in.data(i)[0] == 's' {
-					short++
-				} else {
-					long++
-				}
+				came[reader.in.data(i)[0]]++
 			}
 			reader.in.clear(n)
 		}
-		return short, long
+		return came
 	}
 	thin := thinning{with: 300, without: 100}
 	for _, test := range []struct {
@@ -40,8 +39,14 @@ func TestThinningByTheKernel(t *testing.T) {
 	}{{0.0001, 0, 5}, {0.5, 10, 54}, {0, 64, 64}} {
 		thin.share = test.share
 		thin.apply(reader.raw)
-		if short, long := arrive(); short < test.least || short > test.most || long != 64 {
-			t.Errorf("share %v: %d short ones and %d long ones come through", test.share, short, long)
+		came := arrive()
+		if came['l'] != 64 || came['S'] != 64 {
+			t.Errorf("share %v: %d long ones and %d answers come through", test.share, came['l'], came['S'])
+		}
+		for _, short := range "st" {
+			if n := came[byte(short)]; n < test.least || n > test.most {
+				t.Errorf("share %v: %d of %c come through", test.share, n, short)
+			}
 		}
 	}
 }
