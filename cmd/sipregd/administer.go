@@ -49,6 +49,9 @@ func (d *sipregd) Locate(uri sipuri.URI) (sipuri.AOR, []location.Binding) {
 	return d.registrar.Locate(uri, time.Now())
 }
 
+// FlowGone tells whether the connection has ended that a phone is reached by.
+func (d *sipregd) FlowGone(b *location.Binding) bool { return d.registrar.FlowGone(b) }
+
 // Remove removes bindings and makes that last.
 func (d *sipregd) Remove(aor sipuri.AOR, ids []uint64) (removed int, err error) {
 	mark := d.store.Begin()

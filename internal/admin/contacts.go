@@ -164,7 +164,10 @@ func (s *Server) contactOf(aor sipuri.AOR, b *location.Binding, now time.Time) a
 		UserAgent: b.UserAgent, CallID: b.CallID, CSeq: b.CSeq,
 		Instance: instanceOf(b), Push: pushOf(b), NAT: b.NAT, Path: b.Path,
 	}
-	if s.Qualifier != nil {
+	switch {
+	case s.Daemon.FlowGone(b):
+		contact.Reachable = "no"
+	case s.Qualifier != nil:
 		status, _ := s.Qualifier.Status(b.ID)
 		contact.Reachable = reachable[status.State]
 		contact.RoundTrip = float64(status.RoundTrip.Microseconds()) / 1000

@@ -173,6 +173,8 @@ func (l *lab) Locate(uri sipuri.URI) (sipuri.AOR, []location.Binding) {
 	return l.registrar.Locate(uri, noon)
 }
 
+func (l *lab) FlowGone(b *location.Binding) bool { return l.registrar.FlowGone(b) }
+
 func (l *lab) Ready() error { return l.notReady }
 
 func (l *lab) Remove(aor sipuri.AOR, ids []uint64) (int, error) {

@@ -45,6 +45,15 @@ func TestContactsTellWhetherPhonesAnswer(t *testing.T) {
 	}
 }
 
+// A phone that has lost its connection is not there, whether it was asked or not.
+func TestContactsTellOfConnectionsThatAreGone(t *testing.T) {
+	l := newLab(t)
+	l.bind(kitchenAOR, location.Binding{Contact: "sip:2001@192.0.2.7;transport=tcp", Transport: "TCP", Stream: 7})
+	if _, text := l.ask(http.MethodGet, "/api/v1/contacts/2001", ""); !strings.Contains(text, `"reachable":"no"`) {
+		t.Errorf("got %s", text)
+	}
+}
+
 // noAnswer records that the phone of a binding of 2001 does not answer.
 func (l *lab) noAnswer(b location.Binding) {
 	l.Recorder.Record(journal.Event{Kind: journal.Unreachable, Reason: journal.NoAnswer, AOR: kitchenAOR, Binding: b.ID, Contact: b.Contact,

@@ -35,6 +35,9 @@ type Daemon interface {
 	// Locate returns the AOR that a URI names and what it is bound to: all, or that of
 	// one phone where it is a GRUU (RFC 5627).
 	Locate(uri sipuri.URI) (sipuri.AOR, []location.Binding)
+	// FlowGone tells whether the phone of a binding has lost the connection that it is
+	// reached by.
+	FlowGone(b *location.Binding) bool
 	// Remove removes the bindings of an AOR that have those IDs, and makes that last.
 	Remove(aor sipuri.AOR, ids []uint64) (removed int, err error)
 	// Reload reads the peers anew. Check tells what that would do.
