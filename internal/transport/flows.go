@@ -56,6 +56,9 @@ func (s *streams) find(id uint64) *stream {
 
 // end lets a stream go, and tells of it where somebody may be reached by it.
 func (s *Server) end(st *stream) {
+	if st.secure != nil {
+		_ = st.secure.Close() // says that it is the end
+	}
 	s.streams.remove(st)
 	st.conn.Close()
 	if st.proved && s.Closed != nil && !s.closing.Load() {

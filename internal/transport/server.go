@@ -56,6 +56,7 @@ type Server struct {
 	secure    map[string]*tls.Config // of TLS and WSS
 	streams   streams
 	rooms     sync.Pool // of *[]byte, for the answers on streams
+	reads     sync.Pool // of *[]byte, of readSize, for what comes on them
 	puts      sync.Pool // of *put
 	postings  sync.Pool // of *posting
 	running   sync.WaitGroup
@@ -77,6 +78,7 @@ type Addresses struct{ UDP, TCP, TLS, WS, WSS []string }
 func Listen(addresses Addresses, certificate *Certificate, longest time.Duration, trouble func(error)) (*Server, error) {
 	s := &Server{idle: longest + idleGrace, trouble: trouble, secure: map[string]*tls.Config{"TLS": certificate.config("TLS"), "WSS": certificate.config("WSS")}}
 	s.rooms.New = func() any { return new([]byte) }
+	s.reads.New = func() any { buffer := make([]byte, 0, readSize); return &buffer }
 	s.puts.New, s.postings.New = newPut, newPosting
 	s.streams.open, s.streams.limit = map[uint64]*stream{}, MaxStreams
 	s.beginStreams(time.Now())

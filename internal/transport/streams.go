@@ -6,7 +6,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -26,7 +25,7 @@ const (
 	idleGrace = 10 * time.Minute // beyond the longest expiration, without a byte from a peer that did
 	writeTime = 10 * time.Second // for the phone to take an answer
 
-	readSize = 2048  // bytes of a stream's buffer at first
+	readSize = 2048  // bytes of the buffer that a stream is read into
 	maxRoom  = 65536 // bytes of room for answers that is used again
 )
 
@@ -134,11 +133,20 @@ func (s *Server) accept(l listener) {
 			conn.Close()
 			continue
 		}
-		s.running.Go(func() {
-			st.serve()
-			s.end(st)
-		})
+		s.running.Go(func() { s.begin(st) })
 	}
+}
+
+// begin lets a stream begin. Whatever that took, it goes on with a small stack.
+func (s *Server) begin(st *stream) {
+	if !st.begin() {
+		s.end(st)
+		return
+	}
+	s.running.Go(func() {
+		st.serve()
+		s.end(st)
+	})
 }
 
 // stream is one TCP connection, and what is on top of it. It holds little while it
@@ -147,12 +155,14 @@ type stream struct {
 	conn    *net.TCPConn
 	raw     syscall.RawConn
 	secure  *tls.Conn // nil: there is no TLS
+	top     net.Conn  // what messages are read from: TLS, or the connection
 	tls     *tls.Config
 	trouble func(error)
 	handler Handler
 	store   Durability
 	idle    time.Duration
 	rooms   *sync.Pool // of *[]byte, for answers
+	reads   *sync.Pool // of *[]byte, for what comes
 	closing *atomic.Bool
 	flow    message.Flow
 	alive   aliveness
@@ -162,6 +172,7 @@ type stream struct {
 	ended   bool           // a reply has said that it is to be closed
 	reading time.Time      // the read deadline that is set
 	splitter
+	lending
 	outlet
 }
 
@@ -171,7 +182,7 @@ const deadlineSlack = time.Second
 
 func newStream(conn *net.TCPConn, transport string, s *Server) *stream {
 	noticeDeath(conn)
-	st := &stream{conn: conn, tls: s.secure[transport], trouble: s.trouble, handler: s.handler, store: s.store, idle: s.idle, counted: &s.streams.pings, rooms: &s.rooms, closing: &s.closing}
+	st := &stream{conn: conn, tls: s.secure[transport], trouble: s.trouble, handler: s.handler, store: s.store, idle: s.idle, counted: &s.streams.pings, rooms: &s.rooms, reads: &s.reads, closing: &s.closing}
 	st.flow = message.Flow{
 		Transport: transport,
 		Source:    unmap(conn.RemoteAddr().(*net.TCPAddr).AddrPort()),
@@ -181,48 +192,73 @@ func newStream(conn *net.TCPConn, transport string, s *Server) *stream {
 	return st
 }
 
+// begin does what comes before messages, TLS and WebSocket, and tells whether they may
+// come. Its goroutine has a large stack then.
+func (s *stream) begin() bool {
+	raw, err := s.conn.SyscallConn()
+	if err != nil || !s.setDeadline(time.Now().Add(startTime)) {
+		return false
+	}
+	s.raw, s.top = raw, s.below()
+	askWhatIsLeft(raw)
+	switch s.flow.Transport {
+	case "TLS":
+		return s.shakeHands()
+	case "WS":
+		return s.upgrade()
+	case "WSS":
+		return s.shakeHands() && s.upgrade()
+	}
+	return true
+}
+
 // serve answers what comes until the stream ends, falls silent or carries what is
 // no SIP.
 func (s *stream) serve() {
-	raw, err := s.conn.SyscallConn()
-	if err != nil || !s.setDeadline(time.Now().Add(startTime)) {
-		return
-	}
-	s.raw = raw
-	switch s.flow.Transport {
-	case "TCP":
-		s.servePlain()
-	case "TLS":
-		s.serveSecure()
-	default:
-		s.serveWebSocket()
+	s.open()
+	defer s.shut()
+	if s.socket != nil {
+		s.serveFrames()
+	} else {
+		s.serveBytes()
 	}
 }
 
-// servePlain reads TCP. Where the kernel says that nothing is left to read, not the end either, it
-// is not tried: the poller remembers what comes from then on.
-func (s *stream) servePlain() {
-	askWhatIsLeft(s.raw)
-	s.open(nil)
-	defer s.shut()
+// serveBytes reads TCP or TLS. While nothing comes it waits in the poller itself, not
+// below TLS, so that its stack is small.
+func (s *stream) serveBytes() {
 	var wrong error
-	read := func(fd uintptr) (over bool) {
-		for {
-			more, err := s.splitter.receive(fd)
-			if err != nil {
-				return err != syscall.EAGAIN && err != syscall.EINTR
-			}
-			if over, wrong = s.handle(); over || !more {
-				return over
-			}
-		}
+	turn := func(fd uintptr) (over bool) {
+		over, wrong = s.turn(fd)
+		return over
 	}
-	_ = s.raw.Read(read)
+	_ = s.raw.Read(turn)
 	if s.closing.Load() && wrong == nil {
-		_ = s.raw.Control(func(fd uintptr) { read(fd) }) // what has come since
+		_ = s.raw.Control(func(fd uintptr) { turn(fd) }) // what has come since
 	}
 	if wrong != nil {
 		s.refuse(wrong)
+	}
+}
+
+// turn handles what has come by now. It returns that the stream is to be closed, and
+// what is wrong with it.
+func (s *stream) turn(fd uintptr) (over bool, wrong error) {
+	s.lend(fd)
+	defer s.takeBack()
+	shared := s.share()
+	defer s.unshare(shared)
+	for {
+		n, err := s.top.Read(s.room())
+		s.buffer = s.buffer[:len(s.buffer)+n]
+		if n > 0 {
+			if over, wrong = s.handle(); over {
+				return true, wrong
+			}
+		}
+		if err != nil {
+			return err != syscall.EAGAIN, nil
+		}
 	}
 }
 
@@ -337,26 +373,34 @@ type splitter struct {
 	pings   int    // that came just now
 }
 
-// receive takes what a socket has to read, without waiting, and tells whether
-// there may be more.
-func (p *splitter) receive(fd uintptr) (more bool, err error) {
-	n, more, err := receiveStream(fd, p.room())
-	switch {
-	case err != nil:
-		return false, err
-	case n == 0:
-		return false, io.EOF
-	}
-	p.buffer = p.buffer[:len(p.buffer)+n]
-	return more, nil
-}
-
 // room returns where to put what comes next.
 func (p *splitter) room() []byte {
 	if cap(p.buffer)-len(p.buffer) < readSize/2 {
 		p.buffer = append(make([]byte, 0, max(readSize, 2*cap(p.buffer))), p.buffer...)
 	}
 	return p.buffer[len(p.buffer):cap(p.buffer)]
+}
+
+// share has what comes next read into memory that all streams have in common, with what
+// has come already at its beginning, unless that is much.
+func (s *stream) share() (shared *[]byte) {
+	if len(s.buffer) > readSize/2 {
+		return nil
+	}
+	shared = s.reads.Get().(*[]byte)
+	s.buffer = append((*shared)[:0], s.buffer...)
+	return shared
+}
+
+// unshare keeps what is not handled yet, in no more memory than it takes.
+func (s *stream) unshare(shared *[]byte) {
+	if shared == nil {
+		return
+	}
+	if cap(s.buffer) <= readSize {
+		s.buffer = append([]byte(nil), s.buffer...)
+	}
+	s.reads.Put(shared)
 }
 
 var (
