@@ -59,6 +59,9 @@ func (s *Server) end(st *stream) {
 	if st.secure != nil {
 		_ = st.secure.Close() // says that it is the end
 	}
+	if !st.proved && !st.proveBy.IsZero() && !time.Now().Before(st.proveBy) {
+		s.streams.refusals.late.Add(1)
+	}
 	s.streams.remove(st)
 	st.conn.Close()
 	if st.proved && s.Closed != nil && !s.closing.Load() {

@@ -3,10 +3,12 @@ package transport
 import (
 	"bytes"
 	"cmp"
+	"container/list"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -17,12 +19,9 @@ import (
 )
 
 const (
-	// MaxStreams bounds the streams that are open at once; one more is closed
-	// as soon as it is accepted.
-	MaxStreams = 50000
-
-	startTime = 32 * time.Second // to the end of the next message, and while no peer has proved itself
+	startTime = 32 * time.Second // to the end of the next message, and for a peer to prove itself from the beginning
 	idleGrace = 10 * time.Minute // beyond the longest expiration, without a byte from a peer that did
+	lookTime  = 10 * time.Minute // without a byte from a peer that did, and with nothing bound over the stream
 	writeTime = 10 * time.Second // for the phone to take an answer
 
 	readSize = 2048  // bytes of the buffer that a stream is read into
@@ -31,43 +30,46 @@ const (
 
 // streams knows which are open.
 type streams struct {
-	limit    int
+	limits   Limits
 	count    atomic.Int64  // of those that are open
 	accepted atomic.Uint64 // since the start
-	refused  atomic.Uint64 // for there were too many
+	failed   atomic.Uint64 // could not be accepted
 	pings    atomic.Uint64 // that were answered
-	mu       sync.Mutex
-	open     map[uint64]*stream // by their IDs
-	first    uint64             // ID
-	next     uint64             // ID
-	closed   bool
+	refusals refusals
+
+	mu        sync.Mutex
+	open      map[uint64]*stream // by their IDs
+	sources   map[netip.Addr]*source
+	strangers list.List // of *stream, on which no peer has proved itself, the oldest first
+	first     uint64    // ID
+	next      uint64    // ID
+	closed    bool
 }
 
-// add takes a stream in and gives it an ID, unless there are too many or the server is
-// closing.
-func (s *streams) add(st *stream) bool {
+// errClosing says that the server takes nothing in any more.
+var errClosing = errors.New("the server is closing")
+
+// add takes a stream in and gives it an ID.
+func (s *streams) add(st *stream) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	switch {
-	case s.closed:
-		return false
-	case len(s.open) >= s.limit:
-		s.refused.Add(1)
-		return false
+	if s.closed {
+		return errClosing
+	}
+	if err := s.admit(st); err != nil {
+		return err
 	}
 	s.accepted.Add(1)
 	st.flow.Stream = s.next
-	s.open[s.next] = st
 	s.next++
-	s.count.Add(1)
-	return true
+	s.take(st)
+	return nil
 }
 
 func (s *streams) remove(st *stream) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.open, st.flow.Stream)
-	s.count.Add(-1)
+	s.forget(st)
 }
 
 // wakeAll ends the waiting of all streams for their phones.
@@ -112,8 +114,13 @@ func (s *Server) listenStreams(transport, address string) error {
 	return nil
 }
 
+// isWantOfFiles tells that this process, or the machine, has too many files open.
+func isWantOfFiles(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
+}
+
 // accept takes streams in until the listener is closed. When it cannot, as
-// without file descriptors, it waits and tries again.
+// without file descriptors, it waits and tries again; strangers make room then.
 func (s *Server) accept(l listener) {
 	pause := time.Duration(0)
 	for {
@@ -122,6 +129,10 @@ func (s *Server) accept(l listener) {
 		case errors.Is(err, net.ErrClosed):
 			return
 		case err != nil:
+			s.streams.failed.Add(1)
+			if isWantOfFiles(err) && s.streams.makeRoomNow() {
+				pause = 0
+			}
 			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
 			s.trouble(fmt.Errorf("no stream accepted, next try in %v: %w", pause, err))
 			time.Sleep(pause)
@@ -129,8 +140,11 @@ func (s *Server) accept(l listener) {
 		}
 		pause = 0
 		st := newStream(conn, l.transport, s)
-		if !s.streams.add(st) {
+		if err := s.streams.add(st); err != nil {
 			conn.Close()
+			if err != errClosing {
+				s.trouble(err)
+			}
 			continue
 		}
 		s.running.Go(func() { s.begin(st) })
@@ -160,17 +174,21 @@ type stream struct {
 	trouble func(error)
 	handler Handler
 	store   Durability
-	idle    time.Duration
-	rooms   *sync.Pool // of *[]byte, for answers
-	reads   *sync.Pool // of *[]byte, for what comes
+	times
+	bound   func(stream uint64) bool // nil: nobody knows
+	rooms   *sync.Pool               // of *[]byte, for answers
+	reads   *sync.Pool               // of *[]byte, for what comes
 	closing *atomic.Bool
 	flow    message.Flow
 	alive   aliveness
-	counted *atomic.Uint64 // pings on all streams
-	handled bool           // a whole message has come just now
-	proved  bool           // a peer has proved itself on it
-	ended   bool           // a reply has said that it is to be closed
-	reading time.Time      // the read deadline that is set
+	all     *streams
+	handled bool      // a whole message has come just now
+	proved  bool      // a peer has proved itself on it
+	ended   bool      // a reply has said that it is to be closed
+	proveBy time.Time // when a peer has to have proved itself
+	silent  time.Time // until when it may be, once one has, and something is bound over it
+	reading time.Time // the read deadline that is set
+	standing
 	splitter
 	lending
 	outlet
@@ -182,7 +200,7 @@ const deadlineSlack = time.Second
 
 func newStream(conn *net.TCPConn, transport string, s *Server) *stream {
 	noticeDeath(conn)
-	st := &stream{conn: conn, tls: s.secure[transport], trouble: s.trouble, handler: s.handler, store: s.store, idle: s.idle, counted: &s.streams.pings, rooms: &s.rooms, reads: &s.reads, closing: &s.closing}
+	st := &stream{conn: conn, tls: s.secure[transport], trouble: s.trouble, handler: s.handler, store: s.store, times: s.times, bound: s.Bound, all: &s.streams, rooms: &s.rooms, reads: &s.reads, closing: &s.closing}
 	st.flow = message.Flow{
 		Transport: transport,
 		Source:    unmap(conn.RemoteAddr().(*net.TCPAddr).AddrPort()),
@@ -196,7 +214,8 @@ func newStream(conn *net.TCPConn, transport string, s *Server) *stream {
 // come. Its goroutine has a large stack then.
 func (s *stream) begin() bool {
 	raw, err := s.conn.SyscallConn()
-	if err != nil || !s.setDeadline(time.Now().Add(startTime)) {
+	s.proveBy = time.Now().Add(s.start)
+	if err != nil || !s.setDeadline(s.proveBy) {
 		return false
 	}
 	s.raw, s.top = raw, s.below()
@@ -232,7 +251,8 @@ func (s *stream) serveBytes() {
 		over, wrong = s.turn(fd)
 		return over
 	}
-	_ = s.raw.Read(turn)
+	for s.raw.Read(turn) != nil && s.staysSilent() {
+	}
 	if s.closing.Load() && wrong == nil {
 		_ = s.raw.Control(func(fd uintptr) { turn(fd) }) // what has come since
 	}
@@ -288,12 +308,35 @@ func (s *stream) handle() (over bool, wrong error) {
 // began: those did not begin a message but went on with one.
 func (s *stream) await(began bool) bool {
 	switch {
-	case !s.partial && s.proved:
-		return s.setDeadline(time.Now().Add(s.alive.limit(s.idle)))
-	case s.handled, s.proved && !began:
-		return s.setDeadline(time.Now().Add(startTime))
+	case !s.proved: // what comes puts nothing off
+		return time.Now().Before(s.proveBy)
+	case !s.partial:
+		s.silent = time.Now().Add(s.alive.limit(s.idle))
+		return s.setDeadline(s.nextLook())
+	case s.handled, !began:
+		return s.setDeadline(time.Now().Add(s.start))
 	}
 	return true
+}
+
+// nextLook is until when the stream may be silent before it is looked at.
+func (s *stream) nextLook() time.Time {
+	look := time.Now().Add(s.look)
+	if s.bound == nil || s.silent.Before(look) {
+		return s.silent
+	}
+	return look
+}
+
+// staysSilent tells whether a stream on which nothing has come by its deadline stays open:
+// as long as a binding is reached over it, and it may be silent.
+func (s *stream) staysSilent() bool {
+	now := time.Now()
+	if !s.proved || s.partial || s.bound == nil || now.Before(s.reading) || !now.Before(s.silent) || !s.bound(s.flow.Stream) {
+		return false
+	}
+	s.reading = time.Time{} // that one is over, however close the next is
+	return s.setDeadline(s.nextLook()) && !s.closing.Load()
 }
 
 // setDeadline says by when the next bytes have to come: by now, when the server
@@ -327,7 +370,11 @@ func (s *stream) answer(answers []byte, messages [][]byte) []byte {
 			break
 		}
 	}
-	s.handled, s.proved = true, s.proved || rests
+	s.handled = true
+	if rests && !s.proved {
+		s.proved = true
+		s.all.proved(s)
+	}
 	if !rests || s.store.Commit(mark) == nil {
 		s.alive.announced = announced
 		return all

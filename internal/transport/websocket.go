@@ -77,7 +77,9 @@ func (s *stream) awaitFrame() bool {
 		s.takeBack()
 		return err != syscall.EAGAIN
 	}
-	if s.raw.Read(look) != nil && s.closing.Load() {
+	for s.raw.Read(look) != nil && s.staysSilent() {
+	}
+	if err == syscall.EAGAIN && s.closing.Load() {
 		_ = s.raw.Control(func(fd uintptr) { look(fd) }) // what has come since
 	}
 	return err == nil
@@ -89,7 +91,7 @@ func (s *stream) answerFrame(data []byte) (answer []byte, ok bool) {
 	switch {
 	case len(bytes.Trim(data, "\r\n")) == 0: // keepalives (RFC 5626 §3.5.1) alone
 		s.handled = false
-		s.counted.Add(uint64(min(pings, 1)))
+		s.all.pings.Add(uint64(min(pings, 1)))
 		return pong[:min(pings, 1)*len(pong)], true
 	case !message.MayBeSIP(data):
 		return nil, false
