@@ -194,6 +194,14 @@ func TestABindingGoesWithItsConnection(t *testing.T) {
 	l.transport, l.stream = "TCP", 7
 	p := l.kitchen()
 	p.register("Contact: <sip:2001@192.0.2.7;transport=tcp>").want(200)
+	if !l.registrar.Carries(7, l.now) || l.registrar.Carries(8, l.now) {
+		t.Error("it is not known what is bound over which connection")
+	}
+	p.register("Contact: *", "Expires: 0").want(200)
+	if l.registrar.Carries(7, l.now) {
+		t.Error("what was removed is still reached")
+	}
+	p.register("Contact: <sip:2001@192.0.2.7;transport=tcp>").want(200)
 	l.registrar.FlowEnded(7, l.now)
 	l.pass(31 * time.Second)
 	l.registrar.RemoveFlowless(l.now)

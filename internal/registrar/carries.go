@@ -1,0 +1,29 @@
+package registrar
+
+import (
+	"time"
+
+	"sipregd/internal/sipuri"
+)
+
+// Carries tells whether a binding is reached over a connection.
+func (r *Registrar) Carries(stream uint64, now time.Time) bool {
+	for _, aor := range r.flows.over(stream) {
+		for _, b := range r.location.Bindings(aor, now) {
+			if b.Stream == stream {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// over returns the addresses-of-record that were bound over a connection.
+func (f *flows) over(stream uint64) (aors []sipuri.AOR) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for aor := range f.bound[stream] {
+		aors = append(aors, aor)
+	}
+	return aors
+}
