@@ -27,7 +27,7 @@ const (
 	// Bytes of its buffers, which frames have then. What is longer is read past the one;
 	// it goes out in two pieces by the other.
 	readFrameSize  = 256
-	writeFrameSize = 1024
+	writeFrameSize = 768
 )
 
 // upgrade begins a WebSocket (RFC 7118), and tells whether it has begun.
