@@ -2,6 +2,7 @@ package transport
 
 import (
 	"bufio"
+	"context"
 	"io"
 	"net"
 	"net/netip"
@@ -9,6 +10,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/coder/websocket"
 )
 
 const stranger = "OPTIONS sip:r SIP/2.0\r\nContent-Length: 0\r\n\r\n"
@@ -196,5 +199,25 @@ func TestASilentStreamWithoutBindingsEnds(t *testing.T) {
 				t.Error("it is open")
 			}
 		})
+	}
+}
+
+// A ping is no message: whoever sends one is not taken for having begun one.
+func TestAPingOfAWebSocketKeepsItOpen(t *testing.T) {
+	s := listenOn(t, "ws")
+	s.times.look = 200 * time.Millisecond
+	s.Bound = func(uint64) bool { return true }
+	s.Serve(newProving(), nothing)
+	var below net.Conn
+	socket := openWebSocket(t, s, &below)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	for range 2 {
+		if err := socket.Write(ctx, websocket.MessageText, []byte(sound)); err != nil {
+			t.Fatal(err)
+		}
+		readFrame(t, socket)
+		go func() { _ = socket.Ping(ctx) }()
+		time.Sleep(5 * s.times.look)
 	}
 }

@@ -47,7 +47,7 @@ func (s *stream) upgrade() bool {
 // (RFC 7118 §5). The library answers pings.
 func (s *stream) serveFrames() {
 	defer s.socket.CloseNow()
-	for s.awaitFrame() {
+	for s.awaitFrame() && s.awaitMessage() {
 		kind, data, err := s.socket.Read(context.Background())
 		if err != nil {
 			break
@@ -83,6 +83,12 @@ func (s *stream) awaitFrame() bool {
 		_ = s.raw.Control(func(fd uintptr) { look(fd) }) // what has come since
 	}
 	return err == nil
+}
+
+// awaitMessage says by when a message has to come whose first frame has begun: that frame
+// may be a ping, which is no message.
+func (s *stream) awaitMessage() bool {
+	return !s.proved || s.setDeadline(s.silent)
 }
 
 // answerFrame returns what goes back for a message, and whether it was one.
