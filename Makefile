@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: build run test lint unit fuzz endure bench install uninstall
+.PHONY: build run test lint unit fuzz fuzz-long endure bench install uninstall
 
 prefix  := /usr
 etc     := /etc/sipregd
@@ -53,10 +53,18 @@ fuzz:
 		done; \
 	done
 
+# Each fuzz target for FUZZTIME, so many of them at once, with a line of what came of
+# it in bin/fuzz, where their output is too.
+FUZZTIME := 30m
+FUZZJOBS := 1
+fuzz-long:
+	.ci/fuzz "$(GO)" $(FUZZTIME) $(FUZZJOBS) bin/fuzz
+
 # What make test does for seconds, for minutes: the daemon is killed a thousand
-# times, and its disk is full for a minute.
+# times, its disk is full for a minute, and 10,000 slow streams are held against it.
 endure:
-	SIPREGD_KILLS=1000 SIPREGD_DISKFULL=60 $(GO) test -timeout 60m -run 'TestKills|TestFullDisk' -v ./cmd/sipregd
+	SIPREGD_KILLS=1000 SIPREGD_DISKFULL=60 SIPREGD_SLOW=10000 SIPREGD_IDLE=5000 $(GO) test -timeout 60m \
+		-run 'TestKills|TestFullDisk|TestSlowStreams|TestAnIdleStream' -v ./cmd/sipregd
 
 # Registrations per second and CPU per registration; beside Kamailio's where
 # it is installed (apt-get install kamailio).

@@ -22,7 +22,8 @@ const patience = 15 * time.Second
 // daemon is a sipregd that a test runs, built from this tree.
 type daemon struct {
 	udp, tcp    netip.AddrPort
-	tls, wss    netip.AddrPort // of a daemon that listens there too
+	tls, ws     netip.AddrPort // of a daemon that listens there too
+	wss         netip.AddrPort
 	directory   string
 	environment []string // beside that of the tests
 	command     *exec.Cmd

@@ -131,6 +131,7 @@ func (d *sipregd) start() error {
 		}
 	}
 	d.server.Closed = func(stream uint64) { d.registrar.FlowEnded(stream, time.Now()) }
+	d.server.Bound = func(stream uint64) bool { return d.registrar.Carries(stream, time.Now()) }
 	d.server.Serve(d.guard.Before(d.stun.Before(d.layer), time.Now), d.store)
 	d.startAsking()
 	d.serving = true
@@ -186,7 +187,13 @@ func (d *sipregd) listen() (err error) {
 	l := &d.config.Listen
 	d.server, err = transport.Listen(
 		transport.Addresses{UDP: l.UDP, TCP: l.TCP, TLS: l.TLS, WS: l.WS, WSS: l.WSS}, d.shown, longest, d.trouble)
-	return err
+	if err != nil {
+		return err
+	}
+	limits, warnings := streamLimits(l)
+	d.warn(warnings)
+	d.server.Limit(limits)
+	return nil
 }
 
 // decide makes the registrar and the transactions before it.

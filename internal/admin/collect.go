@@ -31,7 +31,9 @@ var (
 	datagramsLost    = describe("datagrams_lost_total", "Datagrams that the kernel has dropped: its queue was full, or it was told to let fewer through in overload.")
 	streamsOpen      = describe("streams", "Streams that are open.")
 	streamsAccepted  = describe("streams_accepted_total", "Streams that were opened.")
-	streamsRefused   = describe("streams_refused_total", "Streams that were closed at once, since too many were open.")
+	streamsRefused   = describe("streams_refused_total", "Streams that were closed at once, since too many were open on which phones have registered: in all (total), or from their source.", "cause")
+	streamsUnproved  = describe("streams_unproved_total", "Streams that were closed since no phone had registered on them: in time (late), or before others needed the room (made_room).", "cause")
+	acceptFailures   = describe("streams_accept_failures_total", "Times that a stream could not be accepted, as without file descriptors.")
 	keepalives       = describe("keepalives_total", "Keepalives answered: STUN over UDP, line ends (CRLF) on streams.", "kind")
 
 	bindingsNow = describe("bindings", "Bindings: Contacts that addresses-of-record are bound to.")
@@ -94,7 +96,7 @@ func (s Sources) collectors() (all []prometheus.Collector) {
 	add(s.Requests != nil, s.collectRequests, requestsTotal, retransmissionsTotal, ignoredTotal,
 		transactions, transactionBytes, transactionsEvicted)
 	add(s.Sockets != nil, s.collectSockets, batchSize, datagramsDropped, datagramsLost,
-		streamsOpen, streamsAccepted, streamsRefused, keepalives)
+		streamsOpen, streamsAccepted, streamsRefused, streamsUnproved, acceptFailures, keepalives)
 	add(s.Bindings != nil, s.collectBindings, bindingsNow, aorsNow)
 	add(s.Qualify != nil, s.collectQualify, bindingsReachable, bindingsUnreachable, qualifyRequests, qualifyFailures, qualifyLate)
 	add(s.Saving != nil, s.collectSaving, storeDurable, storeUnsaved)
@@ -174,7 +176,11 @@ func (s Sources) collectSockets(out sink) {
 	out.counter(datagramsLost, counts.Lost)
 	out.gauge(streamsOpen, float64(counts.Streams))
 	out.counter(streamsAccepted, counts.Accepted)
-	out.counter(streamsRefused, counts.Refused)
+	out.counter(streamsRefused, counts.Refused.Total, "total")
+	out.counter(streamsRefused, counts.Refused.Source, "source")
+	out.counter(streamsUnproved, counts.Refused.Late, "late")
+	out.counter(streamsUnproved, counts.Refused.MadeRoom, "made_room")
+	out.counter(acceptFailures, counts.Failed)
 	out.counter(keepalives, counts.Pings, "crlf")
 	if s.STUN != nil {
 		out.counter(keepalives, s.STUN(), "stun")

@@ -98,7 +98,11 @@ var moves = []struct {
 	{`sipregd_datagrams_lost_total`, 6, "a full queue", func(m *monitored) { m.moreAtSockets.Lost = 6 }},
 	{`sipregd_streams`, 1, "stream", func(m *monitored) { m.openStream() }},
 	{`sipregd_streams_accepted_total`, 1, "stream", func(m *monitored) { m.openStream() }},
-	{`sipregd_streams_refused_total`, 7, "too many streams", func(m *monitored) { m.moreAtSockets.Refused = 7 }},
+	{`sipregd_streams_refused_total{cause="total"}`, 7, "too many streams", func(m *monitored) { m.moreAtSockets.Refused.Total = 7 }},
+	{`sipregd_streams_refused_total{cause="source"}`, 8, "too many streams of one source", func(m *monitored) { m.moreAtSockets.Refused.Source = 8 }},
+	{`sipregd_streams_unproved_total{cause="late"}`, 9, "silent streams", func(m *monitored) { m.moreAtSockets.Refused.Late = 9 }},
+	{`sipregd_streams_unproved_total{cause="made_room"}`, 5, "silent streams among many", func(m *monitored) { m.moreAtSockets.Refused.MadeRoom = 5 }},
+	{`sipregd_streams_accept_failures_total`, 6, "no descriptors", func(m *monitored) { m.moreAtSockets.Failed = 6 }},
 
 	{`sipregd_keepalives_total{kind="crlf"}`, 1, "a ping on a stream", func(m *monitored) { m.openStreamWith("\r\n\r\n") }},
 	{`sipregd_keepalives_total{kind="stun"}`, 1, "STUN", func(m *monitored) { m.exchange("\x00\x01\x00\x00\x21\x12\xa4\x42transaction1") }},

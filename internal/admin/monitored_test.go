@@ -152,7 +152,7 @@ func (m *monitored) listen(layer *transaction.Layer) func() transport.Counts {
 		counts := server.Counts()
 		counts.Dropped += m.moreAtSockets.Dropped
 		counts.Lost += m.moreAtSockets.Lost
-		counts.Refused += m.moreAtSockets.Refused
+		counts.Refused, counts.Failed = m.moreAtSockets.Refused, m.moreAtSockets.Failed
 		return counts
 	}
 }

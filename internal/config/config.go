@@ -35,6 +35,8 @@ type Listen struct {
 	PrivateKey             string // likewise, of its key
 	ClientCA               string // likewise, of those who sign client certificates; empty: none is asked for
 	TransactionMemory      int    // MB, for what retransmissions are answered with
+	MaxStreams             int    // that are open at once
+	StreamsPerSource       int    // of them from one IPv4 address or one /64 of IPv6
 }
 
 // Registrar is what holds for every peer that does not say otherwise.
@@ -97,7 +99,7 @@ func Default() Config { return defaults(filepath.Dir(DefaultPath)) }
 
 func defaults(directory string) Config {
 	return Config{
-		Listen: Listen{UDP: []string{":5060"}, TCP: []string{":5060"}, TransactionMemory: 64},
+		Listen: Listen{UDP: []string{":5060"}, TCP: []string{":5060"}, TransactionMemory: 64, MaxStreams: 50000, StreamsPerSource: 500},
 		Registrar: Registrar{
 			DefaultExpiration: 3600,
 			MinimumExpiration: 60,

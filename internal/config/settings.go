@@ -34,6 +34,8 @@ func settings(c *Config, directory string) []setting {
 		{"listen", "private_key", path(&c.Listen.PrivateKey, directory)},
 		{"listen", "client_ca", path(&c.Listen.ClientCA, directory)},
 		{"listen", "transaction_memory", number(&c.Listen.TransactionMemory, 1, 16384)},
+		{"listen", "max_streams", number(&c.Listen.MaxStreams, 1, 10000000)},
+		{"listen", "streams_per_source", number(&c.Listen.StreamsPerSource, 1, 10000000)},
 
 		{"registrar", "domain", domains(&c.Registrar.Domains)},
 		{"registrar", "realm", text(&c.Registrar.Realm)},

@@ -254,6 +254,14 @@ func TestABindingGoesWithItsConnection(t *testing.T) {
 	if b := l.store.Bindings(sipuri.AOR{User: "2001"}, l.now); l.registrar.FlowGone(&b[0]) {
 		t.Error("the connection is gone")
 	}
+	if !l.registrar.Carries(7, l.now) || l.registrar.Carries(8, l.now) {
+		t.Error("it is not known what is bound over which connection")
+	}
+	p.register("Contact: *", "Expires: 0").want(200)
+	if l.registrar.Carries(7, l.now) {
+		t.Error("what was removed is still reached")
+	}
+	p.register("Contact: <sip:2001@192.0.2.7;transport=tcp>").want(200)
 	l.registrar.FlowEnded(7, l.now)
 	if b := l.store.Bindings(sipuri.AOR{User: "2001"}, l.now); !l.registrar.FlowGone(&b[0]) {
 		t.Error("the connection is there")

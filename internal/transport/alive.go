@@ -22,6 +22,6 @@ func (a aliveness) limit(idle time.Duration) time.Duration {
 func (s *stream) countPings() {
 	if s.splitter.pings > 0 {
 		s.alive.pings = true
-		s.counted.Add(uint64(s.splitter.pings))
+		s.all.pings.Add(uint64(s.splitter.pings))
 	}
 }

@@ -115,7 +115,7 @@ func (undoing) Commit(location.Mark) error { return errors.New("the disk fails")
 // A phone whose registration was undone was told nothing.
 func TestWhatWasUndoneAnnouncesNothing(t *testing.T) {
 	for _, store := range []Durability{nothing, undoing{nothing}} {
-		st := &stream{handler: &timer{alive: time.Minute}, store: store}
+		st := &stream{handler: &timer{alive: time.Minute}, store: store, all: new(streams)}
 		st.answer(nil, [][]byte{[]byte(ordinary), []byte(timed), []byte(ordinary)})
 		if _, undone := store.(undoing); (st.alive.announced == 0) != undone {
 			t.Errorf("%T: %v is announced", store, st.alive.announced)

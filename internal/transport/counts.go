@@ -17,7 +17,8 @@ type Counts struct {
 	Lost     uint64
 	Streams  int    // that are open
 	Accepted uint64 // streams, since the start
-	Refused  uint64 // streams, since as many as may be were open
+	Refused  Refusals
+	Failed   uint64 // times that a stream could not be accepted, as without descriptors
 	Pings    uint64 // keepalives on streams (RFC 5626 §3.5.1)
 }
 
@@ -51,7 +52,8 @@ func (c *counters) countBatch(taken, dropped int) {
 // Counts returns what the server has taken in until now.
 func (s *Server) Counts() Counts {
 	counts := Counts{
-		Streams: int(s.streams.count.Load()), Accepted: s.streams.accepted.Load(), Refused: s.streams.refused.Load(),
+		Streams: int(s.streams.count.Load()), Accepted: s.streams.accepted.Load(),
+		Refused: s.streams.refusals.counts(), Failed: s.streams.failed.Load(),
 		Pings: s.streams.pings.Load(),
 	}
 	for i := range counts.Batches {

@@ -76,8 +76,8 @@ func TestCountsOfWhatTheKernelDrops(t *testing.T) {
 
 func TestCountsOfStreams(t *testing.T) {
 	s := listen(t, nil, []string{"127.0.0.1:0"})
-	s.streams.limit = 2
-	s.Serve(&echo{}, nothing)
+	s.streams.limits.Streams = 2
+	s.Serve(newProving(), nothing)
 	for range 2 {
 		conn := dial(t, "tcp", s.listeners[0].Addr().String())
 		write(t, conn, sound)
@@ -87,11 +87,11 @@ func TestCountsOfStreams(t *testing.T) {
 	if _, err := dial(t, "tcp", s.listeners[0].Addr().String()).Read(make([]byte, 1)); err != io.EOF {
 		t.Fatalf("one too many is open: %v", err)
 	}
-	if got := s.Counts(); got.Streams != 2 || got.Accepted != 2 || got.Refused != 1 {
+	if got := s.Counts(); got.Streams != 2 || got.Accepted != 2 || got.Refused != (Refusals{Total: 1}) {
 		t.Errorf("got %+v", got)
 	}
 	s.Close()
-	if got := s.Counts(); got.Streams != 0 || got.Accepted != 2 || got.Refused != 1 {
+	if got := s.Counts(); got.Streams != 0 || got.Accepted != 2 || got.Refused != (Refusals{Total: 1}) {
 		t.Errorf("after the end %+v", got)
 	}
 }

@@ -50,6 +50,12 @@ func (s *streams) find(id uint64) *stream {
 
 // end lets a stream go, and tells of it where somebody may be reached by it.
 func (s *Server) end(st *stream) {
+	if st.secure != nil {
+		_ = st.secure.Close() // says that it is the end
+	}
+	if !st.proved && !st.proveBy.IsZero() && !time.Now().Before(st.proveBy) {
+		s.streams.refusals.late.Add(1)
+	}
 	s.streams.remove(st)
 	st.conn.Close()
 	if st.proved && s.Closed != nil && !s.closing.Load() {

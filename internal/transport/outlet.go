@@ -1,9 +1,9 @@
 package transport
 
 import (
+	"bufio"
 	"context"
 	"io"
-	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,6 +21,7 @@ type outlet struct {
 	mu     sync.Mutex      // held around whole messages
 	ready  bool            // Server.Send may write: it has begun and not ended
 	socket *websocket.Conn // nil: there is no WebSocket
+	frames *bufio.Reader   // what the WebSocket reads from
 	// until is when the phone has to have taken what is being written, in Unix
 	// nanoseconds. 0: in writeTime.
 	until atomic.Int64
@@ -28,10 +29,10 @@ type outlet struct {
 }
 
 // open lets Server.Send write. What is on top of the connection is there now.
-func (s *stream) open(socket *websocket.Conn) {
+func (s *stream) open() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.socket, s.ready = socket, true
+	s.ready = true
 }
 
 // shut keeps Server.Send from writing behind the last answer.
@@ -158,14 +159,3 @@ func (p *put) see(fd uintptr) {
 	n, err := unix.Poll(p.polled[:], 0)
 	p.room = err != nil || n > 0
 }
-
-// connection is a stream's TCP connection for what is on top of it.
-type connection struct {
-	*net.TCPConn
-	stream *stream
-}
-
-// below returns the connection for what is on top of it.
-func (s *stream) below() net.Conn { return connection{s.conn, s} }
-
-func (c connection) Write(data []byte) (int, error) { return c.stream.put(data) }

@@ -45,10 +45,13 @@ type Server struct {
 	// on, after all that came on it was handled. It is not told of those that the
 	// server's own close ends. It is set before Serve, if at all.
 	Closed func(stream uint64)
+	// Bound tells whether a binding is reached by a stream. It is asked of those that are
+	// silent. It is set before Serve, if at all.
+	Bound func(stream uint64) bool
 
 	handler Handler
 	store   Durability
-	idle    time.Duration
+	times   times
 	trouble func(error) // told of what goes wrong and is got over
 
 	readers   []*datagrams
@@ -56,10 +59,18 @@ type Server struct {
 	secure    map[string]*tls.Config // of TLS and WSS
 	streams   streams
 	rooms     sync.Pool // of *[]byte, for the answers on streams
+	reads     sync.Pool // of *[]byte, of readSize, for what comes on them
 	puts      sync.Pool // of *put
 	postings  sync.Pool // of *posting
 	running   sync.WaitGroup
 	closing   atomic.Bool
+}
+
+// times is how long streams wait for their phones.
+type times struct {
+	start time.Duration // for the rest of a message, and for a peer to prove itself
+	idle  time.Duration // for the next message of a peer that has
+	look  time.Duration // likewise, where nothing is bound over the stream
 }
 
 // closeTime is how long a close waits for answers on their way.
@@ -75,10 +86,12 @@ type Addresses struct{ UDP, TCP, TLS, WS, WSS []string }
 // expiration. trouble is told of failures that the server gets over, and may be
 // called at any time.
 func Listen(addresses Addresses, certificate *Certificate, longest time.Duration, trouble func(error)) (*Server, error) {
-	s := &Server{idle: longest + idleGrace, trouble: trouble, secure: map[string]*tls.Config{"TLS": certificate.config("TLS"), "WSS": certificate.config("WSS")}}
+	s := &Server{times: times{startTime, longest + idleGrace, lookTime}, trouble: trouble, secure: map[string]*tls.Config{"TLS": certificate.config("TLS"), "WSS": certificate.config("WSS")}}
 	s.rooms.New = func() any { return new([]byte) }
+	s.reads.New = func() any { buffer := make([]byte, 0, readSize); return &buffer }
 	s.puts.New, s.postings.New = newPut, newPosting
-	s.streams.open, s.streams.limit = map[uint64]*stream{}, MaxStreams
+	s.streams.open, s.streams.sources = map[uint64]*stream{}, map[netip.Addr]*source{}
+	s.Limit(Limits{Streams: MaxStreams, PerSource: MaxStreamsPerSource})
 	s.beginStreams(time.Now())
 	for _, kind := range [...]struct {
 		name      string

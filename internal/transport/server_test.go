@@ -199,8 +199,8 @@ func TestAStreamEndsByAReply(t *testing.T) {
 
 func TestAStreamBeyondTheBoundIsClosed(t *testing.T) {
 	s := listen(t, nil, []string{"127.0.0.1:0"})
-	s.streams.limit = 1
-	s.Serve(&echo{}, nothing)
+	s.streams.limits.Streams = 1
+	s.Serve(newProving(), nothing)
 	first := dial(t, "tcp", s.listeners[0].Addr().String())
 	write(t, first, sound)
 	readLine(t, bufio.NewReader(first))

@@ -3,11 +3,12 @@ package transport
 import (
 	"bytes"
 	"cmp"
+	"container/list"
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"net"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -18,56 +19,56 @@ import (
 )
 
 const (
-	// MaxStreams bounds the streams that are open at once; one more is closed
-	// as soon as it is accepted.
-	MaxStreams = 50000
-
-	startTime = 32 * time.Second // to the end of the next message, and while no peer has proved itself
+	startTime = 32 * time.Second // to the end of the next message, and for a peer to prove itself from the beginning
 	idleGrace = 10 * time.Minute // beyond the longest expiration, without a byte from a peer that did
+	lookTime  = 10 * time.Minute // without a byte from a peer that did, and with nothing bound over the stream
 	writeTime = 10 * time.Second // for the phone to take an answer
 
-	readSize = 2048  // bytes of a stream's buffer at first
+	readSize = 2048  // bytes of the buffer that a stream is read into
 	maxRoom  = 65536 // bytes of room for answers that is used again
 )
 
 // streams knows which are open.
 type streams struct {
-	limit    int
+	limits   Limits
 	count    atomic.Int64  // of those that are open
 	accepted atomic.Uint64 // since the start
-	refused  atomic.Uint64 // for there were too many
+	failed   atomic.Uint64 // could not be accepted
 	pings    atomic.Uint64 // that were answered
-	mu       sync.Mutex
-	open     map[uint64]*stream // by their IDs
-	next     uint64             // ID
-	closed   bool
+	refusals refusals
+
+	mu        sync.Mutex
+	open      map[uint64]*stream // by their IDs
+	sources   map[netip.Addr]*source
+	strangers list.List // of *stream, on which no peer has proved itself, the oldest first
+	next      uint64    // ID
+	closed    bool
 }
 
-// add takes a stream in and gives it an ID, unless there are too many or the server is
-// closing.
-func (s *streams) add(st *stream) bool {
+// errClosing says that the server takes nothing in any more.
+var errClosing = errors.New("the server is closing")
+
+// add takes a stream in and gives it an ID.
+func (s *streams) add(st *stream) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	switch {
-	case s.closed:
-		return false
-	case len(s.open) >= s.limit:
-		s.refused.Add(1)
-		return false
+	if s.closed {
+		return errClosing
+	}
+	if err := s.admit(st); err != nil {
+		return err
 	}
 	s.accepted.Add(1)
 	st.flow.Stream = s.next
-	s.open[s.next] = st
 	s.next++
-	s.count.Add(1)
-	return true
+	s.take(st)
+	return nil
 }
 
 func (s *streams) remove(st *stream) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.open, st.flow.Stream)
-	s.count.Add(-1)
+	s.forget(st)
 }
 
 // wakeAll ends the waiting of all streams for their phones.
@@ -112,8 +113,13 @@ func (s *Server) listenStreams(transport, address string) error {
 	return nil
 }
 
+// isWantOfFiles tells that this process, or the machine, has too many files open.
+func isWantOfFiles(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
+}
+
 // accept takes streams in until the listener is closed. When it cannot, as
-// without file descriptors, it waits and tries again.
+// without file descriptors, it waits and tries again; strangers make room then.
 func (s *Server) accept(l listener) {
 	pause := time.Duration(0)
 	for {
@@ -122,6 +128,10 @@ func (s *Server) accept(l listener) {
 		case errors.Is(err, net.ErrClosed):
 			return
 		case err != nil:
+			s.streams.failed.Add(1)
+			if isWantOfFiles(err) && s.streams.makeRoomNow() {
+				pause = 0
+			}
 			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
 			s.trouble(fmt.Errorf("no stream accepted, next try in %v: %w", pause, err))
 			time.Sleep(pause)
@@ -129,15 +139,27 @@ func (s *Server) accept(l listener) {
 		}
 		pause = 0
 		st := newStream(conn, l.transport, s)
-		if !s.streams.add(st) {
+		if err := s.streams.add(st); err != nil {
 			conn.Close()
+			if err != errClosing {
+				s.trouble(err)
+			}
 			continue
 		}
-		s.running.Go(func() {
-			st.serve()
-			s.end(st)
-		})
+		s.running.Go(func() { s.begin(st) })
 	}
+}
+
+// begin lets a stream begin. Whatever that took, it goes on with a small stack.
+func (s *Server) begin(st *stream) {
+	if !st.begin() {
+		s.end(st)
+		return
+	}
+	s.running.Go(func() {
+		st.serve()
+		s.end(st)
+	})
 }
 
 // stream is one TCP connection, and what is on top of it. It holds little while it
@@ -146,21 +168,28 @@ type stream struct {
 	conn    *net.TCPConn
 	raw     syscall.RawConn
 	secure  *tls.Conn // nil: there is no TLS
+	top     net.Conn  // what messages are read from: TLS, or the connection
 	tls     *tls.Config
 	trouble func(error)
 	handler Handler
 	store   Durability
-	idle    time.Duration
-	rooms   *sync.Pool // of *[]byte, for answers
+	times
+	bound   func(stream uint64) bool // nil: nobody knows
+	rooms   *sync.Pool               // of *[]byte, for answers
+	reads   *sync.Pool               // of *[]byte, for what comes
 	closing *atomic.Bool
 	flow    message.Flow
 	alive   aliveness
-	counted *atomic.Uint64 // pings on all streams
-	handled bool           // a whole message has come just now
-	proved  bool           // a peer has proved itself on it
-	ended   bool           // a reply has said that it is to be closed
-	reading time.Time      // the read deadline that is set
+	all     *streams
+	handled bool      // a whole message has come just now
+	proved  bool      // a peer has proved itself on it
+	ended   bool      // a reply has said that it is to be closed
+	proveBy time.Time // when a peer has to have proved itself
+	silent  time.Time // until when it may be, once one has, and something is bound over it
+	reading time.Time // the read deadline that is set
+	standing
 	splitter
+	lending
 	outlet
 }
 
@@ -171,8 +200,8 @@ const deadlineSlack = time.Second
 func newStream(conn *net.TCPConn, transport string, s *Server) *stream {
 	noticeDeath(conn)
 	st := &stream{
-		conn: conn, tls: s.secure[transport], trouble: s.trouble, handler: s.handler, store: s.store, idle: s.idle,
-		counted: &s.streams.pings, rooms: &s.rooms, closing: &s.closing,
+		conn: conn, tls: s.secure[transport], trouble: s.trouble, handler: s.handler, store: s.store, times: s.times,
+		bound: s.Bound, all: &s.streams, rooms: &s.rooms, reads: &s.reads, closing: &s.closing,
 	}
 	st.flow = message.Flow{
 		Transport: transport,
@@ -183,48 +212,75 @@ func newStream(conn *net.TCPConn, transport string, s *Server) *stream {
 	return st
 }
 
+// begin does what comes before messages, TLS and WebSocket, and tells whether they may
+// come. Its goroutine has a large stack then.
+func (s *stream) begin() bool {
+	raw, err := s.conn.SyscallConn()
+	s.proveBy = time.Now().Add(s.start)
+	if err != nil || !s.setDeadline(s.proveBy) {
+		return false
+	}
+	s.raw, s.top = raw, s.below()
+	askWhatIsLeft(raw)
+	switch s.flow.Transport {
+	case "TLS":
+		return s.shakeHands()
+	case "WS":
+		return s.upgrade()
+	case "WSS":
+		return s.shakeHands() && s.upgrade()
+	}
+	return true
+}
+
 // serve answers what comes until the stream ends, falls silent or carries what is
 // no SIP.
 func (s *stream) serve() {
-	raw, err := s.conn.SyscallConn()
-	if err != nil || !s.setDeadline(time.Now().Add(startTime)) {
-		return
-	}
-	s.raw = raw
-	switch s.flow.Transport {
-	case "TCP":
-		s.servePlain()
-	case "TLS":
-		s.serveSecure()
-	default:
-		s.serveWebSocket()
+	s.open()
+	defer s.shut()
+	if s.socket != nil {
+		s.serveFrames()
+	} else {
+		s.serveBytes()
 	}
 }
 
-// servePlain reads TCP. Where the kernel says that nothing is left to read, not the end either, it
-// is not tried: the poller remembers what comes from then on.
-func (s *stream) servePlain() {
-	askWhatIsLeft(s.raw)
-	s.open(nil)
-	defer s.shut()
+// serveBytes reads TCP or TLS. While nothing comes it waits in the poller itself, not
+// below TLS, so that its stack is small.
+func (s *stream) serveBytes() {
 	var wrong error
-	read := func(fd uintptr) (over bool) {
-		for {
-			more, err := s.splitter.receive(fd)
-			if err != nil {
-				return err != syscall.EAGAIN && err != syscall.EINTR
-			}
-			if over, wrong = s.handle(); over || !more {
-				return over
-			}
-		}
+	turn := func(fd uintptr) (over bool) {
+		over, wrong = s.turn(fd)
+		return over
 	}
-	_ = s.raw.Read(read)
+	for s.raw.Read(turn) != nil && s.staysSilent() {
+	}
 	if s.closing.Load() && wrong == nil {
-		_ = s.raw.Control(func(fd uintptr) { read(fd) }) // what has come since
+		_ = s.raw.Control(func(fd uintptr) { turn(fd) }) // what has come since
 	}
 	if wrong != nil {
 		s.refuse(wrong)
+	}
+}
+
+// turn handles what has come by now. It returns that the stream is to be closed, and
+// what is wrong with it.
+func (s *stream) turn(fd uintptr) (over bool, wrong error) {
+	s.lend(fd)
+	defer s.takeBack()
+	shared := s.share()
+	defer s.unshare(shared)
+	for {
+		n, err := s.top.Read(s.room())
+		s.buffer = s.buffer[:len(s.buffer)+n]
+		if n > 0 {
+			if over, wrong = s.handle(); over {
+				return true, wrong
+			}
+		}
+		if err != nil {
+			return err != syscall.EAGAIN, nil
+		}
 	}
 }
 
@@ -254,12 +310,35 @@ func (s *stream) handle() (over bool, wrong error) {
 // began: those did not begin a message but went on with one.
 func (s *stream) await(began bool) bool {
 	switch {
-	case !s.partial && s.proved:
-		return s.setDeadline(time.Now().Add(s.alive.limit(s.idle)))
-	case s.handled, s.proved && !began:
-		return s.setDeadline(time.Now().Add(startTime))
+	case !s.proved: // what comes puts nothing off
+		return time.Now().Before(s.proveBy)
+	case !s.partial:
+		s.silent = time.Now().Add(s.alive.limit(s.idle))
+		return s.setDeadline(s.nextLook())
+	case s.handled, !began:
+		return s.setDeadline(time.Now().Add(s.start))
 	}
 	return true
+}
+
+// nextLook is until when the stream may be silent before it is looked at.
+func (s *stream) nextLook() time.Time {
+	look := time.Now().Add(s.look)
+	if s.bound == nil || s.silent.Before(look) {
+		return s.silent
+	}
+	return look
+}
+
+// staysSilent tells whether a stream on which nothing has come by its deadline stays open:
+// as long as a binding is reached over it, and it may be silent.
+func (s *stream) staysSilent() bool {
+	now := time.Now()
+	if !s.proved || s.partial || s.bound == nil || now.Before(s.reading) || !now.Before(s.silent) || !s.bound(s.flow.Stream) {
+		return false
+	}
+	s.reading = time.Time{} // that one is over, however close the next is
+	return s.setDeadline(s.nextLook()) && !s.closing.Load()
 }
 
 // setDeadline says by when the next bytes have to come: by now, when the server
@@ -293,7 +372,11 @@ func (s *stream) answer(answers []byte, messages [][]byte) []byte {
 			break
 		}
 	}
-	s.handled, s.proved = true, s.proved || rests
+	s.handled = true
+	if rests && !s.proved {
+		s.proved = true
+		s.all.proved(s)
+	}
 	if !rests || s.store.Commit(mark) == nil {
 		s.alive.announced = announced
 		return all
@@ -339,26 +422,34 @@ type splitter struct {
 	pings   int    // that came just now
 }
 
-// receive takes what a socket has to read, without waiting, and tells whether
-// there may be more.
-func (p *splitter) receive(fd uintptr) (more bool, err error) {
-	n, more, err := receiveStream(fd, p.room())
-	switch {
-	case err != nil:
-		return false, err
-	case n == 0:
-		return false, io.EOF
-	}
-	p.buffer = p.buffer[:len(p.buffer)+n]
-	return more, nil
-}
-
 // room returns where to put what comes next.
 func (p *splitter) room() []byte {
 	if cap(p.buffer)-len(p.buffer) < readSize/2 {
 		p.buffer = append(make([]byte, 0, max(readSize, 2*cap(p.buffer))), p.buffer...)
 	}
 	return p.buffer[len(p.buffer):cap(p.buffer)]
+}
+
+// share has what comes next read into memory that all streams have in common, with what
+// has come already at its beginning, unless that is much.
+func (s *stream) share() (shared *[]byte) {
+	if len(s.buffer) > readSize/2 {
+		return nil
+	}
+	shared = s.reads.Get().(*[]byte)
+	s.buffer = append((*shared)[:0], s.buffer...)
+	return shared
+}
+
+// unshare keeps what is not handled yet, in no more memory than it takes.
+func (s *stream) unshare(shared *[]byte) {
+	if shared == nil {
+		return
+	}
+	if cap(s.buffer) <= readSize {
+		s.buffer = append([]byte(nil), s.buffer...)
+	}
+	s.reads.Put(shared)
 }
 
 var (

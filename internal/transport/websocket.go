@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/coder/websocket"
 
@@ -21,47 +22,40 @@ import (
 const (
 	subprotocol = "sip" // RFC 7118 §4.1
 
-	maxHandshake  = 16384 // bytes of the HTTP request of a WebSocket
-	handshakeSize = 2048  // bytes of its buffers, which frames have then
+	maxHandshake = 16384 // bytes of the HTTP request of a WebSocket
+
+	// Bytes of its buffers, which frames have then. What is longer is read past the one;
+	// it goes out in two pieces by the other.
+	readFrameSize  = 256
+	writeFrameSize = 768
 )
 
-// serveWebSocket reads WebSocket frames (RFC 7118), with TLS below them or
-// without.
-func (s *stream) serveWebSocket() {
-	conn := s.below()
-	if s.flow.Transport == "WSS" {
-		secure, err := s.shakeHands()
-		if err != nil {
-			return
-		}
-		defer secure.Close()
-		conn = secure
-	}
-	socket, foreign := upgrade(conn)
+// upgrade begins a WebSocket (RFC 7118), and tells whether it has begun.
+func (s *stream) upgrade() bool {
+	socket, frames, foreign := upgrade(s.top)
 	if foreign { // a browser shows a certificate for any page
 		s.flow.Certificate = nil
 	}
 	if socket != nil {
-		s.serveFrames(socket)
+		socket.SetReadLimit(message.MaxMessage)
 	}
+	s.socket, s.frames = socket, frames
+	return socket != nil
 }
 
 // serveFrames answers each message, which is one frame or several fragments of one
 // (RFC 7118 §5). The library answers pings.
-func (s *stream) serveFrames(socket *websocket.Conn) {
-	defer socket.CloseNow()
-	socket.SetReadLimit(message.MaxMessage)
-	s.open(socket)
-	defer s.shut()
-	for {
-		kind, data, err := socket.Read(context.Background())
+func (s *stream) serveFrames() {
+	defer s.socket.CloseNow()
+	for s.awaitFrame() && s.awaitMessage() {
+		kind, data, err := s.socket.Read(context.Background())
 		if err != nil {
 			break
 		}
 		answer, ok := s.answerFrame(data)
 		if !ok {
 			s.shut()
-			_ = socket.Close(websocket.StatusUnsupportedData, "no SIP")
+			_ = s.socket.Close(websocket.StatusUnsupportedData, "no SIP")
 			return
 		}
 		if len(answer) > 0 && !s.writeIn(kind, answer) || !s.await(false) {
@@ -69,8 +63,32 @@ func (s *stream) serveFrames(socket *websocket.Conn) {
 		}
 	}
 	if s.shut(); s.closing.Load() {
-		_ = socket.Close(websocket.StatusGoingAway, "")
+		_ = s.socket.Close(websocket.StatusGoingAway, "")
 	}
+}
+
+// awaitFrame waits in the poller itself until a frame begins, so that the stack is small,
+// and tells whether one has.
+func (s *stream) awaitFrame() bool {
+	err := error(syscall.EAGAIN)
+	look := func(fd uintptr) (over bool) {
+		s.lend(fd)
+		_, err = s.frames.Peek(1)
+		s.takeBack()
+		return err != syscall.EAGAIN
+	}
+	for s.raw.Read(look) != nil && s.staysSilent() {
+	}
+	if err == syscall.EAGAIN && s.closing.Load() {
+		_ = s.raw.Control(func(fd uintptr) { look(fd) }) // what has come since
+	}
+	return err == nil
+}
+
+// awaitMessage says by when a message has to come whose first frame has begun: that frame
+// may be a ping, which is no message.
+func (s *stream) awaitMessage() bool {
+	return !s.proved || s.setDeadline(s.silent)
 }
 
 // answerFrame returns what goes back for a message, and whether it was one.
@@ -79,7 +97,7 @@ func (s *stream) answerFrame(data []byte) (answer []byte, ok bool) {
 	switch {
 	case len(bytes.Trim(data, "\r\n")) == 0: // keepalives (RFC 5626 §3.5.1) alone
 		s.handled = false
-		s.counted.Add(uint64(min(pings, 1)))
+		s.all.pings.Add(uint64(min(pings, 1)))
 		return pong[:min(pings, 1)*len(pong)], true
 	case !message.MayBeSIP(data):
 		return nil, false
@@ -91,28 +109,28 @@ func (s *stream) answerFrame(data []byte) (answer []byte, ok bool) {
 // nil. Where a page is from (Origin) does not matter for a digest, which no browser
 // sends for a page that does not have the secret. foreign: there is a page, and it is
 // from elsewhere.
-func upgrade(conn net.Conn) (socket *websocket.Conn, foreign bool) {
+func upgrade(conn net.Conn) (socket *websocket.Conn, frames *bufio.Reader, foreign bool) {
 	limited := &io.LimitedReader{R: conn, N: maxHandshake}
 	h := &handshake{conn: conn, header: http.Header{}, buffers: bufio.NewReadWriter(
-		bufio.NewReaderSize(limited, handshakeSize), bufio.NewWriterSize(conn, handshakeSize))}
+		bufio.NewReaderSize(limited, readFrameSize), bufio.NewWriterSize(conn, writeFrameSize))}
 	request, err := http.ReadRequest(h.buffers.Reader)
 	if err != nil {
 		h.refuse("this is for WebSockets, and takes no more than 16384 bytes of HTTP")
-		return nil, false
+		return nil, nil, false
 	}
 	limited.N = math.MaxInt64
 	if !offersSIP(request) {
 		h.refuse("the WebSocket subprotocol has to be sip (RFC 7118)")
-		return nil, false
+		return nil, nil, false
 	}
 	socket, err = websocket.Accept(h, request, &websocket.AcceptOptions{
 		Subprotocols: []string{subprotocol}, InsecureSkipVerify: true,
 	})
 	if err != nil {
 		_ = h.buffers.Flush() // it has said why
-		return nil, false
+		return nil, nil, false
 	}
-	return socket, isForeign(request)
+	return socket, h.buffers.Reader, isForeign(request)
 }
 
 // isForeign tells whether a page of another server asks (RFC 6454 §7): a phone that is

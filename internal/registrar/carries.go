@@ -1,0 +1,31 @@
+package registrar
+
+import (
+	"time"
+
+	"sipregd/internal/sipuri"
+)
+
+// Carries tells whether a binding is reached over a connection.
+func (r *Registrar) Carries(stream uint64, now time.Time) bool {
+	for _, aor := range r.flows.over(stream) {
+		for _, b := range r.location.Bindings(aor, now) {
+			if b.Stream == stream {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// over returns the addresses-of-record that were bound over a connection.
+func (f *flows) over(stream uint64) (aors []sipuri.AOR) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if flow := f.bound[stream]; flow != nil {
+		for aor := range flow.aors {
+			aors = append(aors, aor)
+		}
+	}
+	return aors
+}
