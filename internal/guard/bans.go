@@ -27,6 +27,14 @@ type Ban struct {
 	Why       string    // of an automatic one
 }
 
+// By returns who has set it, as the API and the log have it.
+func (b *Ban) By() string {
+	if b.Automatic {
+		return "sipregd"
+	}
+	return "administrator"
+}
+
 // ban is a Ban in force.
 type ban struct {
 	network   netip.Prefix

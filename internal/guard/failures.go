@@ -41,6 +41,20 @@ type suspect struct {
 	names [failLimit]uint32 // hashes of authnames that failed
 }
 
+// HasFailed tells whether credentials from an address may have proved nothing lately: then
+// MayTry is to be asked. It costs next to nothing.
+func (g *Guard) HasFailed(address netip.Addr, now time.Time) bool {
+	address = plain(address)
+	key := g.sources.key(address)
+	s := g.sources.lock(key)
+	defer s.mu.Unlock()
+	p := s.find(key)
+	if p == nil { // so many are known that there is no place
+		return !g.isTrusted(address)
+	}
+	return p.failed != 0 && secondOf(now.Sub(g.began))-p.failed <= uint32(failedTime/time.Second)
+}
+
 // MayTry tells whether credentials from an address for an authname are to be looked at.
 // reached tells whether it is sure that they come from there, as over a stream, or with
 // a nonce that was given to it: else others could use up what a phone may try. Whether
@@ -48,9 +62,6 @@ type suspect struct {
 func (g *Guard) MayTry(address netip.Addr, authname string, reached bool, now time.Time) bool {
 	address = plain(address)
 	at := now.Sub(g.began)
-	if !g.hasFailed(address, secondOf(at)) || g.isTrusted(address) {
-		return true
-	}
 	table := g.guesses[indexOf(reached)]
 	key := table.keyOf(address, authname)
 	s := table.lock(key)
@@ -71,15 +82,6 @@ func indexOf(reached bool) int {
 		return 1
 	}
 	return 0
-}
-
-// hasFailed tells whether credentials from an address may have proved nothing lately.
-func (g *Guard) hasFailed(address netip.Addr, second uint32) bool {
-	key := g.sources.key(address)
-	s := g.sources.lock(key)
-	defer s.mu.Unlock()
-	p := s.find(key)
-	return p == nil || p.failed != 0 && second-p.failed <= uint32(failedTime/time.Second)
 }
 
 // Failed takes down that credentials from an address for an authname prove nothing, be

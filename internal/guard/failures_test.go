@@ -163,7 +163,7 @@ func TestGuessesAreSlowed(t *testing.T) {
 	const source, other = "198.51.100.1", "198.51.100.2"
 	g, _ := limitedGuard(t, nil)
 	try := func(address, name string, reached bool, now time.Time) bool {
-		if !g.MayTry(addressOf(address), name, reached, now) {
+		if g.HasFailed(addressOf(address), now) && !g.MayTry(addressOf(address), name, reached, now) {
 			return false
 		}
 		g.Failed(addressOf(address), name, reached, now)

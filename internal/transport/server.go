@@ -46,6 +46,10 @@ type Server struct {
 	// server's own close ends. It is set before Serve, if at all.
 	Closed func(stream uint64)
 
+	// Admits tells whether a stream from a source is to be taken in, before anything is
+	// read of it. It is set before Serve, if at all; nil: all are.
+	Admits func(source netip.AddrPort, transport string, now time.Time) bool
+
 	handler Handler
 	store   Durability
 	idle    time.Duration

@@ -130,7 +130,7 @@ func (s *Server) accept(l listener) {
 		}
 		pause = 0
 		st := newStream(conn, l.transport, s)
-		if !s.streams.add(st) {
+		if !s.admits(st) || !s.streams.add(st) {
 			conn.Close()
 			continue
 		}
@@ -139,6 +139,10 @@ func (s *Server) accept(l listener) {
 			s.end(st)
 		})
 	}
+}
+
+func (s *Server) admits(st *stream) bool {
+	return s.Admits == nil || s.Admits(st.flow.Source, st.flow.Transport, time.Now())
 }
 
 // stream is one TCP connection, and what is on top of it. It holds little while it
