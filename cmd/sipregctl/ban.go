@@ -28,7 +28,7 @@ func newBanCommand() *cobra.Command {
 		Args:    cobra.NoArgs,
 		RunE:    func(command *cobra.Command, _ []string) error { return command.Help() },
 	}
-	command.AddCommand(newBanListCommand(), newBanAddCommand(), newBanRemoveCommand())
+	command.AddCommand(newBanListCommand(), newBanAddCommand(), newBanRemoveCommand(), newBanNFTCommand())
 	return command
 }
 

@@ -6,6 +6,10 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -282,5 +286,57 @@ func TestSIPpIsSlowed(t *testing.T) {
 	}
 	if strings.Contains(d.output.String(), "ban_added") {
 		t.Error("it is banned")
+	}
+}
+
+// The kernel drops what sipregctl has printed for it, and lets in again who is not banned
+// any more. All of it happens in a network namespace.
+func TestNftablesDropsWhoIsBanned(t *testing.T) {
+	requireProgram(t, "nft", "nftables")
+	requireProgram(t, "ip", "iproute2")
+	sipregctl := filepath.Join(t.TempDir(), "sipregctl")
+	if text, err := exec.Command("go", "build", "-o", sipregctl, "../sipregctl").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, text)
+	}
+	buildDaemon(t)
+	namespace := fmt.Sprintf("sipregd-%d-nft", os.Getpid())
+	addNamespace(t, namespace)
+	feed(t, "link set lo up\n", "ip", "-n", namespace, "-batch", "-")
+	var d *daemon
+	within(t, namespace, func() { d = startDaemon(t, nobodyTrusted, officePeers) })
+	answered := func(address string) (is bool) {
+		within(t, namespace, func() {
+			c := phoneAt(t, d, "udp", address, "b41d77", "correct-horse", "2001")
+			c.answerWithin = time.Second
+			_, _, err := c.register()
+			is = err == nil
+		})
+		return is
+	}
+	export := func() {
+		text, err := exec.Command(sipregctl, "ban", "nft", "--ports", fmt.Sprint(d.udp.Port()), "--socket", filepath.Join(d.directory, "sipregd.sock")).Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		within(t, namespace, func() { feed(t, string(text), "nft", "-f", "-") })
+	}
+	export() // of no bans
+	for _, ban := range []api.NewBan{{Network: "127.0.7.5", Seconds: 60}, {Network: "127.0.7.5/28", Seconds: 60}, {Network: "2001:db8::/64"}, {Network: "192.0.2.7"}} {
+		d.ask(t, http.MethodPost, "/api/v1/bans", ban, nil)
+	}
+	export()
+	export() // which takes the place of what is there
+	if answered("127.0.7.5") || !answered("127.0.7.99") {
+		t.Error("not just who is banned gets no answer")
+	}
+	for _, ban := range d.bans(t) {
+		if ban.Dropped != 0 {
+			t.Errorf("the daemon had to drop what came from %s", ban.Network)
+		}
+		d.ask(t, http.MethodDelete, "/api/v1/bans?network="+url.QueryEscape(ban.Network), nil, nil)
+	}
+	export()
+	if !answered("127.0.7.5") {
+		t.Error("who is not banned any more gets no answer")
 	}
 }
