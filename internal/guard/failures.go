@@ -52,7 +52,7 @@ func (g *Guard) HasFailed(address netip.Addr, now time.Time) bool {
 	if p == nil { // so many are known that there is no place
 		return !g.isTrusted(address)
 	}
-	return p.failed != 0 && secondOf(now.Sub(g.began))-p.failed <= uint32(failedTime/time.Second)
+	return p.failed != 0 && age(p.failed, secondOf(now.Sub(g.began))) <= uint32(failedTime/time.Second)
 }
 
 // MayTry tells whether credentials from an address for an authname are to be looked at.
@@ -144,7 +144,7 @@ func (g *Guard) suspect(address netip.Addr, authname string, second uint32, at t
 		p = s.make(key, anyLimit, func(p *suspect) uint64 { return uint64(p.seen) })
 	}
 	p.seen = second
-	if p.count == 0 || second-p.since > uint32(failWindow/time.Second) {
+	if p.count == 0 || age(p.since, second) > uint32(failWindow/time.Second) {
 		p.since, p.count = second, 0
 	}
 	if !p.adds(uint32(maphash.String(g.suspects.seed, authname))) || p.count < failLimit || !g.banning.take(at) {

@@ -6,6 +6,7 @@
 package guard
 
 import (
+	"math"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -82,7 +83,7 @@ func New(o Options) *Guard {
 		options: o, journal: o.Journal, clock: o.Clock, began: o.Clock(), limit: maxBans,
 		limited: o.Rate > 0 || o.UnknownRate > 0 || o.KnownRate > 0,
 		own:     perSecond(o.Rate), known: perSecond(o.KnownRate), trusted: o.Trusted,
-		knownSeconds: uint32(max(o.KnownFor, knownAtLeast) / time.Second),
+		knownSeconds: uint32(min(max(o.KnownFor, knownAtLeast)/time.Second, math.MaxUint32)),
 		sources:      newTable[place](sourceSets), suspects: newTable[suspect](suspectSets),
 	}
 	g.strangers.rate, g.telling.rate, g.banning.rate = perSecond(o.UnknownRate), perSecond(tellTogether), perSecond(bansAtOnce)

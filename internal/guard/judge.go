@@ -48,7 +48,7 @@ type place struct {
 
 // isKnown tells whether a peer proved itself from there lately.
 func (g *Guard) isKnown(p *place, second uint32) bool {
-	return p.known != 0 && second-p.known < g.knownSeconds
+	return p.known != 0 && age(p.known, second) < g.knownSeconds
 }
 
 // ranks returns by what sources make room: those that are not known come first, the
@@ -137,7 +137,7 @@ func (g *Guard) take(address netip.Addr, now time.Duration) (over Limit, tell bo
 		if over = g.takeOwn(p, second, now); over == within {
 			return within, false
 		}
-		tell = p.told == 0 || second-p.told >= uint32(tellPause/time.Second)
+		tell = p.told == 0 || age(p.told, second) >= uint32(tellPause/time.Second)
 		tell = tell && g.telling.take(now)
 		if tell {
 			p.told = second
@@ -223,6 +223,10 @@ func (g *Guard) Sources(now time.Time) (known, strangers int) {
 	}
 	return known, strangers
 }
+
+// age returns how many seconds ago something was. What another goroutine has just taken
+// down may be a second ahead.
+func age(then, second uint32) uint32 { return second - min(then, second) }
 
 // secondOf returns a time since the guard began as places have it.
 func secondOf(since time.Duration) uint32 { return uint32(since/time.Second) + 1 }

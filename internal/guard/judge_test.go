@@ -107,6 +107,15 @@ func spoofed(i int) netip.AddrPort {
 	return netip.AddrPortFrom(netip.AddrFrom4(address), 5060)
 }
 
+// Two goroutines may be at odds about which second it is.
+func TestASourceIsKnownThoughTheClockIsASecondBehind(t *testing.T) {
+	g, _ := limitedGuard(t, func(o *Options) { o.KnownFor = 1 << 62 })
+	g.Proved(addressOf("192.0.2.1"), noon.Add(time.Minute))
+	if read := admitted(g, "192.0.2.1", 100, noon.Add(time.Minute-1)); read != 100 {
+		t.Errorf("%d of 100 are read", read)
+	}
+}
+
 // A million spoofed sources take neither memory nor the place of a known one.
 func TestStrangersPushNobodyOut(t *testing.T) {
 	g, _ := limitedGuard(t, func(o *Options) { o.UnknownRate = 0 })
