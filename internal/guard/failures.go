@@ -197,20 +197,17 @@ func (g *Guard) banSuspect(address netip.Addr, names int, lasts time.Duration, n
 }
 
 // Proved takes down that a peer has proved itself from an address: it is known from now
-// on, and what failed from there is forgiven.
+// on, and what fails from there, or has failed, does not get it banned.
 func (g *Guard) Proved(address netip.Addr, now time.Time) {
-	address = plain(address)
 	at := now.Sub(g.began)
-	if g.know(address, secondOf(at), at) {
-		g.forgive(address)
-	}
+	g.know(plain(address), secondOf(at), at)
 }
 
 // Know takes down that a peer has proved itself from an address before the guard began.
 func (g *Guard) Know(address netip.Addr) { g.know(plain(address), 1, 0) }
 
-// know takes down when a peer proved itself, and tells whether that is news.
-func (g *Guard) know(address netip.Addr, second uint32, at time.Duration) (news bool) {
+// know takes down when a peer proved itself.
+func (g *Guard) know(address netip.Addr, second uint32, at time.Duration) {
 	key := g.sources.key(address)
 	s := g.sources.lock(key)
 	defer s.mu.Unlock()
@@ -219,11 +216,10 @@ func (g *Guard) know(address netip.Addr, second uint32, at time.Duration) (news 
 		p = s.make(key, anyLimit, g.ranks(second))
 		p.seen = second
 	}
-	if news = !g.isKnown(p, second); news {
+	if !g.isKnown(p, second) {
 		p.due = at // another bucket, a full one
 	}
 	p.known = second
-	return news
 }
 
 // forgive forgets what authnames have failed from an address, and its bans.

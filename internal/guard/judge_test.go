@@ -142,16 +142,18 @@ func TestStrangersPushNobodyOut(t *testing.T) {
 
 // Known ones make room for each other: the latest are there.
 func TestMoreKnownSourcesThanPlaces(t *testing.T) {
+	const sets = 1 << 10
 	g, _ := limitedGuard(t, nil)
-	for i := range 2 * MaxSources {
-		g.Proved(spoofed(i).Addr(), noon.Add(time.Duration(i)*time.Millisecond))
+	g.sources = newTable[place](sets)
+	for i := range 3 * sets * ways {
+		g.Proved(spoofed(i).Addr(), noon.Add(time.Duration(i)*10*time.Millisecond))
 	}
-	now := noon.Add(2 * MaxSources * time.Millisecond)
-	if known, _ := g.Sources(now); known < MaxSources*99/100 {
+	now := noon.Add(3 * sets * ways * 10 * time.Millisecond)
+	if known, _ := g.Sources(now); known < sets*ways*99/100 {
 		t.Errorf("%d are known", known)
 	}
 	for i := range 100 {
-		if read := admitted(g, spoofed(2*MaxSources-1-i).Addr().String(), 100, now); read != 100 {
+		if read := admitted(g, spoofed(3*sets*ways-1-i).Addr().String(), 100, now); read != 100 {
 			t.Fatalf("of one of the last %d of 100 are read", read)
 		}
 	}
