@@ -340,3 +340,27 @@ func TestNftablesDropsWhoIsBanned(t *testing.T) {
 		t.Error("who is not banned any more gets no answer")
 	}
 }
+
+// Where phones were registered before a start is known from the start on.
+func TestSourcesOfBindingsAreKnownAfterAStart(t *testing.T) {
+	t.Parallel()
+	d := startDaemon(t, nobodyTrusted+"rate = 1\n", officePeers)
+	phone := phoneAt(t, d, "udp", "127.0.7.4", "b41d77", "correct-horse", "2001")
+	if answer, _, err := phone.register("Contact: <sip:2001@127.0.7.4>"); err != nil || answer.status != 200 {
+		t.Fatalf("%v %v", answer, err)
+	}
+	again := d.restart(t)
+	for address, want := range map[string]bool{"127.0.7.4": true, "127.0.7.5": false} {
+		c, all := phoneAt(t, again, "udp", address, "b41d77", "correct-horse", "2001"), true
+		c.answerWithin = time.Second
+		for range 30 { // at rate 10 at once
+			if _, err := c.exchange(nil); err != nil {
+				all = false
+				break
+			}
+		}
+		if all != want {
+			t.Errorf("from %s all requests are answered: %v", address, all)
+		}
+	}
+}

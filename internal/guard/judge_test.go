@@ -63,6 +63,13 @@ func TestRates(t *testing.T) {
 				g.Admits(spoofed(i), "UDP", noon)
 			}
 		}, stranger, 0, 10, 0, UnknownRate},
+		{"one of many strangers keeps its own tokens", nil, func(g *Guard) {
+			admitted(g, stranger, 1, noon)
+			for i := range 1000 {
+				g.Admits(spoofed(i), "UDP", noon)
+			}
+			admitted(g, stranger, 1000, noon)
+		}, stranger, time.Second, 1000, 10, UnknownRate},
 		{"a known one among many strangers", nil, func(g *Guard) {
 			g.Proved(addressOf(known), noon)
 			for i := range 1000 {
@@ -157,8 +164,16 @@ func TestMoreKnownSourcesThanPlaces(t *testing.T) {
 			t.Fatalf("of one of the last %d of 100 are read", read)
 		}
 	}
+	before, _ := g.Sources(now)
 	if !g.Admits(from("192.0.2.1"), "UDP", now) {
 		t.Error("a stranger that finds no place is not read, though nobody else comes")
+	}
+	for i := range 10000 {
+		g.Admits(spoofed(1<<23+i), "UDP", now.Add(time.Duration(i)*time.Second))
+		g.Failed(spoofed(1<<23+i).Addr(), "a", true, now)
+	}
+	if known, _ := g.Sources(now); known != before {
+		t.Errorf("of %d known sources strangers have left %d", before, known)
 	}
 }
 
