@@ -14,7 +14,8 @@ import (
 )
 
 const banHelp = `A ban keeps a network out: what comes from it is dropped without an answer, and what
-its phones have registered stays until it expires. Bans end with the daemon.
+its phones have registered stays until it expires. Bans end with the daemon. It sets
+some by itself, of sources that try many authnames ([security] ban in sipregd.conf).
 
 A NETWORK is an address, such as 192.0.2.7, or address/bits, such as 192.0.2.0/24.`
 
@@ -27,7 +28,7 @@ func newBanCommand() *cobra.Command {
 		Args:    cobra.NoArgs,
 		RunE:    func(command *cobra.Command, _ []string) error { return command.Help() },
 	}
-	command.AddCommand(newBanListCommand(), newBanAddCommand(), newBanRemoveCommand())
+	command.AddCommand(newBanListCommand(), newBanAddCommand(), newBanRemoveCommand(), newBanNFTCommand())
 	return command
 }
 
@@ -35,7 +36,7 @@ func newBanListCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:     "list",
 		Short:   "Which networks are kept out",
-		Long:    "Prints the networks that are kept out, until when, and how many datagrams and\nstreams of theirs were dropped.",
+		Long:    "Prints the networks that are kept out, until when, how many datagrams and streams\nof theirs were dropped, and who has set the ban, for what.",
 		Example: "  sipregctl ban list",
 		Args:    cobra.NoArgs,
 	}
@@ -65,11 +66,13 @@ var banColumns = []column{
 	{title: "NETWORK", rank: 1, least: 15, stays: true},
 	{title: "ENDS", rank: 2},
 	{title: "DROPPED", rank: 3},
+	{title: "BY", rank: 4},
+	{title: "WHY", rank: 5},
 }
 
 func banRows(bans []api.Ban, now time.Time) (rows [][]string) {
 	for _, b := range bans {
-		rows = append(rows, []string{b.Network, banEnd(b, now), strconv.FormatUint(b.Dropped, 10)})
+		rows = append(rows, []string{b.Network, banEnd(b, now), strconv.FormatUint(b.Dropped, 10), b.By, b.Why})
 	}
 	return rows
 }

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"sipregd/internal/admin"
 	"sipregd/internal/admin/api"
 	"sipregd/internal/config"
@@ -65,18 +67,29 @@ func (d *sipregd) Remove(aor sipuri.AOR, ids []uint64) (removed int, err error) 
 	return removed, err
 }
 
-// Banned takes down that a network is kept out.
-func (d *sipregd) Banned(ban guard.Ban) {
-	line := d.log.Info().Str("event", "ban_added").Str("network", guard.Text(ban.Network))
+// Banned takes down that the administrator has a network kept out.
+func (d *sipregd) Banned(ban guard.Ban) { d.tellBan(d.log.Info(), ban, ban.Network.Addr()) }
+
+// bannedByItself takes down that the guard keeps a network out, and who was the last to
+// fail there.
+func (d *sipregd) bannedByItself(ban guard.Ban, source netip.Addr) {
+	d.tellBan(d.log.Warn(), ban, source)
+}
+
+func (d *sipregd) tellBan(line *zerolog.Event, ban guard.Ban, source netip.Addr) {
+	line = line.Str("event", "ban_added").Stringer("src_ip", source).Str("network", guard.Text(ban.Network)).Str("by", ban.By())
 	if !ban.Until.IsZero() {
 		line.Time("until", ban.Until)
+	}
+	if ban.Why != "" {
+		line.Str("detail", ban.Why)
 	}
 	line.Msg("network banned")
 }
 
-// Lifted takes down that a network is let in again.
+// Lifted takes down that the administrator lets a network in again.
 func (d *sipregd) Lifted(network netip.Prefix) {
-	d.log.Info().Str("event", "ban_lifted").Str("network", guard.Text(network)).Msg("ban lifted")
+	d.log.Info().Str("event", "ban_lifted").Stringer("src_ip", network.Addr()).Str("network", guard.Text(network)).Msg("ban lifted")
 }
 
 // Reload reads the peers and the certificate anew, as SIGHUP does.
@@ -128,7 +141,7 @@ func (d *sipregd) readMetrics() {
 	sources := admin.Sources{
 		Watches: d.recorder.Watches, Requests: d.layer.Counts, Sockets: d.server.Counts, STUN: d.stun.Answered,
 		Bindings: d.store.Count, Qualify: d.qualifier.Counts, Peers: func() int { return d.registrar.Directory().Len() },
-		Bans: func() (inForce int, dropped uint64) { return len(d.guard.List(time.Now())), d.guard.Dropped() },
+		Guard: d.guard,
 	}
 	if d.config.Admin.RecentMemory > 0 {
 		sources.Events = d.recorder.Counts

@@ -24,6 +24,7 @@ type client struct {
 	reader            *bufio.Reader // of a stream
 	answerWithin      time.Duration
 	nonce, realmOfNow string
+	dial              func(network, address string) (net.Conn, error)
 }
 
 // reply is a response as far as the tests look at it.
@@ -38,13 +39,13 @@ var errNoAnswer = errors.New("no answer")
 func newClient(network, server, authname, secret, aorname string) *client {
 	return &client{
 		network: network, server: server, authname: authname, secret: secret, aorname: aorname,
-		callID: fmt.Sprintf("%s-%d", aorname, time.Now().UnixNano()), answerWithin: 2 * time.Second,
+		callID: fmt.Sprintf("%s-%d", aorname, time.Now().UnixNano()), answerWithin: 2 * time.Second, dial: net.Dial,
 	}
 }
 
 func (c *client) connect() error {
 	c.close()
-	conn, err := net.Dial(c.network, c.server)
+	conn, err := c.dial(c.network, c.server)
 	if err != nil {
 		return err
 	}

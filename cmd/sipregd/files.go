@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -15,10 +16,14 @@ import (
 const otherFiles = 128
 
 // streamLimits returns the limits of streams as the configuration has them and the limit
-// on open files lets them be, with a warning where that is less. This machine itself is
-// trusted: a proxy for WebSockets on it has all phones behind it.
-func streamLimits(l *config.Listen) (limits transport.Limits, warnings []string) {
-	limits = transport.Limits{Streams: l.MaxStreams, PerSource: l.StreamsPerSource, Trusted: netip.Addr.IsLoopback}
+// on open files lets them be, with a warning where that is less. A trusted network may
+// have all phones behind it, as a proxy for WebSockets has.
+func streamLimits(c *config.Config) (limits transport.Limits, warnings []string) {
+	l := &c.Listen
+	isTrusted := func(source netip.Addr) bool {
+		return slices.ContainsFunc(c.Security.Trusted, func(network netip.Prefix) bool { return network.Contains(source) })
+	}
+	limits = transport.Limits{Streams: l.MaxStreams, PerSource: l.StreamsPerSource, Trusted: isTrusted}
 	var files unix.Rlimit
 	if len(l.TCP)+len(l.TLS)+len(l.WS)+len(l.WSS) == 0 || unix.Getrlimit(unix.RLIMIT_NOFILE, &files) != nil {
 		return limits, nil

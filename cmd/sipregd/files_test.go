@@ -71,7 +71,7 @@ func TestALimitOnFilesBelowMaxStreamsIsSaid(t *testing.T) {
 		streams, allowed int
 		warns            bool
 	}{{int(files.Cur) - otherFiles, int(files.Cur) - otherFiles, false}, {int(files.Cur), int(files.Cur) - otherFiles, true}} {
-		limits, warnings := streamLimits(&config.Listen{TCP: []string{":5060"}, MaxStreams: test.streams})
+		limits, warnings := streamLimits(&config.Config{Listen: config.Listen{TCP: []string{":5060"}, MaxStreams: test.streams}})
 		if limits.Streams != test.allowed || len(warnings) > 0 != test.warns {
 			t.Errorf("%+v: %+v, %q", test, limits, warnings)
 		}

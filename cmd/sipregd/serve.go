@@ -116,7 +116,11 @@ func newDaemon(path string, c config.Config, log zerolog.Logger) *sipregd {
 		d.journal = lines
 	}
 	d.loaded = make(chan struct{}, 1)
-	d.guard = guard.New(d.journal)
+	s := &c.Security
+	d.guard = guard.New(guard.Options{
+		Journal: d.journal, Rate: s.Rate, UnknownRate: s.UnknownRate, KnownRate: s.KnownRate, Ban: s.Ban, Trusted: s.Trusted,
+		KnownFor: 2 * time.Duration(c.Registrar.MaximumExpiration) * time.Second, Banned: d.bannedByItself,
+	})
 	d.metrics = admin.NewMetrics(d.started)
 	return d
 }
@@ -132,7 +136,8 @@ func (d *sipregd) start() error {
 	}
 	d.server.Closed = func(stream uint64) { d.registrar.FlowEnded(stream, time.Now()) }
 	d.server.Bound = func(stream uint64) bool { return d.registrar.Carries(stream, time.Now()) }
-	d.server.Serve(d.guard.Before(d.stun.Before(d.layer), time.Now), d.store)
+	d.server.Admits = d.guard.AdmitsStream
+	d.server.Serve(d.guard.Before(d.stun.Before(d.layer)), d.store)
 	d.startAsking()
 	d.serving = true
 	d.log.Info().Strs("listen", append(d.server.Addresses(), d.admin.Addresses()...)).
@@ -190,7 +195,7 @@ func (d *sipregd) listen() (err error) {
 	if err != nil {
 		return err
 	}
-	limits, warnings := streamLimits(l)
+	limits, warnings := streamLimits(&d.config)
 	d.warn(warnings)
 	d.server.Limit(limits)
 	return nil
@@ -215,7 +220,7 @@ func (d *sipregd) decide() error {
 		Location: d.store, Journal: d.journal, GRUUKey: key,
 		DisconnectGrace: d.disconnectGrace(),
 		ServiceRoute:    d.config.Registrar.ServiceRoute, FlowTimer: d.config.Registrar.FlowTimer,
-	}).QualifiedBy(d.qualifier)
+	}).QualifiedBy(d.qualifier).GuardedBy(d.guard)
 	d.layer = transaction.NewLayer(d.registrar, d.config.Listen.TransactionMemory<<20).Answering(d.qualifier.Clients())
 	return nil
 }

@@ -74,11 +74,13 @@ func parentWarnings(path string) []string {
 }
 
 // endLeftover tells whether a binding of an earlier life is of no use any more,
-// and takes that down.
+// and takes that down, or that its source is known.
 func (d *sipregd) endLeftover(entry location.Entry) bool {
 	event, ends := registrar.Leftover(d.directory.Load(), entry, time.Now())
 	if ends {
 		d.journal.Record(event)
+	} else { // its phone may come back while strangers flood
+		d.guard.Know(entry.Binding.Source.Addr())
 	}
 	return ends
 }

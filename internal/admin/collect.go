@@ -6,6 +6,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"sipregd/internal/guard"
 	"sipregd/internal/journal"
 	"sipregd/internal/qualify"
 	"sipregd/internal/transaction"
@@ -49,7 +50,11 @@ var (
 	storeUnsaved = describe("store_unsaved_aors", "Addresses-of-record whose bindings are still to be saved.")
 
 	bansNow       = describe("bans", "Bans in force.")
-	bannedDropped = describe("banned_dropped_total", "Messages from banned networks, dropped unread.")
+	bannedDropped = describe("banned_dropped_total", "Messages and streams from banned networks, dropped unread.")
+	bansSet       = describe("automatic_bans_total", "Bans that the daemon has set by itself.")
+	rateDropped   = describe("rate_dropped_total", "Messages that were dropped unread, since a source, or all where nobody has registered lately, sent more than [security] lets it.", "limit")
+	guessesUnread = describe("guesses_refused_total", "Credentials that were not looked at, after too many wrong ones for the authname from the source.")
+	sourcesNow    = describe("sources", "Sources that are remembered: those where a phone has registered within a day or longer, and others. There is room for 229,376.", "kind")
 
 	webhookEvents  = describe("webhook_events_total", "Events posted to the webhook, and those dropped since too many waited.", "result")
 	webhookFailing = describe("webhook_failing", "Whether the last post to the webhook failed, 1, and is made again.")
@@ -81,8 +86,8 @@ func (s sink) counter(d *prometheus.Desc, value uint64, labels ...string) {
 	s <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(value), labels...)
 }
 
-func (s sink) gauge(d *prometheus.Desc, value float64) {
-	s <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value)
+func (s sink) gauge(d *prometheus.Desc, value float64, labels ...string) {
+	s <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
 }
 
 // collectors returns those of the sources that are there.
@@ -100,7 +105,7 @@ func (s Sources) collectors() (all []prometheus.Collector) {
 	add(s.Bindings != nil, s.collectBindings, bindingsNow, aorsNow)
 	add(s.Qualify != nil, s.collectQualify, bindingsReachable, bindingsUnreachable, qualifyRequests, qualifyFailures, qualifyLate)
 	add(s.Saving != nil, s.collectSaving, storeDurable, storeUnsaved)
-	add(s.Bans != nil, s.collectBans, bansNow, bannedDropped)
+	add(s.Guard != nil, s.collectGuard, bansNow, bannedDropped, bansSet, rateDropped, guessesUnread, sourcesNow)
 	add(s.Webhook != nil, s.collectWebhook, webhookEvents, webhookFailing, webhookWaiting)
 	if s.Peers != nil {
 		all = append(all, newCount("sipregd_peers", "Peers of peers.conf.", s.Peers))
@@ -217,10 +222,18 @@ func (s Sources) collectSaving(out sink) {
 	out.gauge(storeUnsaved, float64(unsaved))
 }
 
-func (s Sources) collectBans(out sink) {
-	inForce, dropped := s.Bans()
-	out.gauge(bansNow, float64(inForce))
-	out.counter(bannedDropped, dropped)
+func (s Sources) collectGuard(out sink) {
+	now := time.Now()
+	out.gauge(bansNow, float64(len(s.Guard.List(now))))
+	out.counter(bannedDropped, s.Guard.Dropped(guard.Banned))
+	out.counter(bansSet, s.Guard.BannedByItself())
+	for _, limit := range guard.Rates() {
+		out.counter(rateDropped, s.Guard.Dropped(limit), limit.String())
+	}
+	out.counter(guessesUnread, s.Guard.Guesses())
+	known, strangers := s.Guard.Sources(now)
+	out.gauge(sourcesNow, float64(known), "known")
+	out.gauge(sourcesNow, float64(strangers), "unknown")
 }
 
 func (s Sources) collectWebhook(out sink) {

@@ -86,7 +86,7 @@ func newLab(t *testing.T, settings ...labSetting) *lab {
 	recorder := journal.NewRecorder(1<<20, clock, journalOfNothing{})
 	l.store = location.NewMemory(noon)
 	l.Server = New(Options{
-		Daemon: l, Store: l.store, Recorder: recorder, Guard: guard.New(recorder), Bans: l, Metrics: labMetrics(),
+		Daemon: l, Store: l.store, Recorder: recorder, Guard: guard.New(guard.Options{Journal: recorder}), Bans: l, Metrics: labMetrics(),
 		Clock: clock, Trouble: func(err error) { t.Log(err) }, Qualifier: l,
 	})
 	for _, set := range settings {

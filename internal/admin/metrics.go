@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"sipregd/internal/admin/api"
+	"sipregd/internal/guard"
 	"sipregd/internal/journal"
 	"sipregd/internal/qualify"
 	"sipregd/internal/transaction"
@@ -46,7 +47,7 @@ type Sources struct {
 	// saved; nil: none are meant to last.
 	Saving  func() (durable bool, unsaved int)
 	Peers   func() int
-	Bans    func() (inForce int, dropped uint64)
+	Guard   *guard.Guard
 	Webhook func() api.Webhook // nil: there is none
 }
 

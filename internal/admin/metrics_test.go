@@ -3,6 +3,7 @@ package admin_test
 import (
 	"fmt"
 	"io"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"sipregd/internal/admin"
+	"sipregd/internal/guard"
 	"sipregd/internal/journal"
 	"sipregd/internal/qualify"
 	"sipregd/internal/transaction"
@@ -111,7 +113,25 @@ var moves = []struct {
 	{`sipregd_banned_dropped_total`, 1, "a banned phone", func(m *monitored) {
 		m.banPhone()
 		m.send(m.request("OPTIONS"))
-		m.await("it is dropped", func() bool { return m.guard.Dropped() > 0 })
+		m.await("it is dropped", func() bool { return m.guard.Dropped(guard.Banned) > 0 })
+	}},
+	{`sipregd_rate_dropped_total{limit="rate"}`, 0, "a stranger that sends too much", func(m *monitored) { m.flood(1) }},
+	{`sipregd_rate_dropped_total{limit="unknown_rate"}`, 0, "many strangers", func(m *monitored) { m.flood(20) }},
+	{`sipregd_rate_dropped_total{limit="known_rate"}`, 0, "a phone that sends too much", func(m *monitored) {
+		m.guard.Proved(stranger(0).Addr(), time.Now())
+		m.flood(1)
+	}},
+	{`sipregd_sources{kind="known"}`, 1, "a phone", func(m *monitored) { m.guard.Proved(stranger(0).Addr(), time.Now()) }},
+	{`sipregd_sources{kind="unknown"}`, 1, "a stranger", func(m *monitored) { m.guard.Admits(stranger(0), "UDP", time.Now()) }},
+	{`sipregd_guesses_refused_total`, 1, "somebody who guesses", func(m *monitored) {
+		for m.guard.MayTry(stranger(0).Addr(), "a", true, time.Now()) {
+			m.guard.Failed(stranger(0).Addr(), "a", true, time.Now())
+		}
+	}},
+	{`sipregd_automatic_bans_total`, 1, "a scanner", func(m *monitored) {
+		for i := range 10 {
+			m.guard.Failed(stranger(0).Addr(), fmt.Sprint(i), true, time.Now())
+		}
 	}},
 	{`sipregd_webhook_events_total{result="posted"}`, 8, "posts", func(m *monitored) { m.webhook.Posted = 8 }},
 	{`sipregd_webhook_failing`, 1, "a webhook that is down", func(m *monitored) { m.webhook.Failure = "no answer" }},
@@ -121,6 +141,18 @@ var moves = []struct {
 	{`sipregd_config_reloads_total{result="failure"}`, 1, "reload", func(m *monitored) { m.metrics.Reloaded(false, time.Now()) }},
 	{`sipregd_config_last_reload_successful`, -1, "a reload that failed", func(m *monitored) { m.metrics.Reloaded(false, time.Now()) }},
 	{`sipregd_config_last_reload_success_timestamp_seconds`, 0, "reload", func(m *monitored) { m.metrics.Reloaded(true, time.Now().Add(time.Hour)) }},
+}
+
+// stranger returns a source where nobody has registered.
+func stranger(i int) netip.AddrPort {
+	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(i)}), 5060)
+}
+
+// flood has so many strangers send what is far too much for each.
+func (m *monitored) flood(strangers int) {
+	for i := range strangers * 5000 {
+		m.guard.Admits(stranger(i%strangers), "UDP", time.Now())
+	}
 }
 
 func TestEachMetricMoves(t *testing.T) {
@@ -201,7 +233,8 @@ func allowedLabels() map[string][]string {
 		"code": {"none", "200", "400", "401", "403", "405", "414", "415", "416", "420", "423", "481", "482",
 			"500", "503", "505", "513"},
 		"result": {"success", "failure", "posted", "dropped"},
-		"kind":   {"crlf", "stun"},
+		"kind":   {"crlf", "stun", "known", "unknown"},
+		"limit":  {"rate", "unknown_rate", "known_rate"},
 	}
 	for _, kind := range journal.Kinds() {
 		allowed["result"] = append(allowed["result"], kind.String())

@@ -101,7 +101,8 @@ func startMonitored(t *testing.T) *monitored {
 	t.Helper()
 	m := &monitored{t: t, metrics: admin.NewMetrics(time.Now())}
 	m.recorder = journal.NewRecorder(1<<20, time.Now, noLog{})
-	m.guard = guard.New(m.recorder)
+	m.guard = guard.New(guard.Options{Journal: m.recorder, Rate: 100, UnknownRate: 1000, KnownRate: 200, Ban: true,
+		Trusted: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
 	var err error
 	m.store, err = durable.Open(durable.Options{
 		Path: t.TempDir(), Observer: commitsOnly{m.metrics}, Files: errorfs.Wrap(vfs.Default, &m.disk),
@@ -128,7 +129,7 @@ func startMonitored(t *testing.T) *monitored {
 			return status.Failure == nil, status.Unsaved
 		},
 		Peers:   func() int { return m.registrar.Directory().Len() },
-		Bans:    func() (int, uint64) { return len(m.guard.List(time.Now())), m.guard.Dropped() },
+		Guard:   m.guard,
 		Webhook: func() api.Webhook { return m.webhook },
 	})
 	return m
@@ -140,7 +141,7 @@ func (m *monitored) listen(layer *transaction.Layer) func() transport.Counts {
 	if err != nil {
 		m.t.Fatal(err)
 	}
-	server.Serve(m.guard.Before(m.stun.Before(layer), time.Now), m.store)
+	server.Serve(m.guard.Before(m.stun.Before(layer)), m.store)
 	m.t.Cleanup(func() {
 		server.Close()
 		_ = m.store.Close()

@@ -93,7 +93,7 @@ func readNetwork(text string) (netip.Prefix, error) {
 }
 
 func banOf(b guard.Ban) api.Ban {
-	shown := api.Ban{Network: guard.Text(b.Network), Dropped: b.Dropped}
+	shown := api.Ban{Network: guard.Text(b.Network), By: b.By(), Why: b.Why, Dropped: b.Dropped}
 	if !b.Until.IsZero() {
 		until := b.Until.UTC()
 		shown.Until = &until

@@ -18,14 +18,14 @@ func TestBans(t *testing.T) {
 		answer  string // or what the error says
 		keepOut string // an address
 	}{
-		{`{"network": "192.0.2.7"}`, 200, `{"network":"192.0.2.7","dropped":0}`, "192.0.2.7"},
-		{`{"network": "192.0.2.7/32", "seconds": 0}`, 200, `{"network":"192.0.2.7","dropped":0}`, "192.0.2.7"},
-		{`{"network": "192.0.2.7/24", "seconds": 60}`, 200, `{"network":"192.0.2.0/24","until":"2026-11-26T12:01:00Z","dropped":0}`, "192.0.2.9"},
-		{`{"network": "2001:db8::1/32"}`, 200, `{"network":"2001:db8::/32","dropped":0}`, "2001:db8::7"},
-		{`{"network": "fe80::7%eth0"}`, 200, `{"network":"fe80::7","dropped":0}`, "fe80::7"},
-		{`{"network": "::ffff:192.0.2.7"}`, 200, `{"network":"192.0.2.7","dropped":0}`, "192.0.2.7"},
-		{`{"network": "::ffff:192.0.2.7/120"}`, 200, `{"network":"192.0.2.0/24","dropped":0}`, "192.0.2.9"},
-		{`{"network": "192.0.2.7", "seconds": 315360000}`, 200, `{"network":"192.0.2.7","until":"2036-11-23T12:00:00Z","dropped":0}`, "192.0.2.7"},
+		{`{"network": "192.0.2.7"}`, 200, `{"network":"192.0.2.7","by":"administrator","dropped":0}`, "192.0.2.7"},
+		{`{"network": "192.0.2.7/32", "seconds": 0}`, 200, `{"network":"192.0.2.7","by":"administrator","dropped":0}`, "192.0.2.7"},
+		{`{"network": "192.0.2.7/24", "seconds": 60}`, 200, `{"network":"192.0.2.0/24","until":"2026-11-26T12:01:00Z","by":"administrator","dropped":0}`, "192.0.2.9"},
+		{`{"network": "2001:db8::1/32"}`, 200, `{"network":"2001:db8::/32","by":"administrator","dropped":0}`, "2001:db8::7"},
+		{`{"network": "fe80::7%eth0"}`, 200, `{"network":"fe80::7","by":"administrator","dropped":0}`, "fe80::7"},
+		{`{"network": "::ffff:192.0.2.7"}`, 200, `{"network":"192.0.2.7","by":"administrator","dropped":0}`, "192.0.2.7"},
+		{`{"network": "::ffff:192.0.2.7/120"}`, 200, `{"network":"192.0.2.0/24","by":"administrator","dropped":0}`, "192.0.2.9"},
+		{`{"network": "192.0.2.7", "seconds": 315360000}`, 200, `{"network":"192.0.2.7","until":"2036-11-23T12:00:00Z","by":"administrator","dropped":0}`, "192.0.2.7"},
 		{`{"network": "192.0.2.7", "seconds": 315360001}`, 400, "seconds is 315360001", ""},
 		{`{"network": "192.0.2.7", "seconds": 9223372036854775807}`, 400, "seconds is 9", ""},
 		{`{"network": "192.0.2.7", "seconds": -1}`, 400, "seconds is -1", ""},

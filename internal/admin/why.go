@@ -62,8 +62,11 @@ func (s *Server) attempts(events []journal.Event, asked func(*journal.Event) boo
 	return attempts, underWay
 }
 
-// settle takes down which failures are over: bans that were lifted, phones that have
-// come back, and bindings that can be reached again or are gone. It returns how many bans those are.
+// slowedTime is longer than that between two events of a source that is slowed.
+const slowedTime = 2 * time.Minute
+
+// settle takes down which failures are over: bans that were lifted, sources that are
+// slowed no more, phones that have come back, and bindings that can be reached again or are gone. It returns how many bans those are.
 func (s *Server) settle(attempts []diagnosis.Attempt) (lifted int) {
 	now := s.Clock()
 	for i := range attempts {
@@ -72,6 +75,8 @@ func (s *Server) settle(attempts []diagnosis.Attempt) (lifted int) {
 		case a.Event.Reason == journal.Banned && !s.Guard.KeepsOut(a.Event.Source.Addr(), now):
 			a.Settle()
 			lifted++
+		case a.Event.Reason == journal.TooManyRequests && now.Sub(a.Event.Time) > slowedTime:
+			a.Settle()
 		case a.Event.Kind == journal.Expired && s.isBack(&a.Event, now):
 			a.Settle()
 		case a.Event.Kind == journal.Unreachable && !s.isUnreachable(&a.Event, now):

@@ -3,6 +3,7 @@ package config
 
 import (
 	"errors"
+	"net/netip"
 	"os"
 	"path/filepath"
 
@@ -72,10 +73,14 @@ type Location struct {
 	Redis          string // URL; it may hold a password
 }
 
-// Security is what keeps strangers off.
+// Security is what keeps strangers off. Rates are in requests a second, 0: no limit.
 type Security struct {
-	NonceLifetime int // seconds
-	Ban           bool
+	NonceLifetime int            // seconds
+	Rate          int            // of each source where no peer has proved itself lately
+	UnknownRate   int            // of all those together
+	KnownRate     int            // of each source where one has
+	Ban           bool           // sources that try many authnames
+	Trusted       []netip.Prefix // are neither limited nor banned by themselves
 }
 
 // Admin is where the administrator is listened to, and told.
@@ -115,10 +120,15 @@ func defaults(directory string) Config {
 		},
 		Peers:    Peers{Files: []string{filepath.Join(directory, "peers.conf")}},
 		Location: Location{Store: "file", Path: "/var/lib/sipregd", Redis: "redis://127.0.0.1:6379/0"},
-		Security: Security{NonceLifetime: 300, Ban: true},
+		Security: Security{NonceLifetime: 300, Rate: 20, UnknownRate: 5000, KnownRate: 1000, Ban: true, Trusted: loopback()},
 		Admin:    Admin{Socket: "/run/sipregd/sipregd.sock", RecentMemory: 8},
 		Log:      Log{Level: "info", Format: "auto"},
 	}
+}
+
+// loopback is who is trusted where nothing is said: nobody else can come from there.
+func loopback() []netip.Prefix {
+	return []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
 }
 
 // Load reads sipregd.conf. The error is os.ErrNotExist where there is no such

@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"io/fs"
+	"net/netip"
 	"os"
 	"reflect"
 	"strings"
@@ -114,7 +115,11 @@ require_durable = yes
 redis = rediss://:pass@redis.example:6380/1
 [security]
 nonce_lifetime = 60
+rate = 0
+unknown_rate = 100
+known_rate = 50
 ban = off
+trusted = 192.0.2.7/24, 2001:db8::7
 [admin]
 socket =
 http = :8060
@@ -160,7 +165,8 @@ format = json
 		Peers: Peers{Files: []string{"/etc/x/peers.conf", "/srv/peers.d/*.conf"}},
 		Location: Location{Store: "memory", Path: "/etc/x/state", RequireDurable: true,
 			Redis: "rediss://:pass@redis.example:6380/1"},
-		Security: Security{NonceLifetime: 60},
+		Security: Security{NonceLifetime: 60, UnknownRate: 100, KnownRate: 50,
+			Trusted: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::7/128")}},
 		Admin: Admin{HTTP: ":8060", Token: "0123456789abcdef", Webhook: "https://u:p@pbx.example.com/events",
 			WebhookSecret: "0123456789abcdef#", RecentMemory: 16},
 		Log: Log{Level: "debug", Format: "json"},

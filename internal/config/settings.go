@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"math"
+	"net/netip"
 	"net/url"
 	"path/filepath"
 	"slices"
@@ -62,7 +63,11 @@ func settings(c *Config, directory string) []setting {
 		{"location", "redis", redisURL(&c.Location.Redis)},
 
 		{"security", "nonce_lifetime", number(&c.Security.NonceLifetime, 1, 86400)},
+		{"security", "rate", number(&c.Security.Rate, 0, maxRate)},
+		{"security", "unknown_rate", number(&c.Security.UnknownRate, 0, maxRate)},
+		{"security", "known_rate", number(&c.Security.KnownRate, 0, maxRate)},
 		{"security", "ban", yesOrNo(&c.Security.Ban)},
+		{"security", "trusted", networks(&c.Security.Trusted)},
 
 		{"admin", "socket", path(&c.Admin.Socket, directory)},
 		{"admin", "http", address(&c.Admin.HTTP)},
@@ -73,6 +78,33 @@ func settings(c *Config, directory string) []setting {
 
 		{"log", "level", word(&c.Log.Level, "debug", "info", "warn", "error")},
 		{"log", "format", word(&c.Log.Format, "auto", "json", "text")},
+	}
+}
+
+// maxRate is in requests a second, more than can be served.
+const maxRate = 1_000_000
+
+func networks(target *[]netip.Prefix) func(string) *inifile.Fault {
+	return func(value string) *inifile.Fault {
+		items, fault := inifile.List(value)
+		if fault != nil {
+			return fault
+		}
+		var list []netip.Prefix
+		for _, item := range items {
+			network, err := netip.ParsePrefix(item)
+			if err != nil {
+				address, _ := netip.ParseAddr(item)
+				network = netip.PrefixFrom(address, address.BitLen())
+			}
+			if !network.IsValid() || network.Addr().Zone() != "" || network.Addr().Is4In6() {
+				return &inifile.Fault{Cause: "holds " + inifile.Quote(item) + ", which is no network",
+					Advice: "write networks such as 192.0.2.0/24 or 2001:db8::/32, or single addresses"}
+			}
+			list = append(list, network.Masked())
+		}
+		*target = list
+		return nil
 	}
 }
 

@@ -76,6 +76,8 @@ func (a *Attempt) Settle() {
 	switch {
 	case a.Event.Reason == journal.Banned:
 		a.Cause = fmt.Sprintf("Nothing that the phone sent was read, since %s was banned. That is over.", bannedNetwork(&a.Event))
+	case a.Event.Reason == journal.TooManyRequests:
+		a.Cause += " That is over."
 	case a.Event.Kind == journal.Unreachable:
 		a.Cause = fmt.Sprintf("The phone at %s could not be reached. That is over.", shown(a.Event.Contact))
 	default:

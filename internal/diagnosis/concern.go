@@ -66,7 +66,7 @@ func isLost(p *peers.Peer, e *journal.Event) bool {
 }
 
 // Bans returns what tells whether an event is of a ban that keeps out where others
-// came from.
+// came from, or of a rate that slows it.
 func Bans(events []journal.Event) func(e *journal.Event) bool {
 	sources := map[netip.Addr]bool{}
 	for i := range events {
@@ -74,7 +74,7 @@ func Bans(events []journal.Event) func(e *journal.Event) bool {
 	}
 	return func(e *journal.Event) bool {
 		if e.Reason != journal.Banned {
-			return false
+			return e.Reason == journal.TooManyRequests && sources[e.Source.Addr()]
 		}
 		for source := range sources {
 			if keepsOut(e, source) {

@@ -171,6 +171,7 @@ var refusals = map[journal.Reason]func(explainer) (cause, cure string){
 	journal.ExpiryTooBrief:     explainer.tooBrief,
 	journal.CSeqNotRising:      explainer.notRising,
 	journal.Banned:             explainer.banned,
+	journal.TooManyGuesses:     explainer.guessed,
 	journal.ByConfiguration:    explainer.reloaded,
 }
 
@@ -187,6 +188,7 @@ var causes = map[journal.Reason]string{
 	journal.ContactIsGRUU:           "The phone registers an address that was given to it here (a GRUU), which leads back to here",
 	journal.ContactGivenTwice:       "The phone asks for two expirations of one Contact",
 	journal.LoopOrMerge:             "The same request came by two ways",
+	journal.TooManyRequests:         "Some of what came from there was dropped unread",
 	journal.StoreFailed:             "The binding could not be saved, and require_durable is set",
 }
 
@@ -276,6 +278,12 @@ func (x explainer) notRising() (cause, cure string) {
 func (x explainer) banned() (cause, cure string) {
 	return fmt.Sprintf("Nothing that the phone sends is read: %s.", printable(x.event.Detail)),
 		fmt.Sprintf("Mend what is wrong with the phone, then lift the ban: sipregctl ban remove %s", shellQuote(bannedNetwork(x.event)))
+}
+
+func (x explainer) guessed() (cause, cure string) {
+	return fmt.Sprintf("From %s came so many wrong passwords for the Auth ID %s that just some are looked at, one in 5 seconds, and this one was not.",
+			x.source(), quoted(x.event.Authname)),
+		x.event.Reason.Advice()
 }
 
 func (x explainer) reloaded() (cause, cure string) {

@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"math"
+	"net/netip"
 	"strconv"
 	"strings"
 	"time"
@@ -61,10 +62,10 @@ func New(key [32]byte, algorithms []Algorithm, lifetime time.Duration) *Authenti
 func (a *Authenticator) Challenges() int { return len(a.algorithms) }
 
 // AppendChallenge appends the i-th of them as a value of WWW-Authenticate (RFC 7616
-// §3.3). stale says that just the nonce was refused.
-func (a *Authenticator) AppendChallenge(room []byte, i int, now time.Time, realm string, stale bool) []byte {
+// §3.3), for the phone at source. stale says that just the nonce was refused.
+func (a *Authenticator) AppendChallenge(room []byte, i int, now time.Time, realm string, stale bool, source netip.Addr) []byte {
 	value := append(appendEscaped(append(room, `Digest realm="`...), realm), `", nonce="`...)
-	value = append(a.mint.appendNonce(value, a.clock.seconds(now)), `", algorithm=`...)
+	value = append(a.mint.appendNonce(value, a.clock.seconds(now), source), `", algorithm=`...)
 	value = append(append(value, a.algorithms[i].String()...), `, qop="auth"`...)
 	if stale {
 		value = append(value, ", stale=true"...)
@@ -163,6 +164,13 @@ func (a *Authenticator) Age(now time.Time, nonce string) time.Duration {
 		return math.MaxInt64
 	}
 	return time.Duration(a.clock.seconds(now)-n.issued+1) * time.Second
+}
+
+// GivenTo tells whether a nonce was given out to a source, an IPv4 address or a /64 of
+// IPv6: who answers it has received it there, or next to it. A guess of what cannot be
+// known is taken for that once in 65,536 times.
+func (a *Authenticator) GivenTo(nonce string, source netip.Addr) bool {
+	return a.mint.givenTo(nonce, source)
 }
 
 // appendExpected computes the response that fits (RFC 7616 §3.4.1).

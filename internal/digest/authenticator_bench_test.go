@@ -13,7 +13,7 @@ func BenchmarkChallenge(b *testing.B) {
 			room := make([]byte, 0, 256)
 			b.ReportAllocs()
 			for b.Loop() {
-				a.AppendChallenge(room, 0, verifyTime, "sipregd", false)
+				a.AppendChallenge(room, 0, verifyTime, "sipregd", false, phoneAddress)
 			}
 		})
 	}
@@ -32,7 +32,7 @@ func BenchmarkVerify(b *testing.B) {
 				if i%len(signed) == 0 {
 					b.StopTimer()
 					for j := range signed {
-						nonce := string(a.mint.appendNonce(nil, a.clock.seconds(verifyTime)))
+						nonce := string(a.mint.appendNonce(nil, a.clock.seconds(verifyTime), phoneAddress))
 						signed[j] = sign(algorithm, nonce, "00000001", "secret")
 					}
 					b.StartTimer()

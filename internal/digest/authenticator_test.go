@@ -1,6 +1,7 @@
 package digest
 
 import (
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -68,7 +69,7 @@ func TestChallengeEscapesTheRealm(t *testing.T) {
 func TestReadOfNonces(t *testing.T) {
 	const now = 1_800_000_000
 	ours, other := New([32]byte{1}, nil, time.Minute), New([32]byte{2}, nil, time.Minute)
-	text := string(ours.mint.appendNonce(nil, now))
+	text := string(ours.mint.appendNonce(nil, now, phoneAddress))
 	if n, known := ours.mint.read(text); !known || n.issued != now {
 		t.Errorf("%+v, %v", n, known)
 	}
@@ -151,9 +152,44 @@ func TestAFreshNonceIsLetInWhateverWentBefore(t *testing.T) {
 	}
 }
 
+var phoneAddress = netip.MustParseAddr("192.0.2.7")
+
+func TestANonceTellsWhomItWasGivenTo(t *testing.T) {
+	a := New([32]byte{1}, []Algorithm{MD5}, time.Minute)
+	for _, test := range []struct {
+		given, comes string
+		same         bool
+	}{
+		{"192.0.2.7", "192.0.2.7", true},
+		{"192.0.2.7", "::ffff:192.0.2.7", true},
+		{"192.0.2.7", "192.0.2.8", false},
+		{"2001:db8:1:2::7", "2001:db8:1:2:3::8", true},
+		{"2001:db8:1:2::7", "2001:db8:1:3::7", false},
+	} {
+		given, comes := netip.MustParseAddr(test.given), netip.MustParseAddr(test.comes)
+		said := 0
+		for range 100 {
+			nonce := string(a.mint.appendNonce(nil, 1, given))
+			if n, ours := a.mint.read(nonce); !ours || n.issued != 1 {
+				t.Fatal("it is not good any more")
+			}
+			if a.GivenTo(nonce, comes) {
+				said++
+			}
+		}
+		if test.same && said != 100 || !test.same && said > 2 {
+			t.Errorf("given to %s, from %s: %d of 100 are taken for that", test.given, test.comes, said)
+		}
+	}
+	theirs := New([32]byte{2}, []Algorithm{MD5}, time.Minute)
+	if nonce := string(theirs.mint.appendNonce(nil, 1, phoneAddress)); a.GivenTo(nonce, phoneAddress) {
+		t.Error("one of another process is taken for that")
+	}
+}
+
 func challenges(a *Authenticator, now time.Time, realm string, stale bool) (values []string) {
 	for i := range a.Challenges() {
-		values = append(values, string(a.AppendChallenge(nil, i, now, realm, stale)))
+		values = append(values, string(a.AppendChallenge(nil, i, now, realm, stale, phoneAddress)))
 	}
 	return values
 }
@@ -177,5 +213,5 @@ func TestAgeOfANonce(t *testing.T) {
 }
 
 func nonceOf(a *Authenticator, now time.Time) string {
-	return string(a.mint.appendNonce(nil, a.clock.seconds(now)))
+	return string(a.mint.appendNonce(nil, a.clock.seconds(now), phoneAddress))
 }

@@ -3,9 +3,11 @@ package digest
 import (
 	"crypto/aes"
 	"crypto/cipher"
+	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
 	"encoding/binary"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 )
@@ -18,19 +20,23 @@ type nonce struct {
 }
 
 const (
-	nonceFields = 4 + 8
-	nonceMAC    = 12 // bytes kept of the MAC
+	nonceSource = 2 // bytes that say whom it was given to
+	nonceFields = 4 + 8 + nonceSource
+	nonceMAC    = 10 // bytes kept of the MAC
 	nonceBytes  = nonceFields + nonceMAC
 )
 
 // nonceText is how a nonce is written: each in one way only.
 var nonceText = base64.RawURLEncoding.Strict()
 
-// mint makes and checks nonces: base64url of time, number and a MAC over both under
-// a key of this process. Both fit into one block of AES, which then is a MAC by
-// itself and far quicker than a hash.
+// mint makes and checks nonces: base64url of time, number, a mark of the source and a
+// MAC over all under a key of this process. They fit into one block of AES, which then is
+// a MAC by itself and far quicker than a hash. The mark is one over number and source,
+// under another key: a nonce is good from everywhere, as some phones come by several
+// ways, and tells whether it was given out there.
 type mint struct {
 	cipher cipher.Block
+	source cipher.Block
 	blocks sync.Pool // of *block: what a cipher.Block is passed would be put on the heap each time
 	last   atomic.Uint64
 }
@@ -38,15 +44,19 @@ type mint struct {
 type block [aes.BlockSize]byte
 
 func (m *mint) setKey(key [32]byte) {
+	other := sha256.Sum256(append(key[:], "source"...))
 	m.cipher, _ = aes.NewCipher(key[:]) // a key of that length is always good
+	m.source, _ = aes.NewCipher(other[:])
 	m.blocks.New = func() any { return new(block) }
 }
 
-// appendNonce appends a new nonce; now is a time of clock.seconds.
-func (m *mint) appendNonce(room []byte, now uint32) []byte {
+// appendNonce appends a new nonce for a source; now is a time of clock.seconds.
+func (m *mint) appendNonce(room []byte, now uint32, source netip.Addr) []byte {
 	var raw [nonceBytes]byte
 	binary.BigEndian.PutUint32(raw[:], now)
 	binary.BigEndian.PutUint64(raw[4:], m.last.Add(1))
+	mark := m.markOf(raw[4:12], source)
+	copy(raw[12:], mark[:])
 	mac := m.mac([nonceFields]byte(raw[:]))
 	copy(raw[nonceFields:], mac[:])
 	return nonceText.AppendEncode(room, raw[:])
@@ -54,20 +64,50 @@ func (m *mint) appendNonce(room []byte, now uint32) []byte {
 
 // read returns what a nonce says, and whether it was issued under this key.
 func (m *mint) read(text string) (n nonce, ours bool) {
-	var raw [nonceBytes]byte
-	if len(text) != nonceText.EncodedLen(nonceBytes) {
-		return nonce{}, false
-	}
-	if _, err := nonceText.Decode(raw[:], []byte(text)); err != nil {
-		return nonce{}, false
-	}
-	if mac := m.mac([nonceFields]byte(raw[:])); subtle.ConstantTimeCompare(raw[nonceFields:], mac[:]) == 0 {
+	raw, ours := m.open(text)
+	if !ours {
 		return nonce{}, false
 	}
 	return nonce{
 		issued: binary.BigEndian.Uint32(raw[:]),
 		number: binary.BigEndian.Uint64(raw[4:]),
 	}, true
+}
+
+// givenTo tells whether a nonce was issued under this key for a source. One of 65,536
+// is said to be though it was not.
+func (m *mint) givenTo(text string, source netip.Addr) bool {
+	raw, ours := m.open(text)
+	return ours && [nonceSource]byte(raw[12:]) == m.markOf(raw[4:12], source)
+}
+
+// open returns what a nonce is made of, and whether it was issued under this key.
+func (m *mint) open(text string) (raw [nonceBytes]byte, ours bool) {
+	if len(text) != nonceText.EncodedLen(nonceBytes) {
+		return raw, false
+	}
+	if _, err := nonceText.Decode(raw[:], []byte(text)); err != nil {
+		return raw, false
+	}
+	mac := m.mac([nonceFields]byte(raw[:]))
+	return raw, subtle.ConstantTimeCompare(raw[nonceFields:], mac[:]) == 1
+}
+
+// markOf returns a MAC over the number of a nonce and a source: an IPv4 address, or
+// the first half of an IPv6 address.
+func (m *mint) markOf(number []byte, source netip.Addr) [nonceSource]byte {
+	b := m.blocks.Get().(*block)
+	defer m.blocks.Put(b)
+	*b = block{}
+	copy(b[:], number)
+	address := source.As16()
+	if source.Unmap().Is4() {
+		copy(b[8:], address[8:])
+	} else {
+		copy(b[8:], address[:8])
+	}
+	m.source.Encrypt(b[:], b[:])
+	return [nonceSource]byte(b[:])
 }
 
 func (m *mint) mac(fields [nonceFields]byte) (mac [nonceMAC]byte) {

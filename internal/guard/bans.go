@@ -1,5 +1,3 @@
-// Package guard says who is listened to, by the source address alone and before
-// anything is parsed.
 package guard
 
 import (
@@ -7,7 +5,6 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -16,81 +13,87 @@ import (
 
 const (
 	maxBans     = 10000
-	tellPause   = time.Minute // between two events of one ban
-	widestIPv4  = 8           // bits of a network that may be banned, at least
+	widestIPv4  = 8 // bits of a network that may be banned, at least
 	widestIPv6  = 16
 	tooManyBans = "there are %d bans already: lift some first, or ban a larger network"
 )
 
 // Ban keeps a network out.
 type Ban struct {
-	Network netip.Prefix
-	Until   time.Time // zero: until it is lifted
-	Dropped uint64    // messages
+	Network   netip.Prefix
+	Until     time.Time // zero: until it is lifted
+	Dropped   uint64    // messages and streams
+	Automatic bool      // set by the guard, not by the administrator
+	Why       string    // of an automatic one
+}
+
+// By returns who has set it, as the API and the log have it.
+func (b *Ban) By() string {
+	if b.Automatic {
+		return "sipregd"
+	}
+	return "administrator"
 }
 
 // ban is a Ban in force.
 type ban struct {
-	network netip.Prefix
-	until   time.Time
-	dropped atomic.Uint64
-	told    atomic.Int64 // Unix time in nanoseconds of the last event
+	network   netip.Prefix
+	until     time.Time
+	automatic bool
+	why       string
+	dropped   atomic.Uint64
+	told      atomic.Int64 // Unix time in nanoseconds of the last event
 }
 
 func (b *ban) holds(now time.Time) bool { return b.until.IsZero() || now.Before(b.until) }
 
-func (b *ban) public() Ban { return Ban{b.network, b.until, b.dropped.Load()} }
+func (b *ban) public() Ban { return Ban{b.network, b.until, b.dropped.Load(), b.automatic, b.why} }
 
 // bans is all bans at one time. It is not changed once made.
 type bans struct {
 	of      map[netip.Prefix]*ban
-	lengths map[int][]int // the lengths of networks in bits, each once, by the bits of addresses
+	lengths [2][]int // the lengths of networks in bits, each once; of IPv4 and IPv6
 }
 
-// Guard holds bans, in memory. It may be used by many goroutines at once.
-type Guard struct {
-	journal journal.Journal
-	changes sync.Mutex
-	bans    atomic.Pointer[bans] // nil: nobody is banned
-	dropped atomic.Uint64
-	limit   int // bans at once
-}
-
-// New returns a guard that keeps nobody out. It takes down whom it keeps out later.
-func New(j journal.Journal) *Guard { return &Guard{journal: j, limit: maxBans} }
-
-// Admits tells whether messages from an address are to be read. It counts those
-// that are not.
-func (g *Guard) Admits(source netip.AddrPort, transport string, now time.Time) bool {
+// keepsOut tells whether an address is banned now, and then takes down what came from
+// there.
+func (g *Guard) keepsOut(address netip.Addr, source netip.AddrPort, transport string, now time.Time) bool {
 	all := g.bans.Load()
 	if all == nil { // as a rule
-		return true
+		return false
 	}
-	b := all.find(source.Addr().Unmap().WithZone(""), now)
+	b := all.find(address, now)
 	if b == nil {
-		return true
+		return false
 	}
 	b.dropped.Add(1)
-	g.dropped.Add(1)
 	g.tell(b, source, transport, now)
-	return false
+	return true
 }
 
 // KeepsOut tells whether an address is banned now, and counts nothing.
 func (g *Guard) KeepsOut(address netip.Addr, now time.Time) bool {
 	all := g.bans.Load()
-	return all != nil && all.find(address.Unmap().WithZone(""), now) != nil
+	return all != nil && all.find(plain(address), now) != nil
 }
 
 // find returns a ban that holds now, or nil.
 func (all *bans) find(address netip.Addr, now time.Time) *ban {
-	for _, bits := range all.lengths[address.BitLen()] {
+	for _, bits := range all.lengths[family(address)] {
 		network, _ := address.Prefix(bits)
 		if b := all.of[network]; b != nil && b.holds(now) {
 			return b
 		}
 	}
 	return nil
+}
+
+// family is the place of an address in lengths.
+func family(address netip.Addr) int {
+	if address.Is4() {
+		return 0
+	}
+	return 1
 }
 
 // tell takes down that somebody was kept out, once in a while.
@@ -101,8 +104,16 @@ func (g *Guard) tell(b *ban, source netip.AddrPort, transport string, now time.T
 	}
 	g.journal.Record(journal.Event{
 		Kind: journal.Refused, Reason: journal.Banned, Source: source, Transport: transport,
-		Detail: fmt.Sprintf("%s is banned %s", Text(b.network), lasting(b.until)),
+		Detail: fmt.Sprintf("%s is banned %s%s", Text(b.network), lasting(b.until), b.because()),
 	})
+}
+
+// because says why the guard has set a ban.
+func (b *ban) because() string {
+	if !b.automatic {
+		return ""
+	}
+	return ", by itself: " + b.why
 }
 
 func lasting(until time.Time) string {
@@ -118,23 +129,29 @@ func (g *Guard) Ban(network netip.Prefix, now time.Time, lasts time.Duration) (B
 	if network.Addr().Is4() && network.Bits() < widestIPv4 || network.Addr().Is6() && network.Bits() < widestIPv6 {
 		return Ban{}, fmt.Errorf("%s is too much of the Internet to ban: write a network of /%d (IPv6: /%d) or smaller", network, widestIPv4, widestIPv6)
 	}
-	g.changes.Lock()
-	defer g.changes.Unlock()
-	inForce := g.inForce(now)
-	if _, known := inForce[network]; !known && len(inForce) >= g.limit {
-		return Ban{}, fmt.Errorf(tooManyBans, len(inForce))
-	}
 	next := &ban{network: network}
 	if lasts > 0 {
 		next.until = now.Add(lasts)
 	}
-	inForce[network] = next
+	return g.ban(next, now)
+}
+
+// ban puts a ban in force.
+func (g *Guard) ban(next *ban, now time.Time) (Ban, error) {
+	g.changes.Lock()
+	defer g.changes.Unlock()
+	inForce := g.inForce(now)
+	if _, known := inForce[next.network]; !known && len(inForce) >= g.limit {
+		return Ban{}, fmt.Errorf(tooManyBans, len(inForce))
+	}
+	inForce[next.network] = next
 	g.store(inForce)
 	return next.public(), nil
 }
 
-// Lift ends a ban and tells whether there was one.
+// Lift ends a ban and tells whether there was one. What its source did is forgiven.
 func (g *Guard) Lift(network netip.Prefix, now time.Time) bool {
+	g.forgive(network.Addr())
 	g.changes.Lock()
 	defer g.changes.Unlock()
 	inForce := g.inForce(now)
@@ -154,9 +171,6 @@ func (g *Guard) List(now time.Time) []Ban {
 	return list
 }
 
-// Dropped returns how many messages were dropped since the start.
-func (g *Guard) Dropped() uint64 { return g.dropped.Load() }
-
 // inForce returns a map of its own.
 func (g *Guard) inForce(now time.Time) map[netip.Prefix]*ban {
 	all := g.bans.Load()
@@ -173,11 +187,11 @@ func (g *Guard) store(of map[netip.Prefix]*ban) {
 		g.bans.Store(nil)
 		return
 	}
-	all := &bans{of: of, lengths: map[int][]int{}}
+	all := &bans{of: of}
 	for network := range of {
-		family := network.Addr().BitLen()
-		if !slices.Contains(all.lengths[family], network.Bits()) {
-			all.lengths[family] = append(all.lengths[family], network.Bits())
+		lengths := &all.lengths[family(network.Addr())]
+		if !slices.Contains(*lengths, network.Bits()) {
+			*lengths = append(*lengths, network.Bits())
 		}
 	}
 	g.bans.Store(all)

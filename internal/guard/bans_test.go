@@ -17,6 +17,11 @@ type list []journal.Event
 
 func (l *list) Record(e journal.Event) { *l = append(*l, e) }
 
+// newGuard returns one without rates.
+func newGuard(j journal.Journal) *Guard {
+	return New(Options{Journal: j, Clock: func() time.Time { return noon }})
+}
+
 func from(address string) netip.AddrPort {
 	return netip.AddrPortFrom(netip.MustParseAddr(address), 5060)
 }
@@ -38,7 +43,7 @@ func TestBans(t *testing.T) {
 		{"192.0.2.7/32", "192.0.2.7", time.Hour - 1, false},
 		{"192.0.2.7/32", "192.0.2.7", time.Hour, true},
 	} {
-		g := New(new(list))
+		g := newGuard(new(list))
 		if _, err := g.Ban(netip.MustParsePrefix(test.network), noon, time.Hour); err != nil {
 			t.Fatal(err)
 		}
@@ -49,7 +54,7 @@ func TestBans(t *testing.T) {
 }
 
 func TestABanWithoutEndLastsUntilItIsLifted(t *testing.T) {
-	g, network := New(new(list)), netip.MustParsePrefix("192.0.2.0/24")
+	g, network := newGuard(new(list)), netip.MustParsePrefix("192.0.2.0/24")
 	_, _ = g.Ban(network, noon, 0)
 	later := noon.Add(100000 * time.Hour)
 	if g.Admits(from("192.0.2.7"), "UDP", later) || len(g.List(later)) != 1 {
@@ -63,7 +68,7 @@ func TestABanWithoutEndLastsUntilItIsLifted(t *testing.T) {
 // The narrower ban may be found first.
 func TestABanThatIsOverHidesNoOtherOfTheSameSource(t *testing.T) {
 	for range 50 { // networks are looked for in the order of a map
-		g := New(new(list))
+		g := newGuard(new(list))
 		_, _ = g.Ban(netip.MustParsePrefix("192.0.2.7/32"), noon, time.Minute)
 		_, _ = g.Ban(netip.MustParsePrefix("192.0.2.0/24"), noon, 0)
 		if g.Admits(from("192.0.2.7"), "UDP", noon.Add(time.Hour)) {
@@ -74,9 +79,9 @@ func TestABanThatIsOverHidesNoOtherOfTheSameSource(t *testing.T) {
 
 // Else a banned network could hold as many streams as there may be.
 func TestAStreamOfWhoIsBannedEnds(t *testing.T) {
-	g := New(new(list))
+	g := newGuard(new(list))
 	_, _ = g.Ban(netip.MustParsePrefix("192.0.2.0/24"), noon, 0)
-	reply := g.Before(nil, nil).Receive(nil, []byte("x"), message.Flow{Transport: "TCP", Source: from("192.0.2.7")}, noon)
+	reply := g.Before(nil).Receive(nil, []byte("x"), message.Flow{Transport: "TCP", Source: from("192.0.2.7")}, noon)
 	if !reply.Ends || len(reply.Data) > 0 {
 		t.Errorf("got %+v", reply)
 	}
@@ -85,7 +90,7 @@ func TestAStreamOfWhoIsBannedEnds(t *testing.T) {
 // A flood from a banned network is taken down once a minute.
 func TestWhoIsKeptOutIsTakenDownNowAndThen(t *testing.T) {
 	taken := new(list)
-	g := New(taken)
+	g := newGuard(taken)
 	_, _ = g.Ban(netip.MustParsePrefix("192.0.2.0/24"), noon, 0)
 	for i := range 1000 {
 		g.Admits(from("192.0.2.7"), "UDP", noon.Add(time.Duration(i)*100*time.Millisecond))
@@ -93,13 +98,13 @@ func TestWhoIsKeptOutIsTakenDownNowAndThen(t *testing.T) {
 	if len(*taken) != 2 || (*taken)[0].Reason != journal.Banned || (*taken)[0].Source != from("192.0.2.7") {
 		t.Errorf("taken down: %+v", *taken)
 	}
-	if got := g.List(noon)[0].Dropped; got != 1000 || g.Dropped() != 1000 {
+	if got := g.List(noon)[0].Dropped; got != 1000 || g.Dropped(Banned) != 1000 {
 		t.Errorf("%d dropped", got)
 	}
 }
 
 func TestBansHaveBounds(t *testing.T) {
-	g := New(new(list))
+	g := newGuard(new(list))
 	for _, network := range []string{"0.0.0.0/0", "::/0", "10.0.0.0/7"} {
 		if _, err := g.Ban(netip.MustParsePrefix(network), noon, 0); err == nil {
 			t.Errorf("%s is banned", network)

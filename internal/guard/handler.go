@@ -18,18 +18,22 @@ type Handler interface {
 type guarded struct {
 	Handler
 	guard *Guard
-	clock func() time.Time
+	sleep func(time.Duration)
 }
 
 // Before returns a handler that passes on what the guard admits, and drops the
 // rest in silence, with the streams that it came on.
-func (g *Guard) Before(next Handler, clock func() time.Time) Handler {
-	return guarded{next, g, clock}
-}
+func (g *Guard) Before(next Handler) Handler { return guarded{next, g, time.Sleep} }
 
 // Receive handles one message, or drops it.
 func (g guarded) Receive(room, data []byte, flow message.Flow, now time.Time) transaction.Reply {
-	if !g.guard.Admits(flow.Source, flow.Transport, now) {
+	admitted := false
+	if flow.Reliable() {
+		admitted = g.guard.AdmitsInTime(flow.Source, flow.Transport, now, g.sleep)
+	} else {
+		admitted = g.guard.Admits(flow.Source, flow.Transport, now)
+	}
+	if !admitted {
 		return transaction.Reply{Ends: true}
 	}
 	return g.Handler.Receive(room, data, flow, now)
@@ -37,7 +41,7 @@ func (g guarded) Receive(room, data []byte, flow message.Flow, now time.Time) tr
 
 // Refuse answers what came on a stream that can be framed no more, or drops it.
 func (g guarded) Refuse(data []byte, flow message.Flow, wrong *message.Error) transaction.Reply {
-	if !g.guard.Admits(flow.Source, flow.Transport, g.clock()) {
+	if !g.guard.Admits(flow.Source, flow.Transport, g.guard.clock()) {
 		return transaction.Reply{}
 	}
 	return g.Handler.Refuse(data, flow, wrong)

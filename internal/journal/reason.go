@@ -36,6 +36,8 @@ const (
 	LoopOrMerge
 	StoreFailed
 	Banned
+	TooManyRequests
+	TooManyGuesses
 	NoAnswer
 	ByPhone
 	ByAdministrator
@@ -105,6 +107,10 @@ var reasons = [...]struct{ name, advice string }{
 		"Mend the disk, or make room on it: sipregctl stats and the log say what is wrong. The phone asks again."},
 	Banned: {"banned",
 		"Lift the ban with sipregctl ban remove, once the cause is gone."},
+	TooManyRequests: {"too_many_requests",
+		"If these are phones of yours, nothing is to be done as a rule: they ask again, and get in. If that happens often, raise the rate in [security] of sipregd.conf that the detail names and restart, or have trusted there name the PBX or proxy that they come by."},
+	TooManyGuesses: {"too_many_guesses",
+		"Type the password anew into the phone that goes on trying: it gets in within some seconds. If no phone of yours does so, somebody guesses, and nothing is to be done."},
 	NoAnswer: {"no_answer",
 		"Look whether the phone is on, and awake. If it is, the way to it through a NAT is lost: switch the phone's keepalive on, or lower qualify_frequency. For one that never answers OPTIONS set qualify_frequency = 0."},
 	ByPhone: {"by_phone",

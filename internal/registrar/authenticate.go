@@ -27,6 +27,7 @@ func (g *registration) authenticate() *message.Response {
 	c, found := g.claim(realm)
 	if !found {
 		if g.authenticateByCertificate() {
+			g.tellProved()
 			return nil
 		}
 		return g.challengeFirst(realm)
@@ -38,10 +39,17 @@ func (g *registration) authenticate() *message.Response {
 	if !g.isOverThisRequest(c.credentials.URI) {
 		return g.challengeAgain(realm, journal.WrongDigestURI, c.credentials.URI)
 	}
+	if !g.mayTry(c.credentials) {
+		return g.challengeAgain(realm, journal.TooManyGuesses, "")
+	}
 	result := g.authenticator.Verify(g.now, g.request.Method, c.credentials, c.a1, c.only)
 	if result == digest.Right {
 		g.peer, g.nonce = c.peer, c.credentials.Nonce
+		g.tellProved()
 		return nil
+	}
+	if result != digest.Stale && result != digest.Replayed { // in these two the secret is right
+		g.tellFailed(c.credentials)
 	}
 	reason, detail := g.whyNot(&c, result)
 	return g.challengeAgain(realm, reason, detail)
@@ -187,7 +195,7 @@ func (g *registration) challenge(realm string, stale bool) *message.Response {
 	response := g.request.Respond(401, "Unauthorized")
 	var space [256]byte
 	for i := range g.authenticator.Challenges() {
-		response.WithBytes("WWW-Authenticate", g.authenticator.AppendChallenge(space[:0], i, g.now, realm, stale))
+		response.WithBytes("WWW-Authenticate", g.authenticator.AppendChallenge(space[:0], i, g.now, realm, stale, g.request.Flow.Source.Addr()))
 	}
 	return response
 }

@@ -3,6 +3,7 @@
 package registrar
 
 import (
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -41,6 +42,21 @@ type Qualifier interface {
 	Unreachable(id uint64) bool
 }
 
+// Guard is told what becomes of credentials, and says when to look at none.
+type Guard interface {
+	// HasFailed tells whether credentials from an address may have proved nothing lately.
+	// If so, MayTry is asked.
+	HasFailed(address netip.Addr, now time.Time) bool
+	// MayTry tells whether credentials for an authname from an address are looked at.
+	// reached: it is sure that they come from there. Whether anybody has that authname
+	// must play no part in what Guard does.
+	MayTry(address netip.Addr, authname string, reached bool, now time.Time) bool
+	// Failed is told of credentials that prove nothing.
+	Failed(address netip.Addr, authname string, reached bool, now time.Time)
+	// Proved is told that a peer has proved itself.
+	Proved(address netip.Addr, now time.Time)
+}
+
 // Registrar answers requests. It may be used by many goroutines at once.
 type Registrar struct {
 	domains       peers.Domains
@@ -56,6 +72,7 @@ type Registrar struct {
 	flowTimer       int // seconds
 
 	qualifier     Qualifier // nil: nobody asks
+	guard         Guard     // nil: all credentials are looked at
 	registrations sync.Pool // of *registration, for their memory
 	date          atomic.Pointer[date]
 }
@@ -98,6 +115,13 @@ func New(o Options) *Registrar {
 // answered, and returns the registrar.
 func (r *Registrar) QualifiedBy(q Qualifier) *Registrar {
 	r.qualifier = q
+	return r
+}
+
+// GuardedBy has a guard told of credentials. It is to be called before any request is
+// answered, and returns the registrar.
+func (r *Registrar) GuardedBy(guard Guard) *Registrar {
+	r.guard = guard
 	return r
 }
 

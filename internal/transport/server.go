@@ -49,6 +49,10 @@ type Server struct {
 	// silent. It is set before Serve, if at all.
 	Bound func(stream uint64) bool
 
+	// Admits tells whether a stream from a source is to be taken in, before anything is
+	// read of it. It is set before Serve, if at all; nil: all are.
+	Admits func(source netip.AddrPort, transport string, now time.Time) bool
+
 	handler Handler
 	store   Durability
 	times   times

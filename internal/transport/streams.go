@@ -139,6 +139,10 @@ func (s *Server) accept(l listener) {
 		}
 		pause = 0
 		st := newStream(conn, l.transport, s)
+		if !s.admits(st) {
+			conn.Close()
+			continue
+		}
 		if err := s.streams.add(st); err != nil {
 			conn.Close()
 			if err != errClosing {
@@ -160,6 +164,11 @@ func (s *Server) begin(st *stream) {
 		st.serve()
 		s.end(st)
 	})
+}
+
+// admits asks whether anything is taken from a stream's source.
+func (s *Server) admits(st *stream) bool {
+	return s.Admits == nil || s.Admits(st.flow.Source, st.flow.Transport, time.Now())
 }
 
 // stream is one TCP connection, and what is on top of it. It holds little while it

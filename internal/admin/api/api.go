@@ -176,6 +176,8 @@ type Reload struct {
 type Ban struct {
 	Network string     `json:"network"`         // address or address/bits
 	Until   *time.Time `json:"until,omitempty"` // none: until it is lifted, or the daemon ends
+	By      string     `json:"by"`              // administrator, or sipregd by itself
+	Why     string     `json:"why,omitempty"`   // of a ban by sipregd
 	Dropped uint64     `json:"dropped"`         // datagrams and streams
 }
 
