@@ -47,6 +47,7 @@ type monitored struct {
 	guard     *guard.Guard
 	store     *durable.Store
 	disk      brokenDisk
+	requests  func(time.Time) transaction.Counts
 	udp, tcp  string
 	phone     net.Conn
 	options   peers.Options
@@ -120,6 +121,7 @@ func startMonitored(t *testing.T) *monitored {
 		Location: m.store, Journal: m.recorder,
 	})
 	layer := transaction.NewLayer(m.registrar, transactionMemory)
+	m.requests = layer.Counts
 	m.metrics.Read(admin.Sources{
 		Events: m.recorder.Counts, Watches: m.recorder.Watches, Requests: layer.Counts, Bindings: m.store.Count,
 		Sockets: m.listen(layer), STUN: m.stun.Answered, Qualify: func() qualify.Counts { return m.qualified },
