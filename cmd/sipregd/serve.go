@@ -202,7 +202,7 @@ func (d *sipregd) decide() error {
 	})
 	d.registrar = registrar.New(registrar.Options{
 		Domains: domains(&d.config), Directory: d.directory.Load(), Authenticator: authenticator,
-		Location: d.store, Journal: d.journal, GRUUKey: key,
+		Location: d.store, Journal: d.journal, GRUUKey: key, Here: d.here(),
 		DisconnectGrace: time.Duration(d.config.Registrar.DisconnectGrace) * time.Second,
 		ServiceRoute:    d.config.Registrar.ServiceRoute, FlowTimer: d.config.Registrar.FlowTimer,
 	}).QualifiedBy(d.qualifier)

@@ -103,7 +103,10 @@ func (g *registration) checkContact(contact *message.Contact, seconds uint32) *m
 	case g.isGRUU(&contact.URI):
 		return g.end(403, "Contact Is A GRUU", journal.ContactIsGRUU, contact.Text)
 	}
-	return nil
+	if end := g.checkDestination("Contact", &contact.URI, contact.Text); end != nil || g.request.Path.Text == "" {
+		return end
+	}
+	return g.checkDestination("Path", &g.request.Path.First, g.request.Path.Text)
 }
 
 func sameContact(list []asked, contact *message.Contact) *asked {

@@ -59,8 +59,10 @@ type setup struct {
 	serviceRoute string
 	algorithms   []digest.Algorithm
 	journal      journal.Journal // nil: the lab itself
+	here         registrar.Here
 }
 
+func withHere(here registrar.Here) setting  { return func(s *setup) { s.here = here } }
 func withServiceRoute(text string) setting  { return func(s *setup) { s.serviceRoute = text } }
 func withJournal(j journal.Journal) setting { return func(s *setup) { s.journal = j } }
 func withDomains(names ...string) setting   { return func(s *setup) { s.domains = names } }
@@ -104,7 +106,7 @@ func newLab(t testing.TB, settings ...setting) *lab {
 	l.registrar = registrar.New(registrar.Options{
 		Domains: domains, Directory: l.load(s.peers), Authenticator: authenticator,
 		Location: interrupted{l.store, l}, Journal: s.journal,
-		DisconnectGrace: 32 * time.Second, ServiceRoute: s.serviceRoute, FlowTimer: 120, GRUUKey: [32]byte{2},
+		DisconnectGrace: 32 * time.Second, ServiceRoute: s.serviceRoute, FlowTimer: 120, GRUUKey: [32]byte{2}, Here: s.here,
 	})
 	l.layer = transaction.NewLayer(l.registrar, 64<<20)
 	return l

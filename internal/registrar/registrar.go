@@ -50,6 +50,7 @@ type Registrar struct {
 	journal       journal.Journal
 	flows         flows
 	gruus         gruus
+	here          Here
 
 	disconnectGrace time.Duration
 	serviceRoute    string
@@ -73,6 +74,7 @@ type Options struct {
 	ServiceRoute    string   // values of Service-Route (RFC 3608) for phones, empty: none
 	FlowTimer       int      // seconds that a flow may be silent (RFC 5626 §4.4), 0: nothing is said of that
 	GRUUKey         [32]byte // which stays the same as long as bindings do
+	Here            Here
 }
 
 // date is a second as the Date header field has it (RFC 3261 §20.17).
@@ -86,7 +88,7 @@ func New(o Options) *Registrar {
 	r := &Registrar{
 		domains: o.Domains, authenticator: o.Authenticator, location: o.Location, journal: o.Journal,
 		disconnectGrace: o.DisconnectGrace, serviceRoute: o.ServiceRoute, flowTimer: o.FlowTimer,
-		gruus: newGRUUs(o.GRUUKey),
+		gruus: newGRUUs(o.GRUUKey), here: o.Here,
 	}
 	r.flows.bound = map[uint64]map[sipuri.AOR]struct{}{}
 	r.directory.Store(o.Directory)
