@@ -86,3 +86,23 @@ func TestA141ByteRegisterGetsOneChallenge(t *testing.T) {
 		t.Errorf("a tiny datagram is answered: %q", answer)
 	}
 }
+
+// What runs here, and of which version, is told to nobody.
+func TestNoAnswerNamesTheSoftware(t *testing.T) {
+	l := newLab(t)
+	check := func(name string, answer []byte) {
+		for line := range strings.Lines(string(answer)) {
+			field, _, _ := strings.Cut(line, ":")
+			if strings.EqualFold(field, "Server") || strings.EqualFold(field, "User-Agent") || strings.EqualFold(field, "Organization") {
+				t.Errorf("%s is answered with %q", name, line)
+			}
+		}
+	}
+	for name, message := range strangersMessages(t) {
+		l.pass(time.Second)
+		check(name, l.receive(string(message)))
+	}
+	p := l.kitchen()
+	check("a phone", []byte(p.register(kitchenContact).want(200).text))
+	check("another phone", []byte(p.register("Contact: *").want(400).text))
+}
