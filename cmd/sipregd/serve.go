@@ -289,6 +289,7 @@ func loadPeers(c *config.Config) (*peers.Directory, []string, error) {
 		Domains:           domains(c),
 		Algorithms:        c.Registrar.Algorithms,
 		MaxContacts:       c.Registrar.MaxContacts,
+		MaxAORs:           c.Registrar.MaxAORs,
 		RemoveExisting:    c.Registrar.RemoveExisting,
 		RemoveUnavailable: c.Registrar.RemoveUnavailable,
 		CSeqReset:         c.Registrar.CSeqReset,

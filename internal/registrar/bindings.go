@@ -57,6 +57,9 @@ func (g *registration) updateEach() *message.Response {
 	if end := g.checkOutbound(); end != nil {
 		return end
 	}
+	if end := g.checkAORs(); end != nil {
+		return end
+	}
 	return g.commit(g.update)
 }
 

@@ -1,6 +1,9 @@
 package registrar
 
 import (
+	"errors"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -15,7 +18,13 @@ type flows struct {
 	mu    sync.Mutex
 	bound map[uint64]map[sipuri.AOR]struct{} // by connection
 	ended []endedFlow                        // those that ended first stand first
+	// crowded are those with so many AORs that some of them may be bound no more: a peer
+	// may bind one after the other (aorname = *) and give each up.
+	crowded map[uint64]struct{}
 }
+
+// crowd is from how many AORs on a connection is looked through; then at twice as many.
+const crowd = 64
 
 type endedFlow struct {
 	stream uint64
@@ -39,6 +48,38 @@ func (f *flows) bind(stream uint64, aor sipuri.AOR) {
 		f.bound[stream] = aors
 	}
 	aors[aor.Clone()] = struct{}{}
+	if n := len(aors); n >= crowd && n&(n-1) == 0 {
+		f.crowded[stream] = struct{}{}
+	}
+}
+
+// takeCrowded takes the connections that are to be looked through.
+func (f *flows) takeCrowded() map[uint64]struct{} {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.crowded) == 0 {
+		return nil
+	}
+	crowded := f.crowded
+	f.crowded = map[uint64]struct{}{}
+	return crowded
+}
+
+// aorsOf returns a list of its own.
+func (f *flows) aorsOf(stream uint64) []sipuri.AOR {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Collect(maps.Keys(f.bound[stream]))
+}
+
+// release takes down that an AOR is bound no more over a connection.
+func (f *flows) release(stream uint64, aor sipuri.AOR) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.bound[stream], aor)
+	if len(f.bound[stream]) == 0 {
+		delete(f.bound, stream)
+	}
 }
 
 // knows tells whether anything was bound over a connection.
@@ -87,6 +128,11 @@ func (r *Registrar) FlowEnded(stream uint64, now time.Time) { r.flows.end(stream
 // is over in which their phones might have come back. It is meant to be called once a
 // second.
 func (r *Registrar) RemoveFlowless(now time.Time) {
+	for stream := range r.flows.takeCrowded() {
+		for _, aor := range r.flows.aorsOf(stream) {
+			r.releaseUnbound(stream, aor, now)
+		}
+	}
 	for {
 		stream, aors, found := r.flows.take(now.Add(-r.disconnectGrace))
 		if !found {
@@ -102,6 +148,19 @@ func (r *Registrar) RemoveFlowless(now time.Time) {
 			return
 		}
 	}
+}
+
+var errAsItWas = errors.New("nothing is changed")
+
+// releaseUnbound has an AOR forgotten for a connection where it is not bound over it any
+// more. Meanwhile nobody can bind it.
+func (r *Registrar) releaseUnbound(stream uint64, aor sipuri.AOR, now time.Time) {
+	_ = r.location.Update(aor, now, func(current []location.Binding) ([]location.Binding, error) {
+		if !slices.ContainsFunc(current, func(b location.Binding) bool { return b.Stream == stream }) {
+			r.flows.release(stream, aor)
+		}
+		return nil, errAsItWas
+	}, nil)
 }
 
 // removeFlowless removes the bindings of an AOR over a connection. Those that a phone

@@ -60,14 +60,16 @@ type setup struct {
 	algorithms   []digest.Algorithm
 	journal      journal.Journal // nil: the lab itself
 	here         registrar.Here
+	store        *location.Memory // nil: an empty one
 }
 
-func withHere(here registrar.Here) setting  { return func(s *setup) { s.here = here } }
-func withServiceRoute(text string) setting  { return func(s *setup) { s.serviceRoute = text } }
-func withJournal(j journal.Journal) setting { return func(s *setup) { s.journal = j } }
-func withDomains(names ...string) setting   { return func(s *setup) { s.domains = names } }
-func withRealm(realm string) setting        { return func(s *setup) { s.realm = realm } }
-func withPeers(text string) setting         { return func(s *setup) { s.peers = text } }
+func withStore(store *location.Memory) setting { return func(s *setup) { s.store = store } }
+func withHere(here registrar.Here) setting     { return func(s *setup) { s.here = here } }
+func withServiceRoute(text string) setting     { return func(s *setup) { s.serviceRoute = text } }
+func withJournal(j journal.Journal) setting    { return func(s *setup) { s.journal = j } }
+func withDomains(names ...string) setting      { return func(s *setup) { s.domains = names } }
+func withRealm(realm string) setting           { return func(s *setup) { s.realm = realm } }
+func withPeers(text string) setting            { return func(s *setup) { s.peers = text } }
 func withAlgorithms(list ...digest.Algorithm) setting {
 	return func(s *setup) { s.algorithms = list }
 }
@@ -93,6 +95,9 @@ func newLab(t testing.TB, settings ...setting) *lab {
 	}
 	l := &lab{t: t, transport: "UDP", now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC), store: location.NewMemory(time.Now()),
 		source: netip.MustParseAddrPort("192.0.2.7:5060")}
+	if s.store != nil {
+		l.store = s.store
+	}
 	domains := peers.NewDomains(s.domains, s.realm)
 	l.options = peers.Options{
 		Domains: domains, Algorithms: s.algorithms, MaxContacts: 10, RemoveExisting: true,

@@ -51,6 +51,7 @@ type Registrar struct {
 	flows         flows
 	gruus         gruus
 	here          Here
+	aors          boundAORs
 
 	disconnectGrace time.Duration
 	serviceRoute    string
@@ -90,7 +91,8 @@ func New(o Options) *Registrar {
 		disconnectGrace: o.DisconnectGrace, serviceRoute: o.ServiceRoute, flowTimer: o.FlowTimer,
 		gruus: newGRUUs(o.GRUUKey), here: o.Here,
 	}
-	r.flows.bound = map[uint64]map[sipuri.AOR]struct{}{}
+	r.aors.forget()
+	r.flows.bound, r.flows.crowded = map[uint64]map[sipuri.AOR]struct{}{}, map[uint64]struct{}{}
 	r.directory.Store(o.Directory)
 	r.registrations.New = func() any { return newRegistration(r) }
 	return r
@@ -121,6 +123,7 @@ func (r *Registrar) Directory() *peers.Directory { return r.directory.Load() }
 // happens is judged by the new peers or its binding is removed with the rest.
 func (r *Registrar) Reload(next *peers.Directory) {
 	last := r.directory.Swap(next)
+	r.aors.forget()
 	r.location.RemoveIf(func(aor sipuri.AOR, b *location.Binding) bool {
 		return next.WhatEnds(last, b.Domain, b.Authname, aor) != ""
 	}, func(aor sipuri.AOR, b *location.Binding) {
