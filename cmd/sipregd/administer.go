@@ -123,7 +123,7 @@ func (d *sipregd) Stats() api.Stats {
 func (d *sipregd) readMetrics() {
 	sources := admin.Sources{
 		Watches: d.recorder.Watches, Requests: d.layer.Counts, Sockets: d.server.Counts, STUN: d.stun.Answered,
-		Bindings: d.store.Count, Qualify: d.qualifier.Counts, Peers: func() int { return d.registrar.Directory().Len() },
+		Bindings: d.store.Count, Qualify: d.qualifier.Counts, Nonces: d.authenticator.UsedPages, Peers: func() int { return d.registrar.Directory().Len() },
 		Bans: func() (inForce int, dropped uint64) { return len(d.guard.List(time.Now())), d.guard.Dropped() },
 	}
 	if d.config.Admin.RecentMemory > 0 {

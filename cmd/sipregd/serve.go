@@ -48,15 +48,17 @@ type sipregd struct {
 	store     location.Store
 	directory atomic.Pointer[peers.Directory]
 	registrar *registrar.Registrar
-	layer     *transaction.Layer
-	stun      stun.Keepalives
-	qualifier *qualify.Qualifier
-	server    *transport.Server
-	shown     *transport.Certificate // nil: none
-	admin     *admin.Server
-	webhook   *admin.Webhook // nil: there is none
-	serving   bool
-	settled   bool // phones of before the start have come back, or will not
+
+	authenticator *digest.Authenticator
+	layer         *transaction.Layer
+	stun          stun.Keepalives
+	qualifier     *qualify.Qualifier
+	server        *transport.Server
+	shown         *transport.Certificate // nil: none
+	admin         *admin.Server
+	webhook       *admin.Webhook // nil: there is none
+	serving       bool
+	settled       bool // phones of before the start have come back, or will not
 
 	asking     sync.WaitGroup // of the qualifier
 	stopAsking func()
@@ -192,6 +194,7 @@ func (d *sipregd) decide() error {
 	if err != nil {
 		return err
 	}
+	d.authenticator = authenticator
 	key, err := d.gruuKey()
 	if err != nil {
 		return err

@@ -103,6 +103,9 @@ func (s Sources) collectors() (all []prometheus.Collector) {
 	if s.Peers != nil {
 		all = append(all, newCount("sipregd_peers", "Peers of peers.conf.", s.Peers))
 	}
+	if s.Nonces != nil {
+		all = append(all, newCount("sipregd_nonce_pages", "Pages of 256 nonces whose counts are remembered, so that nobody uses captured credentials.", s.Nonces))
+	}
 	if s.Watches != nil {
 		all = append(all, newCount("sipregd_watchers", "Who follows events as they happen: sipregctl watch, pages that are open, the webhook.", s.Watches))
 	}

@@ -79,6 +79,7 @@ var moves = []struct {
 	}},
 	{`sipregd_bindings_ended_total{reason="not_refreshed"}`, 1, "expiry", func(m *monitored) { m.register(contact); m.expireAll() }},
 	{`sipregd_bindings_ended_total{reason="peer_changed"}`, 1, "another peers.conf", func(m *monitored) { m.register(contact); m.removeAll() }},
+	{`sipregd_nonce_pages`, 1, "registration", func(m *monitored) { m.register(contact) }},
 	{`sipregd_watchers`, 1, "watch", func(m *monitored) { m.recorder.Watch(journal.Filter{}, 0) }},
 
 	{`sipregd_bindings`, 1, "registration", func(m *monitored) { m.register(contact) }},
