@@ -172,6 +172,7 @@ func peerDetails(p api.Peer) []detail {
 		{"certificate_name", certificate},
 		{"permit", permit},
 		{"max_contacts", strconv.Itoa(p.MaxContacts)},
+		{"max_aors", strconv.Itoa(p.MaxAORs)},
 		{"remove_existing", yesNo(p.RemoveExisting)},
 		{"remove_unavailable", yesNo(p.RemoveUnavailable)},
 		{"cseq_reset", yesNo(p.CSeqReset)},

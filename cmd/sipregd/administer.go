@@ -140,8 +140,8 @@ func (d *sipregd) Stats() api.Stats {
 func (d *sipregd) readMetrics() {
 	sources := admin.Sources{
 		Watches: d.recorder.Watches, Requests: d.layer.Counts, Sockets: d.server.Counts, STUN: d.stun.Answered,
-		Bindings: d.store.Count, Qualify: d.qualifier.Counts, Peers: func() int { return d.registrar.Directory().Len() },
-		Guard: d.guard,
+		Bindings: d.store.Count, Qualify: d.qualifier.Counts, Nonces: d.authenticator.UsedPages,
+		Peers: func() int { return d.registrar.Directory().Len() }, Guard: d.guard,
 	}
 	if d.config.Admin.RecentMemory > 0 {
 		sources.Events = d.recorder.Counts

@@ -35,27 +35,28 @@ import (
 
 // sipregd is the running daemon.
 type sipregd struct {
-	path      string
-	config    config.Config
-	log       zerolog.Logger
-	often     zerolog.Logger // for what may repeat without end
-	metrics   *admin.Metrics
-	heap      heap
-	started   time.Time
-	recorder  *journal.Recorder
-	journal   journal.Journal // the recorder, or the log alone
-	guard     *guard.Guard
-	store     location.Store
-	directory atomic.Pointer[peers.Directory]
-	registrar *registrar.Registrar
-	layer     *transaction.Layer
-	stun      stun.Keepalives
-	qualifier *qualify.Qualifier
-	server    *transport.Server
-	shown     *transport.Certificate // nil: none
-	admin     *admin.Server
-	webhook   *admin.Webhook // nil: there is none
-	serving   bool
+	path          string
+	config        config.Config
+	log           zerolog.Logger
+	often         zerolog.Logger // for what may repeat without end
+	metrics       *admin.Metrics
+	heap          heap
+	started       time.Time
+	recorder      *journal.Recorder
+	journal       journal.Journal // the recorder, or the log alone
+	guard         *guard.Guard
+	store         location.Store
+	directory     atomic.Pointer[peers.Directory]
+	registrar     *registrar.Registrar
+	authenticator *digest.Authenticator
+	layer         *transaction.Layer
+	stun          stun.Keepalives
+	qualifier     *qualify.Qualifier
+	server        *transport.Server
+	shown         *transport.Certificate // nil: none
+	admin         *admin.Server
+	webhook       *admin.Webhook // nil: there is none
+	serving       bool
 
 	loaded   chan struct{} // bindings of an earlier life were read, or are to be looked at
 	settleAt time.Time     // when those whose phones have not come back go; zero: they did
@@ -207,6 +208,7 @@ func (d *sipregd) decide() error {
 	if err != nil {
 		return err
 	}
+	d.authenticator = authenticator
 	key, err := d.gruuKey()
 	if err != nil {
 		return err
@@ -217,7 +219,7 @@ func (d *sipregd) decide() error {
 	})
 	d.registrar = registrar.New(registrar.Options{
 		Domains: domains(&d.config), Directory: d.directory.Load(), Authenticator: authenticator,
-		Location: d.store, Journal: d.journal, GRUUKey: key,
+		Location: d.store, Journal: d.journal, GRUUKey: key, Here: d.here(),
 		DisconnectGrace: d.disconnectGrace(),
 		ServiceRoute:    d.config.Registrar.ServiceRoute, FlowTimer: d.config.Registrar.FlowTimer,
 	}).QualifiedBy(d.qualifier).GuardedBy(d.guard)
@@ -315,6 +317,7 @@ func loadPeers(c *config.Config) (*peers.Directory, []string, error) {
 		Domains:           domains(c),
 		Algorithms:        c.Registrar.Algorithms,
 		MaxContacts:       c.Registrar.MaxContacts,
+		MaxAORs:           c.Registrar.MaxAORs,
 		RemoveExisting:    c.Registrar.RemoveExisting,
 		RemoveUnavailable: c.Registrar.RemoveUnavailable,
 		CSeqReset:         c.Registrar.CSeqReset,

@@ -183,13 +183,14 @@ func dialDaemon(t *testing.T, d *daemon) (conn *net.UDPConn, port string) {
 	return conn, strconv.Itoa(conn.LocalAddr().(*net.UDPAddr).Port)
 }
 
-// exchange sends a message and behind it a ping, and returns what came before
+// exchange sends a message and behind it a ping, one of those that are answered
+// however many there are, and returns what came before
 // the ping's answer: the response, or nothing. An answer that rests on bindings
 // comes later.
 func exchange(t *testing.T, conn *net.UDPConn, message []byte) (response string) {
 	t.Helper()
-	ping := fmt.Sprintf("OPTIONS sip:ping SIP/2.0\r\nVia: SIP/2.0/UDP %v;branch=z9hG4bKping;rport\r\n"+
-		"From: <sip:p@p>;tag=p\r\nTo: <sip:p@p>\r\nCall-ID: the-ping\r\nCSeq: 1 OPTIONS\r\n\r\n", conn.LocalAddr())
+	ping := fmt.Sprintf("REGISTER sip:ping SIP/2.0\r\nVia: SIP/2.0/UDP %v;branch=z9hG4bKping;rport\r\n"+
+		"From: <sip:p@p>;tag=p\r\nTo: <sip:p@p>\r\nCall-ID: the-ping\r\nCSeq: 1 REGISTER\r\n\r\n", conn.LocalAddr())
 	send(t, conn, message)
 	send(t, conn, []byte(ping))
 	for {

@@ -20,9 +20,10 @@ var (
 	refusalsTotal      = describe("refusals_total", "Requests that were refused. sipregctl why says more.", "reason")
 	bindingsEnded      = describe("bindings_ended_total", "Bindings that were removed or replaced or have expired.", "reason")
 
-	requestsTotal        = describe("requests_total", "Requests answered, without retransmissions. The code is none for ACK, which gets no answer; a registration that was granted and then could not be saved counts as both.", "method", "code")
+	requestsTotal        = describe("requests_total", "Requests answered, without retransmissions. The code is none for ACK, which gets no answer, and where one is withheld; a registration that was granted and then could not be saved counts as both.", "method", "code")
 	retransmissionsTotal = describe("retransmissions_total", "Requests that were found to have come before, and got the same answer.")
 	ignoredTotal         = describe("messages_ignored_total", "Messages that are no SIP request: keepalives, responses and noise.")
+	answersWithheld      = describe("answers_withheld_total", "Answers over UDP to who had proved nothing that were not given: of more than three times the bytes of the request, or too many.", "reason")
 	transactions         = describe("transactions", "Transactions in memory.")
 	transactionBytes     = describe("transaction_bytes", "Memory that transactions take or once took.")
 	transactionsEvicted  = describe("transactions_evicted_total", "Transactions that made room for others before their time: their retransmissions are judged anew.")
@@ -98,7 +99,7 @@ func (s Sources) collectors() (all []prometheus.Collector) {
 		}
 	}
 	add(s.Events != nil, s.collectEvents, registrationsTotal, challengesTotal, refusalsTotal, bindingsEnded)
-	add(s.Requests != nil, s.collectRequests, requestsTotal, retransmissionsTotal, ignoredTotal,
+	add(s.Requests != nil, s.collectRequests, requestsTotal, retransmissionsTotal, ignoredTotal, answersWithheld,
 		transactions, transactionBytes, transactionsEvicted)
 	add(s.Sockets != nil, s.collectSockets, batchSize, datagramsDropped, datagramsLost,
 		streamsOpen, streamsAccepted, streamsRefused, streamsUnproved, acceptFailures, keepalives)
@@ -109,6 +110,9 @@ func (s Sources) collectors() (all []prometheus.Collector) {
 	add(s.Webhook != nil, s.collectWebhook, webhookEvents, webhookFailing, webhookWaiting)
 	if s.Peers != nil {
 		all = append(all, newCount("sipregd_peers", "Peers of peers.conf.", s.Peers))
+	}
+	if s.Nonces != nil {
+		all = append(all, newCount("sipregd_nonce_pages", "Pages of 256 nonces whose counts are remembered, so that nobody uses captured credentials.", s.Nonces))
 	}
 	if s.Watches != nil {
 		all = append(all, newCount("sipregd_watchers", "Who follows events as they happen: sipregctl watch, pages that are open, the webhook.", s.Watches))
@@ -151,6 +155,8 @@ func (s Sources) collectRequests(out sink) {
 	}
 	out.counter(retransmissionsTotal, counts.Retransmissions)
 	out.counter(ignoredTotal, counts.Ignored)
+	out.counter(answersWithheld, counts.TooLong, "size")
+	out.counter(answersWithheld, counts.TooMany, "rate")
 	out.gauge(transactions, float64(counts.Transactions))
 	out.gauge(transactionBytes, float64(counts.Bytes))
 	out.counter(transactionsEvicted, counts.Evicted)

@@ -43,6 +43,7 @@ type Sources struct {
 	STUN     func() uint64 // requests answered, beside Sockets
 	Bindings func() (aors, bindings int)
 	Qualify  func() qualify.Counts
+	Nonces   func() int // pages of nonces whose count is remembered
 	// Saving tells whether bindings last, and of how many AORs they are still to be
 	// saved; nil: none are meant to last.
 	Saving  func() (durable bool, unsaved int)

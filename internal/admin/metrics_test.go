@@ -44,6 +44,16 @@ var moves = []struct {
 	{`sipregd_requests_total{code="none",method="ACK"}`, 1, "ACK", func(m *monitored) { m.send(m.request("ACK")); m.exchange(m.request("OPTIONS")) }},
 	{`sipregd_retransmissions_total`, 1, "the same again", func(m *monitored) { m.exchange(m.register(contact)) }},
 	{`sipregd_messages_ignored_total`, 1, "keepalive", func(m *monitored) { m.send("\r\n\r\n"); m.exchange(m.request("OPTIONS")) }},
+	{`sipregd_answers_withheld_total{reason="size"}`, 1, "a request of few bytes", func(m *monitored) {
+		m.send("REGISTER sip:r SIP/2.0\nv:SIP/2.0/UDP h\nf:sip:a\nt:sip:a\ni:1\nCSeq:1 REGISTER\n\n")
+		m.exchange(m.request("OPTIONS"))
+	}},
+	{`sipregd_answers_withheld_total{reason="rate"}`, 0, "many without a use", func(m *monitored) {
+		for range 500 {
+			m.send(m.request("INVITE"))
+		}
+		m.await("some get no answer", func() bool { return m.requests(time.Now()).TooMany > 0 })
+	}},
 	{`sipregd_transactions`, 1, "registration", func(m *monitored) { m.register(contact) }},
 	{`sipregd_transaction_bytes`, 0, "registration", func(m *monitored) { m.register(contact) }},
 	{`sipregd_transactions_evicted_total`, 0, "many registrations", func(m *monitored) {
@@ -71,6 +81,7 @@ var moves = []struct {
 	}},
 	{`sipregd_bindings_ended_total{reason="not_refreshed"}`, 1, "expiry", func(m *monitored) { m.register(contact); m.expireAll() }},
 	{`sipregd_bindings_ended_total{reason="peer_changed"}`, 1, "another peers.conf", func(m *monitored) { m.register(contact); m.removeAll() }},
+	{`sipregd_nonce_pages`, 1, "registration", func(m *monitored) { m.register(contact) }},
 	{`sipregd_watchers`, 1, "watch", func(m *monitored) { m.recorder.Watch(journal.Filter{}, 0) }},
 
 	{`sipregd_bindings`, 1, "registration", func(m *monitored) { m.register(contact) }},
@@ -235,6 +246,7 @@ func allowedLabels() map[string][]string {
 		"result": {"success", "failure", "posted", "dropped"},
 		"kind":   {"crlf", "stun", "known", "unknown"},
 		"limit":  {"rate", "unknown_rate", "known_rate"},
+		"reason": {"size", "rate"},
 	}
 	for _, kind := range journal.Kinds() {
 		allowed["result"] = append(allowed["result"], kind.String())
@@ -268,6 +280,9 @@ func TestTheNetworkChoosesNoLabel(t *testing.T) {
 
 // sendHostile sends whatever a stranger could hope to find in a label.
 func (m *monitored) sendHostile() {
+	for _, authname := range []string{"evil", `evil\"}`, "evil{method=\"evil\"}"} { // before there are too many answers
+		m.registerAs(authname, "evil", contact, "User-Agent: evil")
+	}
 	files, err := filepath.Glob("../../testdata/torture/*.sip")
 	if err != nil || len(files) < 100 {
 		m.t.Fatalf("%d torture messages, %v", len(files), err)
@@ -291,10 +306,6 @@ func (m *monitored) sendHostile() {
 	}
 	stream := m.dial("tcp", m.tcp)
 	_, _ = io.WriteString(stream, "EVIL evil evil\r\nevil: 1\r\n\r\n")
-	for _, authname := range []string{"evil", `evil\"}`, "evil{method=\"evil\"}"} {
-		m.phone = m.dial("udp", m.udp) // whose answers come
-		m.registerAs(authname, "evil", contact, "User-Agent: evil")
-	}
 }
 
 // For the race detector.

@@ -47,6 +47,7 @@ type monitored struct {
 	guard     *guard.Guard
 	store     *durable.Store
 	disk      brokenDisk
+	requests  func(time.Time) transaction.Counts
 	udp, tcp  string
 	phone     net.Conn
 	options   peers.Options
@@ -116,14 +117,16 @@ func startMonitored(t *testing.T) *monitored {
 		Domains: domains, Algorithms: algorithms, MaxContacts: 10, RemoveExisting: true,
 		MinimumExpiration: 60, DefaultExpiration: 3600, MaximumExpiration: 7200,
 	}
+	authenticator := digest.New([32]byte{1}, algorithms, 300*time.Second)
 	m.registrar = registrar.New(registrar.Options{
-		Domains: domains, Directory: m.load(monitoredPeers), Authenticator: digest.New([32]byte{1}, algorithms, 300*time.Second),
+		Domains: domains, Directory: m.load(monitoredPeers), Authenticator: authenticator,
 		Location: m.store, Journal: m.recorder,
 	})
 	layer := transaction.NewLayer(m.registrar, transactionMemory)
+	m.requests = layer.Counts
 	m.metrics.Read(admin.Sources{
 		Events: m.recorder.Counts, Watches: m.recorder.Watches, Requests: layer.Counts, Bindings: m.store.Count,
-		Sockets: m.listen(layer), STUN: m.stun.Answered, Qualify: func() qualify.Counts { return m.qualified },
+		Nonces: authenticator.UsedPages, Sockets: m.listen(layer), STUN: m.stun.Answered, Qualify: func() qualify.Counts { return m.qualified },
 		Saving: func() (bool, int) {
 			status := m.store.Status()
 			return status.Failure == nil, status.Unsaved

@@ -89,7 +89,7 @@ func (s *Server) showPeer(w http.ResponseWriter, r *http.Request) {
 func peerOf(directory *peers.Directory, p *peers.Peer, bindings map[maker]int) api.Peer {
 	shown := api.Peer{
 		Label: p.Label, Authname: p.Authname, AORs: texts(p.AORs), AnyAOR: p.AnyAOR, Enabled: p.Enabled,
-		Realms: p.Realms(), Permit: texts(p.Permit), MaxContacts: p.MaxContacts, RemoveExisting: p.RemoveExisting,
+		Realms: p.Realms(), Permit: texts(p.Permit), MaxContacts: p.MaxContacts, MaxAORs: p.MaxAORs, RemoveExisting: p.RemoveExisting,
 		RemoveUnavailable: p.RemoveUnavailable, CSeqReset: p.CSeqReset, RecognizePhone: p.RecognizePhone.String(),
 		QualifyFrequency: frequency(p.QualifyFrequency), QualifyTimeout: p.QualifyTimeout,
 		MinimumExpiration: p.MinimumExpiration, DefaultExpiration: p.DefaultExpiration, MaximumExpiration: p.MaximumExpiration,

@@ -48,6 +48,7 @@ type Registrar struct {
 	MinimumExpiration uint32   // seconds
 	MaximumExpiration uint32   // seconds
 	MaxContacts       int      // bindings of one address-of-record, at least 1
+	MaxAORs           int      // of a peer with aorname = *, at least 1
 	Algorithms        []digest.Algorithm
 	RemoveExisting    bool
 	CSeqReset         bool   // a phone may begin to count anew with its old Call-ID
@@ -110,6 +111,7 @@ func defaults(directory string) Config {
 			MinimumExpiration: 60,
 			MaximumExpiration: 7200,
 			MaxContacts:       10,
+			MaxAORs:           10000,
 			Algorithms:        []digest.Algorithm{digest.MD5},
 			RemoveExisting:    true,
 			RecognizePhone:    "auto",

@@ -96,6 +96,7 @@ default_expiration = 600
 minimum_expiration = 120
 maximum_expiration = 900
 max_contacts = 3
+max_aors = 7
 algorithms = sha-256, MD5
 remove_existing = no
 remove_unavailable = yes
@@ -160,6 +161,7 @@ format = json
 			MinimumExpiration: 120,
 			MaximumExpiration: 900,
 			MaxContacts:       3,
+			MaxAORs:           7,
 			Algorithms:        []digest.Algorithm{digest.SHA256, digest.MD5},
 		},
 		Peers: Peers{Files: []string{"/etc/x/peers.conf", "/srv/peers.d/*.conf"}},

@@ -44,6 +44,7 @@ func settings(c *Config, directory string) []setting {
 		{"registrar", "minimum_expiration", number(&c.Registrar.MinimumExpiration, 1, math.MaxUint32)},
 		{"registrar", "maximum_expiration", number(&c.Registrar.MaximumExpiration, 1, math.MaxUint32)},
 		{"registrar", "max_contacts", number(&c.Registrar.MaxContacts, 1, math.MaxInt32)},
+		{"registrar", "max_aors", number(&c.Registrar.MaxAORs, 1, math.MaxInt32)},
 		{"registrar", "algorithms", algorithms(&c.Registrar.Algorithms)},
 		{"registrar", "remove_existing", yesOrNo(&c.Registrar.RemoveExisting)},
 		{"registrar", "remove_unavailable", yesOrNo(&c.Registrar.RemoveUnavailable)},

@@ -186,6 +186,8 @@ var causes = map[journal.Reason]string{
 	journal.OutboundMisused:         "The phone registers several flows (reg-id) in one request",
 	journal.FirstHopWithoutOutbound: "The phone wants to be reached by the connection that it opens (outbound, RFC 5626), and the proxy between does not say that it keeps that",
 	journal.ContactIsGRUU:           "The phone registers an address that was given to it here (a GRUU), which leads back to here",
+	journal.ContactMisleads:         "The phone's address is not one that it can be reached by",
+	journal.TooManyAORs:             "The peer has as many addresses registered as it may",
 	journal.ContactGivenTwice:       "The phone asks for two expirations of one Contact",
 	journal.LoopOrMerge:             "The same request came by two ways",
 	journal.TooManyRequests:         "Some of what came from there was dropped unread",

@@ -61,6 +61,9 @@ func New(key [32]byte, algorithms []Algorithm, lifetime time.Duration) *Authenti
 // algorithm that is offered (RFC 8760 §2.3).
 func (a *Authenticator) Challenges() int { return len(a.algorithms) }
 
+// UsedPages is how many pages of nonces are remembered, of twice MaxUsedPages at most.
+func (a *Authenticator) UsedPages() int { return a.used.pages() }
+
 // AppendChallenge appends the i-th of them as a value of WWW-Authenticate (RFC 7616
 // §3.3), for the phone at source. stale says that just the nonce was refused.
 func (a *Authenticator) AppendChallenge(room []byte, i int, now time.Time, realm string, stale bool, source netip.Addr) []byte {

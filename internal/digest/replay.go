@@ -66,6 +66,13 @@ func (u *usedNonces) claim(now uint32, n nonce, count uint32) Result {
 	return Right
 }
 
+// pages returns how many are remembered.
+func (u *usedNonces) pages() int {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return len(u.current) + len(u.previous)
+}
+
 // highest returns what a page holds there; a page that is not there holds nothing.
 func (p *page) highest(at uint64) uint32 {
 	if p == nil {

@@ -33,6 +33,8 @@ const (
 	OutboundMisused
 	FirstHopWithoutOutbound
 	ContactIsGRUU
+	ContactMisleads
+	TooManyAORs
 	LoopOrMerge
 	StoreFailed
 	Banned
@@ -101,6 +103,10 @@ var reasons = [...]struct{ name, advice string }{
 		"As a rule the phone asks again without it. If not, switch outbound (RFC 5626, reg-id) off in the phone, or have the proxy between add a Path with ;ob."},
 	ContactIsGRUU: {"contact_is_gruu",
 		"Look for newer firmware: the phone registers an address that this registrar gave it (a GRUU) as its Contact, which makes a loop."},
+	ContactMisleads: {"contact_not_allowed",
+		"Look what the phone takes for its own address: switch its STUN and its setting of a public address off, and any SIP ALG of the router. Nobody can be reached by the address that it gives."},
+	TooManyAORs: {"too_many_aors",
+		"If the peer is to have that many addresses, raise max_aors in its section of peers.conf and reload. If not, look who has its secret."},
 	LoopOrMerge: {"same_request_by_two_ways",
 		"Have the phone's requests come here by one way: two proxies, or a loop, double them."},
 	StoreFailed: {"store_failed",

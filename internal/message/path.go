@@ -9,6 +9,7 @@ type Path struct {
 	// Outbound says that the proxy next to the phone keeps flows: its URI, the last, has
 	// the parameter ob (RFC 5626 §5.1).
 	Outbound bool
+	First    sipuri.URI // of the proxy that is the nearest
 
 	values int
 }
@@ -23,6 +24,9 @@ func parsePath(text string) (Path, error) {
 			return Path{}, inField("Path", err)
 		}
 		_, path.Outbound = uri.Param("ob")
+		if path.values == 0 {
+			path.First = uri
+		}
 		if path.values++; c.done() {
 			return path, nil
 		}
@@ -54,6 +58,7 @@ func (r *Request) takePath(more Path) error {
 	if r.Path.values > 0 {
 		more.Text = r.Path.Text + ", " + more.Text
 		more.values += r.Path.values
+		more.First = r.Path.First
 	}
 	if len(more.Text) > MaxPath || more.values > MaxListValues {
 		return malformed("Path Over 1024 Bytes Or 64 Values")

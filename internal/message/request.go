@@ -36,7 +36,8 @@ func (f Flow) Secure() bool { return f.Transport == "TLS" || f.Transport == "WSS
 // Request is a request as a registrar reads it. One that Parse gave back with
 // an error holds just what an answer needs, as far as it could be read.
 type Request struct {
-	Flow Flow
+	Flow   Flow
+	Length int // bytes that came, those that are ignored too
 
 	Method       string
 	URI          sipuri.URI // the Request-URI
@@ -64,11 +65,11 @@ type Request struct {
 }
 
 // reset makes room for another request where one was.
-func (r *Request) reset(flow Flow) {
+func (r *Request) reset(flow Flow, length int) {
 	vias, contacts, digests, require := r.Vias[:0], r.Contacts.Values[:0], r.Digests[:0], r.Require[:0]
 	own, lastLine, lastStart := r.response.own[:0], r.lastLine, r.lastStart
 	*r = Request{}
-	r.Flow, r.Vias, r.Contacts.Values, r.Digests, r.Require = flow, vias, contacts, digests, require
+	r.Flow, r.Length, r.Vias, r.Contacts.Values, r.Digests, r.Require = flow, length, vias, contacts, digests, require
 	r.response.own, r.lastLine, r.lastStart = own, lastLine, lastStart
 }
 
@@ -103,12 +104,13 @@ func (p *Parser) Release(request *Request) {
 // beside it then holds what could be read. Over UDP, where the source may be
 // forged, what shows no way back is ErrNotSIP: an answer has more bytes than it.
 func (p *Parser) Parse(data []byte, flow Flow) (*Request, error) {
+	length := len(data)
 	data = bytes.TrimLeft(data, "\r\n")
 	request := p.requests.Get().(*Request)
-	if request.reset(flow); request.parsePlain(data) {
+	if request.reset(flow, length); request.parsePlain(data) {
 		return request, nil
 	}
-	request.reset(flow)
+	request.reset(flow, length)
 	err := p.parseAny(request, data)
 	if err == ErrNotSIP || err == ErrResponse {
 		p.Release(request)

@@ -60,6 +60,31 @@ func (r *Response) WithBytes(name string, value []byte) *Response {
 // makes the same response of it again.
 func (r *Response) Own() []byte { return r.own }
 
+// Essential returns what an answer cannot do without, of what Response.Own returns: the
+// first challenge of several (RFC 8760 §2.3 has the best one first), and the header
+// fields that its status has to have.
+func Essential(own []byte) []byte {
+	var essential []byte
+	challenged := false
+	for line := range bytes.Lines(own) {
+		name, _, isField := bytes.Cut(line, []byte{':'})
+		switch {
+		case essential == nil: // the status
+		case !isField:
+			continue
+		case string(name) == "WWW-Authenticate":
+			if challenged {
+				continue
+			}
+			challenged = true
+		case string(name) != "Unsupported" && string(name) != "Allow":
+			continue
+		}
+		essential = append(essential, line...)
+	}
+	return essential
+}
+
 // Render appends the response to a request to room: Via in order, From, To,
 // Call-ID and CSeq as they came (§8.2.6.2), the topmost Via with received and
 // rport, and To with toTag where it has no tag yet. own is Response.Own.

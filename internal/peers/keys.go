@@ -18,6 +18,7 @@ const (
 	keyPasswordDigest
 	keyCertificateName
 	keyMaxContacts
+	keyMaxAORs
 	keyRemoveExisting
 	keyRemoveUnavailable
 	keyCSeqReset
@@ -55,6 +56,7 @@ var keys = [keyCount]key{
 	keyPasswordDigest:    {name: "password_digest", personal: true, read: (*record).readPasswordDigest},
 	keyCertificateName:   {name: "certificate_name", personal: true, read: (*record).readCertificateNames},
 	keyMaxContacts:       {name: "max_contacts", read: (*record).readMaxContacts},
+	keyMaxAORs:           {name: "max_aors", read: (*record).readMaxAORs},
 	keyRemoveExisting:    {name: "remove_existing", read: (*record).readRemoveExisting},
 	keyRemoveUnavailable: {name: "remove_unavailable", read: (*record).readRemoveUnavailable},
 	keyCSeqReset:         {name: "cseq_reset", read: (*record).readCSeqReset},
@@ -132,6 +134,14 @@ func (r *record) readMaxContacts(value string) *inifile.Fault {
 	n, fault := inifile.Number(value, 1, math.MaxInt32)
 	if fault == nil {
 		r.peer.MaxContacts = int(n)
+	}
+	return fault
+}
+
+func (r *record) readMaxAORs(value string) *inifile.Fault {
+	n, fault := inifile.Number(value, 1, math.MaxInt32)
+	if fault == nil {
+		r.peer.MaxAORs = int(n)
 	}
 	return fault
 }

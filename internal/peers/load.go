@@ -15,6 +15,7 @@ type Options struct {
 	Domains           Domains
 	Algorithms        []digest.Algorithm // that are offered, at least one
 	MaxContacts       int                // at least 1
+	MaxAORs           int                // 0: without end
 	RemoveExisting    bool
 	RemoveUnavailable bool
 	CSeqReset         bool

@@ -267,9 +267,9 @@ func TestFaults(t *testing.T) {
 		{"default twice", "max_contacts = 1\nmax_contacts = 2\n" + other, "2: max_contacts stands on line 1 already; keep one of the two"},
 		{"unknown key", "[a]\n" + names + "secret = s\nmax_contact = 1", "5: [a] unknown key max_contact; did you mean max_contacts?"},
 		{"unknown key like none", "[a]\n" + names + "secret = s\ntype = friend",
-			"5: [a] unknown key type; the keys here are authname, aorname, secret, password_digest, certificate_name, max_contacts, remove_existing, remove_unavailable, cseq_reset, recognize_phone, qualify_frequency, qualify_timeout, minimum_expiration, default_expiration, maximum_expiration, permit, algorithm, domain, enabled, defaultname, defaulthost"},
+			"5: [a] unknown key type; the keys here are authname, aorname, secret, password_digest, certificate_name, max_contacts, max_aors, remove_existing, remove_unavailable, cseq_reset, recognize_phone, qualify_frequency, qualify_timeout, minimum_expiration, default_expiration, maximum_expiration, permit, algorithm, domain, enabled, defaultname, defaulthost"},
 		{"broken secret is not repeated", "[a]\n" + names + "secret: hunter2=\n",
-			"4: [a] unknown key; the keys here are authname, aorname, secret, password_digest, certificate_name, max_contacts, remove_existing, remove_unavailable, cseq_reset, recognize_phone, qualify_frequency, qualify_timeout, minimum_expiration, default_expiration, maximum_expiration, permit, algorithm, domain, enabled, defaultname, defaulthost\n" +
+			"4: [a] unknown key; the keys here are authname, aorname, secret, password_digest, certificate_name, max_contacts, max_aors, remove_existing, remove_unavailable, cseq_reset, recognize_phone, qualify_frequency, qualify_timeout, minimum_expiration, default_expiration, maximum_expiration, permit, algorithm, domain, enabled, defaultname, defaulthost\n" +
 				"1: [a] secret is missing; write secret = and the password that the phone is set to, or password_digest = and its digest, or certificate_name = and a name in its client certificate"},
 		{"username", "[a]\nusername = x\nsecret = s\naorname = 1",
 			"2: [a] username is a word of Asterisk's; say authname for the digest username (Auth ID) of the phone\n" +

@@ -50,6 +50,7 @@ type plainSettings struct {
 	Enabled   bool
 
 	MaxContacts       int // bindings of one AOR, at least 1
+	MaxAORs           int // that it has bound at once, with AnyAOR, beside those that it lists; 0: without end
 	RemoveExisting    bool
 	RemoveUnavailable bool   // with RemoveExisting off: bindings that are unreachable make room
 	CSeqReset         bool   // it may begin to count anew with its old Call-ID

@@ -38,6 +38,7 @@ func newRecord(l *loader, file string) *record {
 		Domain:            o.Domains.Primary(),
 		Enabled:           true,
 		MaxContacts:       o.MaxContacts,
+		MaxAORs:           o.MaxAORs,
 		RemoveExisting:    o.RemoveExisting,
 		RemoveUnavailable: o.RemoveUnavailable,
 		CSeqReset:         o.CSeqReset,

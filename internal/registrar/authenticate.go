@@ -86,6 +86,7 @@ func (g *registration) claimOf(credentials *message.Credentials) claim {
 
 // whyNot puts a verification that failed into words for the journal.
 func (g *registration) whyNot(c *claim, result digest.Result) (reason journal.Reason, detail string) {
+	elsewhere, sent, held := g.elsewhere(c.credentials.Username), "sent as "+c.credentials.Username, c.heldTo() // in any case: it takes time
 	switch result {
 	case digest.Stale:
 		return journal.StaleNonce, ""
@@ -94,11 +95,10 @@ func (g *registration) whyNot(c *claim, result digest.Result) (reason journal.Re
 	case digest.AlgorithmNotOffered:
 		return journal.WrongAlgorithm, c.algorithm() + " is not in [registrar] algorithms"
 	case digest.AlgorithmNotOfPeer:
-		return journal.WrongAlgorithm, c.algorithm() + "; this peer" + c.heldTo()
+		return journal.WrongAlgorithm, held
 	case digest.QOPNotOffered:
 		return journal.WrongAlgorithm, "qop " + c.credentials.QOP + " is not offered"
 	}
-	elsewhere, sent := g.elsewhere(c.credentials.Username), "sent as "+c.credentials.Username // in either case: it takes time
 	switch {
 	case c.peer == nil:
 		return journal.UnknownAuthname, elsewhere
@@ -126,15 +126,17 @@ func (c *claim) algorithm() string {
 	return c.credentials.Algorithm
 }
 
-// heldTo says which algorithm the peer may answer with, and why.
+// heldTo says which algorithm the peer may answer with, why, and that the credentials
+// are of another.
 func (c *claim) heldTo() string {
+	why, algorithm := "'s password_digest is of ", digest.SHA256
 	switch {
 	case c.only != 0:
-		return " has algorithm = " + c.only.String()
+		why, algorithm = " has algorithm = ", c.only
 	case c.a1.Has(digest.MD5):
-		return "'s password_digest is of " + digest.MD5.String()
+		algorithm = digest.MD5
 	}
-	return "'s password_digest is of " + digest.SHA256.String()
+	return c.algorithm() + "; this peer" + why + algorithm.String()
 }
 
 // elsewhere says of an authname in which other domain somebody has it.

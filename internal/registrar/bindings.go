@@ -57,6 +57,9 @@ func (g *registration) updateEach() *message.Response {
 	if end := g.checkOutbound(); end != nil {
 		return end
 	}
+	if end := g.checkAORs(); end != nil {
+		return end
+	}
 	return g.commit(g.update)
 }
 
@@ -103,7 +106,10 @@ func (g *registration) checkContact(contact *message.Contact, seconds uint32) *m
 	case g.isGRUU(&contact.URI):
 		return g.end(403, "Contact Is A GRUU", journal.ContactIsGRUU, contact.Text)
 	}
-	return nil
+	if end := g.checkDestination("Contact", &contact.URI, contact.Text); end != nil || g.request.Path.Text == "" {
+		return end
+	}
+	return g.checkDestination("Path", &g.request.Path.First, g.request.Path.Text)
 }
 
 // sameContact returns what is asked of an equal URI (§19.1.4), nil: nothing.

@@ -59,13 +59,17 @@ type setup struct {
 	serviceRoute string
 	algorithms   []digest.Algorithm
 	journal      journal.Journal // nil: the lab itself
+	here         registrar.Here
+	store        *location.Memory // nil: an empty one
 }
 
-func withServiceRoute(text string) setting  { return func(s *setup) { s.serviceRoute = text } }
-func withJournal(j journal.Journal) setting { return func(s *setup) { s.journal = j } }
-func withDomains(names ...string) setting   { return func(s *setup) { s.domains = names } }
-func withRealm(realm string) setting        { return func(s *setup) { s.realm = realm } }
-func withPeers(text string) setting         { return func(s *setup) { s.peers = text } }
+func withStore(store *location.Memory) setting { return func(s *setup) { s.store = store } }
+func withHere(here registrar.Here) setting     { return func(s *setup) { s.here = here } }
+func withServiceRoute(text string) setting     { return func(s *setup) { s.serviceRoute = text } }
+func withJournal(j journal.Journal) setting    { return func(s *setup) { s.journal = j } }
+func withDomains(names ...string) setting      { return func(s *setup) { s.domains = names } }
+func withRealm(realm string) setting           { return func(s *setup) { s.realm = realm } }
+func withPeers(text string) setting            { return func(s *setup) { s.peers = text } }
 func withAlgorithms(list ...digest.Algorithm) setting {
 	return func(s *setup) { s.algorithms = list }
 }
@@ -91,6 +95,9 @@ func newLab(t testing.TB, settings ...setting) *lab {
 	}
 	l := &lab{t: t, transport: "UDP", now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC), store: location.NewMemory(time.Now()),
 		source: netip.MustParseAddrPort("192.0.2.7:5060")}
+	if s.store != nil {
+		l.store = s.store
+	}
 	domains := peers.NewDomains(s.domains, s.realm)
 	l.options = peers.Options{
 		Domains: domains, Algorithms: s.algorithms, MaxContacts: 10, RemoveExisting: true,
@@ -104,7 +111,7 @@ func newLab(t testing.TB, settings ...setting) *lab {
 	l.registrar = registrar.New(registrar.Options{
 		Domains: domains, Directory: l.load(s.peers), Authenticator: authenticator,
 		Location: interrupted{l.store, l}, Journal: s.journal,
-		DisconnectGrace: 32 * time.Second, ServiceRoute: s.serviceRoute, FlowTimer: 120, GRUUKey: [32]byte{2},
+		DisconnectGrace: 32 * time.Second, ServiceRoute: s.serviceRoute, FlowTimer: 120, GRUUKey: [32]byte{2}, Here: s.here,
 	})
 	l.layer = transaction.NewLayer(l.registrar, 64<<20)
 	return l

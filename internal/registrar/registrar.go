@@ -66,6 +66,8 @@ type Registrar struct {
 	journal       journal.Journal
 	flows         flows
 	gruus         gruus
+	here          Here
+	aors          boundAORs
 
 	disconnectGrace time.Duration
 	serviceRoute    string
@@ -90,6 +92,7 @@ type Options struct {
 	ServiceRoute    string   // values of Service-Route (RFC 3608) for phones, empty: none
 	FlowTimer       int      // seconds that a flow may be silent (RFC 5626 §4.4), 0: nothing is said of that
 	GRUUKey         [32]byte // which stays the same as long as bindings do
+	Here            Here
 }
 
 // date is a second as the Date header field has it (RFC 3261 §20.17).
@@ -103,8 +106,9 @@ func New(o Options) *Registrar {
 	r := &Registrar{
 		domains: o.Domains, authenticator: o.Authenticator, location: o.Location, journal: o.Journal,
 		disconnectGrace: o.DisconnectGrace, serviceRoute: o.ServiceRoute, flowTimer: o.FlowTimer,
-		gruus: newGRUUs(o.GRUUKey),
+		gruus: newGRUUs(o.GRUUKey), here: o.Here,
 	}
+	r.aors.forget()
 	r.flows.bound = map[uint64]*flow{}
 	r.directory.Store(o.Directory)
 	r.registrations.New = func() any { return newRegistration(r) }
@@ -143,6 +147,7 @@ func (r *Registrar) Directory() *peers.Directory { return r.directory.Load() }
 // happens is judged by the new peers or its binding is removed with the rest.
 func (r *Registrar) Reload(next *peers.Directory) {
 	last := r.directory.Swap(next)
+	r.aors.forget()
 	r.location.RemoveIf(func(aor sipuri.AOR, b *location.Binding) bool {
 		return next.WhatEnds(last, b.Domain, b.Authname, aor) != ""
 	}, func(aor sipuri.AOR, b *location.Binding) {

@@ -122,6 +122,15 @@ func parseAddr(text string) (netip.Addr, error) {
 	return netip.ParseAddr(before + "::" + last)
 }
 
+// HostAddr returns the address that a host is, if it is no name.
+func HostAddr(host string) (address netip.Addr, isAddress bool) {
+	if host == "" || isLetter(host[0]) {
+		return netip.Addr{}, false
+	}
+	address, err := parseAddr(strings.Trim(host, "[]"))
+	return address, err == nil
+}
+
 // IsHost tells whether text is a host of RFC 3261 §25: a name, an IPv4
 // address, or an IPv6 address in brackets. Underscores are forgiven in names.
 func IsHost(text string) bool {

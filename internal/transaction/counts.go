@@ -51,6 +51,8 @@ type counters struct {
 	answered        [methods][statuses]atomic.Uint64
 	retransmissions atomic.Uint64
 	ignored         atomic.Uint64
+	tooLong         atomic.Uint64 // answers that would have been
+	tooMany         atomic.Uint64
 }
 
 func (c *counters) countAnswer(method string, status int) {
@@ -64,6 +66,8 @@ type Counts struct {
 	Answered        []Answered // without retransmissions; in the order of Methods, and of status
 	Retransmissions uint64     // that were found to be such; most got an answer again
 	Ignored         uint64     // messages that are no SIP request, and no answer to one of ours
+	TooLong         uint64     // answers to who had proved nothing, withheld since they had too many bytes for what he sent
+	TooMany         uint64     // and since too many were given
 	Evicted         uint64     // transactions that made room before Timer J fired
 	Transactions    int        // in memory
 	Bytes           int        // that they take, or once took
@@ -72,14 +76,15 @@ type Counts struct {
 // Answered is how many requests got a status.
 type Answered struct {
 	Method string // one of Methods
-	Status int    // 0: none, as it is for ACK
+	Status int    // 0: none, as it is for ACK and where answers are withheld
 	Count  uint64 // never 0
 }
 
 // Counts returns what the layer has done until now. A request that was granted
 // and then not stored counts as both.
 func (l *Layer) Counts(now time.Time) Counts {
-	counts := Counts{Retransmissions: l.counters.retransmissions.Load(), Ignored: l.counters.ignored.Load()}
+	counts := Counts{Retransmissions: l.counters.retransmissions.Load(), Ignored: l.counters.ignored.Load(),
+		TooLong: l.counters.tooLong.Load(), TooMany: l.counters.tooMany.Load()}
 	for m := range l.counters.answered {
 		for status := range l.counters.answered[m] {
 			if n := l.counters.answered[m][status].Load(); n > 0 {

@@ -49,7 +49,8 @@ type Layer struct {
 	keys    maphash.Seed // of what transactions are found by
 	tags    maphash.Seed
 
-	counters counters
+	strangers strangers
+	counters  counters
 }
 
 // NewLayer returns a layer above core, that keeps transactions in up to so many
@@ -61,6 +62,8 @@ func NewLayer(core Core, maxBytes int) *Layer {
 		table:  newTable(maxBytes),
 		keys:   maphash.MakeSeed(),
 		tags:   maphash.MakeSeed(),
+
+		strangers: strangers{seed: maphash.MakeSeed()},
 	}
 }
 
@@ -80,7 +83,7 @@ func (l *Layer) Receive(room, data []byte, flow message.Flow, now time.Time) Rep
 		if err == message.ErrResponse && l.clients != nil && l.clients.Answer(data, now) {
 			return Reply{}
 		}
-		return l.answerUnread(room, request, err, data)
+		return l.answerUnread(room, request, err, data, now)
 	}
 	switch request.Method {
 	case "ACK": // never answered (§8.2.7, §17.2.1)
@@ -93,7 +96,7 @@ func (l *Layer) Receive(room, data []byte, flow message.Flow, now time.Time) Rep
 	if flow.Reliable() || len(request.Digests) == 0 {
 		// Timer J is 0 over streams; without credentials nothing is changed.
 		response := l.core.Answer(request, now)
-		return l.reply(room, request, id, response).resting(response.Keep)
+		return l.reply(room, request, id, response, now).resting(response.Keep)
 	}
 	return l.answerOnce(room, request, id, now)
 }
@@ -106,7 +109,7 @@ func (l *Layer) Refuse(data []byte, flow message.Flow, wrong *message.Error) Rep
 		l.counters.ignored.Add(1)
 		return Reply{}
 	}
-	return l.answerMalformed(nil, request, wrong, data)
+	return l.answerMalformed(nil, request, wrong, data, time.Time{})
 }
 
 // answerOnce answers a request in a transaction of its own (§17.2.2).
@@ -120,11 +123,11 @@ func (l *Layer) answerOnce(room []byte, request *message.Request, id identity, n
 		l.counters.retransmissions.Add(1)
 		return Reply{}
 	case merged:
-		return l.reply(room, request, id, l.core.Merged(request))
+		return l.reply(room, request, id, l.core.Merged(request), now)
 	}
 	response := l.core.Answer(request, now)
 	l.table.end(id, response.Own(), response.Keep, now)
-	return l.reply(room, request, id, response).resting(response.Keep)
+	return l.reply(room, request, id, response, now).resting(response.Keep)
 }
 
 // NotStored answers a message anew whose answer must not go out, since what it
@@ -138,10 +141,11 @@ func (l *Layer) NotStored(data []byte, flow message.Flow, now time.Time) Reply {
 	var space identitySpace
 	id := l.identify(&space, request)
 	response := l.core.NotStored(request)
+	response.Keep = true // a digest was right
 	if !flow.Reliable() {
-		l.table.end(id, response.Own(), true, now)
+		l.table.end(id, response.Own(), response.Keep, now)
 	}
-	return l.reply(nil, request, id, response)
+	return l.reply(nil, request, id, response, now)
 }
 
 // answerCancel answers a CANCEL (§9.2). It comes too late for whatever it
@@ -153,24 +157,24 @@ func (l *Layer) answerCancel(room []byte, request *message.Request, now time.Tim
 	if l.table.has(id, now) {
 		response = request.Respond(200, "OK")
 	}
-	return l.reply(room, request, id, response) // with the To tag of what it cancels
+	return l.reply(room, request, id, response, now) // with the To tag of what it cancels
 }
 
 // answerUnread answers what is SIP, but not as it should be.
-func (l *Layer) answerUnread(room []byte, request *message.Request, err error, data []byte) Reply {
+func (l *Layer) answerUnread(room []byte, request *message.Request, err error, data []byte, now time.Time) Reply {
 	var wrong *message.Error
 	if !errors.As(err, &wrong) { // no SIP, or a response to nothing (§18.1.2)
 		l.counters.ignored.Add(1)
 		return Reply{}
 	}
-	return l.answerMalformed(room, request, wrong, data)
+	return l.answerMalformed(room, request, wrong, data, now)
 }
 
-func (l *Layer) answerMalformed(room []byte, request *message.Request, wrong *message.Error, data []byte) Reply {
+func (l *Layer) answerMalformed(room []byte, request *message.Request, wrong *message.Error, data []byte, now time.Time) Reply {
 	if request.Method == "ACK" {
 		return l.ignoreACK()
 	}
-	return l.replyTagged(room, request, l.core.Malformed(request, wrong), maphash.Bytes(l.tags, data))
+	return l.replyTagged(room, request, l.core.Malformed(request, wrong), maphash.Bytes(l.tags, data), now)
 }
 
 func (l *Layer) ignoreACK() Reply {
@@ -180,11 +184,14 @@ func (l *Layer) ignoreACK() Reply {
 
 // reply counts a response, renders and addresses it. Its To tag is computed from the
 // request, so that a retransmission gets the same (§8.2.6.2, §8.2.7).
-func (l *Layer) reply(room []byte, request *message.Request, id identity, response *message.Response) Reply {
-	return l.replyTagged(room, request, response, id.tag)
+func (l *Layer) reply(room []byte, request *message.Request, id identity, response *message.Response, now time.Time) Reply {
+	return l.replyTagged(room, request, response, id.tag, now)
 }
 
-func (l *Layer) replyTagged(room []byte, request *message.Request, response *message.Response, tag uint64) Reply {
+func (l *Layer) replyTagged(room []byte, request *message.Request, response *message.Response, tag uint64, now time.Time) Reply {
+	if isUnproven(request, response) {
+		return l.replyToStranger(room, request, response, tag, now)
+	}
 	l.counters.countAnswer(request.Method, response.Status)
 	reply := render(room, request, response.Own(), tag)
 	reply.Alive = response.Alive

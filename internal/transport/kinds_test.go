@@ -380,6 +380,70 @@ func TestWebSocketFrames(t *testing.T) {
 	}
 }
 
+// Frames as no library writes them, on a WebSocket that was opened by hand. Each ends it
+// or is left alone, and others are served as before.
+func TestAdvisoriesOfWebSockets(t *testing.T) {
+	const opening = "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n" +
+		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: sip\r\n\r\n"
+	const mask = "\x00\x00\x00\x00"
+	message := "A sip:r SIP/2.0\r\n\r\n"
+	whole := "\x81" + string([]byte{0x80 | byte(len(message))}) + mask + message
+	tests := []struct {
+		name, frames string
+		lives        bool // what is sent behind is answered
+	}{
+		{"CVE-2018-7287, Asterisk: frames without a payload", strings.Repeat("\x81\x80"+mask, 1000), true},
+		{"CVE-2018-7287, Asterisk: fragments without a payload", "\x01\x80" + mask + strings.Repeat("\x00\x80"+mask, 1000) + "\x80\x80" + mask, true},
+		{"class: pings without an end", strings.Repeat("\x89\x80"+mask, 1000), true},
+		{"class: pongs that nobody asked for", strings.Repeat("\x8a\x80"+mask, 1000), true},
+		{"class: a length of 2**63-1", "\x81\xff\x7f\xff\xff\xff\xff\xff\xff\xff" + mask + strings.Repeat("x", 70000), false},
+		{"class: a negative length", "\x81\xff\xff\xff\xff\xff\xff\xff\xff\xff" + mask, false},
+		{"class: no mask", "\x81" + string([]byte{byte(len(message))}) + message, false},
+		{"class: reserved bits", "\xf1\x80" + mask, false},
+		{"class: an opcode that does not exist", "\x83\x80" + mask, false},
+		{"class: a ping in fragments", "\x09\x80" + mask, false},
+		{"class: a ping over 125 bytes", "\x89\xfe\x00\x7e" + mask + strings.Repeat("x", 126), false},
+		{"class: a fragment of nothing", "\x80\x80" + mask, false},
+		{"class: a message within another", "\x01\x80" + mask + whole, false},
+		{"class: fragments of more than a message may have", "\x01\x80" + mask + strings.Repeat("\x00\xfe\xff\xff"+mask+strings.Repeat("x", 65535), 2), false},
+	}
+	s := listenOn(t, "ws")
+	s.Serve(&echo{}, nothing)
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			conn := dial(t, "tcp", s.listeners[0].Addr().String())
+			write(t, conn, opening)
+			reader := bufio.NewReader(conn)
+			for line := ""; line != "\r"; {
+				line = readLine(t, reader)
+			}
+			go func() { _, _ = io.WriteString(conn, test.frames+whole) }() // the server may read no more
+			text, err := readUntil(reader, "A sip:r")
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Error("neither an answer nor an end")
+			}
+			if lives := strings.Contains(text, "A sip:r"); lives != test.lives {
+				t.Errorf("lives: %v, read %q", lives, text)
+			}
+			other := dialWebSocket(t, s)
+			write(t, other, message)
+			if text, err := readUntil(other, "A sip:r"); err != nil {
+				t.Errorf("another one is not served: %q, %v", text, err)
+			}
+		})
+	}
+}
+
+// readUntil reads up to a text, or to the end.
+func readUntil(from io.Reader, want string) (text string, err error) {
+	for one := make([]byte, 1); !strings.Contains(text, want); text += string(one) {
+		if _, err := from.Read(one); err != nil {
+			return text, err
+		}
+	}
+	return text, nil
+}
+
 func TestWebSocketEnds(t *testing.T) {
 	tests := []struct {
 		name, send string

@@ -58,6 +58,7 @@ type Peer struct {
 	CertificateNames  []string `json:"certificate_names,omitempty"` // as they are compared
 	Permit            []string `json:"permit,omitempty"`
 	MaxContacts       int      `json:"max_contacts"`
+	MaxAORs           int      `json:"max_aors"`
 	RemoveExisting    bool     `json:"remove_existing"`
 	RemoveUnavailable bool     `json:"remove_unavailable"`
 	CSeqReset         bool     `json:"cseq_reset"`
