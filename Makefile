@@ -128,3 +128,4 @@ package: build
 package-test: package
 	.ci/apt debootstrap systemd-container rpm
 	.ci/package-test
+	.ci/reproducible
