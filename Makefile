@@ -1,29 +1,42 @@
-# The targets that the README speaks of: run, test, endure, bench, install.
+# The targets that the README speaks of: run, test, endure, bench, install, package.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: build run test lint unit fuzz fuzz-long endure bench install uninstall
+.PHONY: build run test lint unit fuzz fuzz-long audit endure bench install uninstall package package-test
 
 prefix  := /usr
 etc     := /etc/sipregd
 state   := /var/lib/sipregd
 share    = $(DESTDIR)$(prefix)/share
-# Of sipregctl: where man pages go, and what bash, zsh and fish complete by.
-man      = $(share)/man/man1
+unit     = $(DESTDIR)$(prefix)/lib/systemd/system/sipregd.service
+account  = $(DESTDIR)$(prefix)/lib/sysusers.d/sipregd.conf
+man      = $(share)/man
+# What bash, zsh and fish complete sipregctl by.
 bash     = $(share)/bash-completion/completions/sipregctl
 zsh      = $(share)/zsh/vendor-completions/_sipregctl
 fish     = $(share)/fish/vendor_completions.d/sipregctl.fish
 GO       = $(eval GO := $$(shell .ci/go))$(GO)
+# The tools of .ci/tools, which have modules of their own.
+tool     = $(GO) tool -modfile=.ci/tools/go.mod
+# What a package is called and dated: the commit that it is made of. A version of before
+# the first release is less than any release.
+VERSION ?= $(shell TZ=UTC git log -1 --format=%cd --date=format-local:0~%Y%m%d%H%M%S)
+DATE    ?= $(shell git log -1 --format=%ct)
+MAINTAINER ?= $(shell git log -1 --format='%an <%ae>')
 # Counted, not timed: a fuzzer whose time runs out amid its work fails.
 fuzztime := 50000x
 
-# Built from git, a binary says which commit it is of. The man pages and what
-# shells complete by come from sipregctl itself.
+# Built from git, a binary says which commit it is of. Without cgo it needs no library of
+# the system, and one source makes the same bytes wherever it is built. Man pages and
+# what shells complete by come from the programs and their samples. The peers.conf to
+# install names nobody: its sample peers are comments.
 build:
-	$(GO) build -buildvcs=auto -trimpath -o bin/ ./cmd/...
+	CGO_ENABLED=0 $(GO) build -buildvcs=auto -trimpath -o bin/ ./cmd/...
 	rm -rf bin/man bin/completions
 	mkdir -p bin/man bin/completions
 	bin/sipregctl man bin/man
+	bin/sipregman bin/sipregd bin/man
+	awk '/^\[/ { peers = 1 } peers && /^[^;]/ { $$0 = ";" $$0 } 1' configs/peers.conf > bin/peers.conf
 	for shell in bash zsh fish; do bin/sipregctl completion $$shell > bin/completions/$$shell; done
 
 # A registrar on 127.0.0.1:5060 with the peers of configs/peers.conf.
@@ -32,12 +45,16 @@ run: build
 	bin/sipregd --config configs/local.conf
 
 # Installs what the tests need and runs them all.
-test: lint unit fuzz
+test: lint audit unit fuzz
 
 lint:
 	test -z "$$($(GO) list -f '{{.Dir}}' ./... | xargs gofmt -l | tee /dev/stderr)"
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
+
+# Whether vulnerabilities are known of what is built in here.
+audit:
+	.ci/audit
 
 unit:
 	.ci/apt gcc libc6-dev iproute2 nftables sip-tester baresip-core linphone-cli chromium systemd prometheus fail2ban
@@ -76,22 +93,47 @@ bench: build
 install:
 	@test -x bin/sipregd || { echo "nothing is built yet: make && sudo make install" >&2; exit 1; }
 	install -D -m 755 -t $(DESTDIR)$(prefix)/bin bin/sipregd bin/sipregctl
-	install -D -m 644 -t $(man) bin/man/*
+	for section in 1 5 8; do install -D -m 644 -t $(man)/man$$section bin/man/*.$$section; done
 	install -D -m 644 bin/completions/bash $(bash)
 	install -D -m 644 bin/completions/zsh $(zsh)
 	install -D -m 644 bin/completions/fish $(fish)
-	install -D -m 644 configs/sipregd.service $(DESTDIR)/lib/systemd/system/sipregd.service
-	test -n "$(DESTDIR)" || getent passwd sipregd >/dev/null || \
-		useradd --system --user-group --home-dir /nonexistent --shell /usr/sbin/nologin sipregd
-	install -d -m 750 $(DESTDIR)$(etc) $(DESTDIR)$(state)
-	for file in sipregd.conf peers.conf; do \
-		test -e $(DESTDIR)$(etc)/$$file || install -m 640 configs/$$file $(DESTDIR)$(etc)/$$file; \
+	install -D -m 644 configs/sipregd.service $(unit)
+	install -D -m 644 configs/package/sysusers.conf $(account)
+	test -n "$(DESTDIR)" || systemd-sysusers $(account)
+	install -d -m 750 $(DESTDIR)$(etc)
+	for file in configs/sipregd.conf bin/peers.conf; do \
+		test -e $(DESTDIR)$(etc)/$${file#*/} || install -m 640 $$file $(DESTDIR)$(etc); \
 	done
 	test -n "$(DESTDIR)" || chgrp -R sipregd $(etc)
-	test -n "$(DESTDIR)" || chown sipregd:sipregd $(state)
 	test -n "$(DESTDIR)" || ! test -d /run/systemd/system || systemctl daemon-reload
 
 uninstall:
 	test -n "$(DESTDIR)" || ! test -d /run/systemd/system || systemctl disable --now sipregd.service
-	rm -f $(DESTDIR)$(prefix)/bin/sipregd $(DESTDIR)$(prefix)/bin/sipregctl $(DESTDIR)/lib/systemd/system/sipregd.service
-	rm -f $(man)/sipregctl.1 $(man)/sipregctl-*.1 $(bash) $(zsh) $(fish)
+	rm -f $(DESTDIR)$(prefix)/bin/sipregd $(DESTDIR)$(prefix)/bin/sipregctl $(unit) $(account)
+	rm -f $(man)/man1/sipregctl.1 $(man)/man1/sipregctl-*.1 $(man)/man8/sipregd.8 $(man)/man5/sipregd.conf.5 $(man)/man5/peers.conf.5
+	rm -f $(bash) $(zsh) $(fish)
+
+# bin/*.deb and bin/*.rpm. What is in them comes from install; beside it the list of
+# all modules (SBOM) and their licences.
+package: build
+	rm -rf bin/root bin/*.deb bin/*.rpm
+	$(MAKE) --no-print-directory install DESTDIR=bin/root
+	gzip -9n -r bin/root/usr/share/man
+	install -d bin/root/usr/share/doc/sipregd
+	for program in sipregd sipregctl; do \
+		$(tool) cyclonedx-gomod bin -json -std -noserial -notimestamp -version '$(VERSION)' -output bin/root/usr/share/doc/sipregd/$$program.cdx.json bin/$$program; \
+	done
+	.ci/licenses bin/sipregd bin/sipregctl | gzip -9n > bin/root/usr/share/doc/sipregd/licenses.gz
+	find bin/root/usr -type f -exec chmod u=rwX,go=rX {} +
+	find bin/root -exec touch -d @$(DATE) {} +
+	for kind in deb rpm; do \
+		ARCH=$$($(GO) env GOARCH) VERSION=$(VERSION) MAINTAINER="$(MAINTAINER)" SOURCE_DATE_EPOCH=$(DATE) \
+			$(tool) nfpm package --config configs/package/nfpm.yaml --packager $$kind --target bin/; \
+	done
+
+# Installs, upgrades and removes the package in a Debian of its own, with systemd, and
+# builds it twice. As root; some minutes.
+package-test: package
+	.ci/apt debootstrap systemd-container rpm
+	.ci/package-test
+	.ci/reproducible

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -26,6 +27,7 @@ type daemon struct {
 	wss         netip.AddrPort
 	directory   string
 	environment []string // beside that of the tests
+	under       []string // what runs instead of the binary; as a rule nothing
 	command     *exec.Cmd
 	output      output
 }
@@ -55,6 +57,9 @@ var binary struct {
 }
 
 func TestMain(m *testing.M) {
+	if calls := os.Getenv(allowedCalls); calls != "" {
+		runFiltered(calls)
+	}
 	status := m.Run()
 	if binary.path != "" {
 		os.RemoveAll(filepath.Dir(binary.path))
@@ -134,7 +139,11 @@ func prepareDaemonAt(t testing.TB, host netip.Addr, sipregdConf, peersConf strin
 
 func (d *daemon) run(t testing.TB) {
 	t.Helper()
-	d.command = exec.Command(buildDaemon(t), "--config", filepath.Join(d.directory, "sipregd.conf"))
+	line := append(slices.Clone(d.under), "--config", filepath.Join(d.directory, "sipregd.conf"))
+	if len(d.under) == 0 {
+		line = append([]string{buildDaemon(t)}, line...)
+	}
+	d.command = exec.Command(line[0], line[1:]...)
 	d.command.Env = append(append(os.Environ(), "GORACE=atexit_sleep_ms=0"), d.environment...) // else each one sleeps a second at its end
 	d.command.Stdout, d.command.Stderr = &d.output, &d.output
 	if err := d.command.Start(); err != nil {
@@ -149,7 +158,7 @@ func (d *daemon) run(t testing.TB) {
 func (d *daemon) restart(t testing.TB) *daemon {
 	t.Helper()
 	d.stop(t)
-	again := &daemon{udp: d.udp, tcp: d.tcp, tls: d.tls, wss: d.wss, directory: d.directory}
+	again := &daemon{udp: d.udp, tcp: d.tcp, tls: d.tls, wss: d.wss, directory: d.directory, environment: d.environment, under: d.under}
 	again.run(t)
 	return again
 }

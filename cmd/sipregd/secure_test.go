@@ -89,6 +89,13 @@ func writePEM(t *testing.T, path, kind string, data []byte) {
 // lines of [listen].
 func startSecureDaemon(t *testing.T, a *authority, sipregdConf, peersConf string, listen ...string) *daemon {
 	t.Helper()
+	d := prepareSecureDaemon(t, a, sipregdConf, peersConf, listen...)
+	d.run(t)
+	return d
+}
+
+func prepareSecureDaemon(t *testing.T, a *authority, sipregdConf, peersConf string, listen ...string) *daemon {
+	t.Helper()
 	d := prepareDaemon(t, sipregdConf, peersConf)
 	d.tls = netip.AddrPortFrom(d.udp.Addr(), uint16(freePort(t)))
 	d.wss = netip.AddrPortFrom(d.udp.Addr(), uint16(freePort(t)))
@@ -100,7 +107,6 @@ func startSecureDaemon(t *testing.T, a *authority, sipregdConf, peersConf string
 	}
 	writeFile(t, path, strings.Replace(string(text), "[listen]\n", fmt.Sprintf(
 		"[listen]\ntls = %v\nwss = %v\ncertificate = chain.pem\nprivate_key = key.pem\n%s\n", d.tls, d.wss, strings.Join(listen, "\n")), 1))
-	d.run(t)
 	return d
 }
 

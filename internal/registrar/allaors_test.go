@@ -2,7 +2,6 @@ package registrar_test
 
 import (
 	"fmt"
-	"strings"
 	"testing"
 	"time"
 
