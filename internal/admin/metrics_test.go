@@ -246,6 +246,7 @@ func allowedLabels() map[string][]string {
 		"result": {"success", "failure", "posted", "dropped"},
 		"kind":   {"crlf", "stun", "known", "unknown"},
 		"limit":  {"rate", "unknown_rate", "known_rate"},
+		"cause":  {"total", "source", "late", "made_room"},
 		"reason": {"size", "rate"},
 	}
 	for _, kind := range journal.Kinds() {

@@ -146,6 +146,8 @@ format = json
 			ClientCA:    "/etc/x/tls/phones.pem",
 
 			TransactionMemory: 128,
+			MaxStreams:        50000,
+			StreamsPerSource:  500,
 		},
 		Registrar: Registrar{
 			Domains:           []string{"example.com", "sales.example.com"},
