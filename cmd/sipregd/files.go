@@ -25,7 +25,7 @@ func streamLimits(c *config.Config) (limits transport.Limits, warnings []string)
 	}
 	limits = transport.Limits{Streams: l.MaxStreams, PerSource: l.StreamsPerSource, Trusted: isTrusted}
 	var files unix.Rlimit
-	if len(l.TCP)+len(l.TLS)+len(l.WS)+len(l.WSS) == 0 || unix.Getrlimit(unix.RLIMIT_NOFILE, &files) != nil {
+	if len(l.TCP)+len(l.TLS)+len(l.MutualTLS)+len(l.WS)+len(l.WSS) == 0 || unix.Getrlimit(unix.RLIMIT_NOFILE, &files) != nil {
 		return limits, nil
 	}
 	needed := uint64(l.MaxStreams) + otherFiles

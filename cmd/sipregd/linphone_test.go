@@ -90,7 +90,8 @@ func TestLinphoneRegistersAndComesBackOverStreams(t *testing.T) {
 		t.Run(transport, func(t *testing.T) {
 			t.Parallel()
 			a := newAuthority(t)
-			d := startSecureDaemon(t, a, brief, phonePeers)
+			// It does not get on where it is asked for a certificate, which mutual_tls takes elsewhere.
+			d := startSecureDaemon(t, a, brief, phonePeers, "client_ca = "+a.path, fmt.Sprintf("mutual_tls = 127.0.0.1:%d", freePort(t)))
 			l := startLinphone(t, map[string]netip.AddrPort{"tcp": d.tcp, "tls": d.tls}[transport], transport, a.path)
 			d.waitLog(t, `"event":"added"`)
 			for _, field := range []string{`"transport":"` + strings.ToUpper(transport) + `"`, `"label":"Workshop"`, `"authname":"b41d77"`, "Linphonec/"} {

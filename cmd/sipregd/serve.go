@@ -25,6 +25,7 @@ import (
 	"sipregd/internal/guard"
 	"sipregd/internal/journal"
 	"sipregd/internal/location"
+	"sipregd/internal/message"
 	"sipregd/internal/peers"
 	"sipregd/internal/qualify"
 	"sipregd/internal/registrar"
@@ -63,6 +64,8 @@ type sipregd struct {
 
 	asking     sync.WaitGroup // of the qualifier
 	stopAsking func()
+
+	tlsFailures zerolog.Sampler // which of them are taken down
 
 	reloading  sync.Mutex
 	lastReload atomic.Pointer[reloaded]
@@ -123,6 +126,7 @@ func newDaemon(path string, c config.Config, log zerolog.Logger) *sipregd {
 		KnownFor: 2 * time.Duration(c.Registrar.MaximumExpiration) * time.Second, Banned: d.bannedByItself,
 	})
 	d.metrics = admin.NewMetrics(d.started)
+	d.tlsFailures = &zerolog.BurstSampler{Burst: 5, Period: time.Second}
 	return d
 }
 
@@ -137,6 +141,7 @@ func (d *sipregd) start() error {
 	}
 	d.server.Closed = func(stream uint64) { d.registrar.FlowEnded(stream, time.Now()) }
 	d.server.Bound = func(stream uint64) bool { return d.registrar.Carries(stream, time.Now()) }
+	d.server.NoTLS = d.noTLS
 	d.server.Admits = d.guard.AdmitsStream
 	d.server.Serve(d.guard.Before(d.stun.Before(d.layer)), d.store)
 	d.startAsking()
@@ -192,7 +197,7 @@ func (d *sipregd) listen() (err error) {
 	}
 	l := &d.config.Listen
 	d.server, err = transport.Listen(
-		transport.Addresses{UDP: l.UDP, TCP: l.TCP, TLS: l.TLS, WS: l.WS, WSS: l.WSS}, d.shown, longest, d.trouble)
+		transport.Addresses{UDP: l.UDP, TCP: l.TCP, TLS: l.TLS, MutualTLS: l.MutualTLS, WS: l.WS, WSS: l.WSS}, d.shown, longest, d.trouble)
 	if err != nil {
 		return err
 	}
@@ -299,6 +304,17 @@ func (d *sipregd) warn(warnings []string) {
 
 // trouble may come with each datagram: a few lines a second say enough.
 func (d *sipregd) trouble(err error) { d.often.Warn().Err(err).Msg("network trouble") }
+
+// noTLS takes down why no TLS came about with somebody. Scanners may bring it about often:
+// a few events a second say enough.
+func (d *sipregd) noTLS(flow message.Flow, cause error) {
+	if !d.tlsFailures.Sample(zerolog.WarnLevel) {
+		return
+	}
+	d.journal.Record(journal.Event{
+		Kind: journal.Refused, Reason: journal.TLSFailed, Source: flow.Source, Transport: flow.Transport, Detail: cause.Error(),
+	})
+}
 
 // notify tells systemd, where it started the daemon and waits for that.
 func (d *sipregd) notify(state string) {

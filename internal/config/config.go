@@ -32,12 +32,13 @@ type Config struct {
 // listened on.
 type Listen struct {
 	UDP, TCP, TLS, WS, WSS []string
-	Certificate            string // path of a chain in PEM, empty: none, and neither TLS nor WSS
-	PrivateKey             string // likewise, of its key
-	ClientCA               string // likewise, of those who sign client certificates; empty: none is asked for
-	TransactionMemory      int    // MB, for what retransmissions are answered with
-	MaxStreams             int    // that are open at once
-	StreamsPerSource       int    // of them from one IPv4 address or one /64 of IPv6
+	MutualTLS              []string // TLS where phones are asked for certificates; empty: TLS and WSS ask
+	Certificate            string   // path of a chain in PEM, empty: none, and neither TLS nor WSS
+	PrivateKey             string   // likewise, of its key
+	ClientCA               string   // likewise, of those who sign client certificates; empty: none is asked for
+	TransactionMemory      int      // MB, for what retransmissions are answered with
+	MaxStreams             int      // that are open at once
+	StreamsPerSource       int      // of them from one IPv4 address or one /64 of IPv6
 }
 
 // Registrar is what holds for every peer that does not say otherwise.

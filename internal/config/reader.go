@@ -140,9 +140,13 @@ func (r *reader) checkListen(l *Listen) {
 			Cause: "certificate and private_key belong together", Advice: "write both, or none"})
 		return
 	}
-	if l.ClientCA != "" && len(l.TLS)+len(l.WSS) == 0 {
+	if l.ClientCA != "" && len(l.TLS)+len(l.WSS)+len(l.MutualTLS) == 0 {
 		r.fail(r.lines["listen.client_ca"], "listen", inifile.Fault{
 			Cause: "client_ca is of no use without tls and wss", Advice: "write where to listen as tls or wss, or leave client_ca empty"})
+	}
+	if l.ClientCA == "" && len(l.MutualTLS) > 0 {
+		r.fail(r.lines["listen.mutual_tls"], "listen", inifile.Fault{
+			Cause: "mutual_tls is of no use without client_ca", Advice: "write client_ca too, the path of who signs the certificates of phones, or leave mutual_tls empty"})
 	}
 	if l.Certificate != "" {
 		return
@@ -150,7 +154,7 @@ func (r *reader) checkListen(l *Listen) {
 	for _, kind := range [...]struct {
 		key       string
 		addresses []string
-	}{{"tls", l.TLS}, {"wss", l.WSS}} {
+	}{{"tls", l.TLS}, {"wss", l.WSS}, {"mutual_tls", l.MutualTLS}} {
 		if len(kind.addresses) > 0 {
 			r.fail(r.lines["listen."+kind.key], "listen", inifile.Fault{
 				Cause: kind.key + " needs a certificate", Advice: "write certificate and private_key too, paths of PEM files"})

@@ -30,6 +30,7 @@ func settings(c *Config, directory string) []setting {
 		{"listen", "tcp", addresses(&c.Listen.TCP, sipPort)},
 		{"listen", "tls", addresses(&c.Listen.TLS, sipsPort)},
 		{"listen", "ws", addresses(&c.Listen.WS, wsPort)},
+		{"listen", "mutual_tls", addresses(&c.Listen.MutualTLS, sipsPort)},
 		{"listen", "wss", addresses(&c.Listen.WSS, wssPort)},
 		{"listen", "certificate", path(&c.Listen.Certificate, directory)},
 		{"listen", "private_key", path(&c.Listen.PrivateKey, directory)},

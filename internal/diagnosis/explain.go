@@ -156,6 +156,7 @@ func (x explainer) refusalAsItWas() (cause, cure string) {
 // refusals explain what takes more than a sentence and the detail.
 var refusals = map[journal.Reason]func(explainer) (cause, cure string){
 	journal.MethodNotAllowed:   explainer.methodNotAllowed,
+	journal.TLSFailed:          explainer.tlsFailed,
 	journal.DomainNotServed:    explainer.notServed,
 	journal.UnknownAuthname:    explainer.unknownAuthname,
 	journal.WrongSecret:        explainer.wrongSecret,

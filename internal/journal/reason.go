@@ -12,6 +12,7 @@ const (
 	MethodNotAllowed
 	SchemeNotSupported
 	SIPSWithoutTLS
+	TLSFailed
 	DomainNotServed
 	ExtensionNotSupported
 	BodyNotUnderstood
@@ -61,6 +62,8 @@ var reasons = [...]struct{ name, advice string }{
 		"Write the addresses in the phone as sip: URIs, or as plain names and numbers."},
 	SIPSWithoutTLS: {"sips_without_tls",
 		"Set the phone's transport to TLS, or switch its sips: addresses (often named SIPS, or secure signaling) off."},
+	TLSFailed: {"tls_failed",
+		"Have the phone trust whoever signed this server's certificate, use a host name that is in it, and speak TLS 1.2 or newer."},
 	DomainNotServed: {"domain_not_served",
 		"Add the host that the phone uses to [registrar] domain of sipregd.conf and restart, or set the phone's Domain to one that is served."},
 	ExtensionNotSupported: {"extension_not_supported",

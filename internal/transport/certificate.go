@@ -154,14 +154,17 @@ func (c *Certificate) Compare(p *Pair) (certificate, authorities bool) {
 // Browsers are not asked for theirs: most do not open a WebSocket then. A session that
 // is resumed is no way around authorities that are not believed any more: crypto/tls
 // looks whether the chain still ends at one.
-func (c *Certificate) config(transport string) *tls.Config {
+func (c *Certificate) config(transport string, asks bool) *tls.Config {
 	if c == nil {
 		return nil
 	}
 	return &tls.Config{
 		MinVersion: tls.VersionTLS12,
 		GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
-			if transport == "WSS" && isBrowser(hello) {
+			if below, ours := hello.Conn.(connection); ours {
+				below.stream.greeted = true
+			}
+			if !asks || transport == "WSS" && isBrowser(hello) {
 				return &c.current.Load().asksNot, nil
 			}
 			return &c.current.Load().asks, nil

@@ -19,10 +19,22 @@ func (s *stream) shakeHands() bool {
 	case err == nil:
 		s.flow.Certificate = certificateOf(conn.ConnectionState())
 		s.secure, s.top = conn, conn
+	case s.greeted && errors.Is(err, os.ErrDeadlineExceeded) && !s.closing.Load():
+		s.tellNoTLS(errUnfinished)
 	case !isSilence(err):
-		s.trouble(fmt.Errorf("no TLS with %v: %w", s.flow.Source, explainHandshake(err)))
+		s.tellNoTLS(explainHandshake(err))
 	}
 	return err == nil
+}
+
+var errUnfinished = errors.New("the handshake was begun and not finished in 32 s")
+
+func (s *stream) tellNoTLS(cause error) {
+	if s.noTLS == nil {
+		s.trouble(fmt.Errorf("no TLS with %v: %w", s.flow.Source, cause))
+		return
+	}
+	s.noTLS(s.flow, cause)
 }
 
 // isSilence tells what is no attempt at TLS that somebody waits for: the other side

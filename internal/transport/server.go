@@ -53,6 +53,9 @@ type Server struct {
 	// read of it. It is set before Serve, if at all; nil: all are.
 	Admits func(source netip.AddrPort, transport string, now time.Time) bool
 
+	// NoTLS is told why no TLS came about with somebody who has tried. nil: trouble is.
+	NoTLS func(flow message.Flow, cause error)
+
 	handler Handler
 	store   Durability
 	times   times
@@ -60,7 +63,6 @@ type Server struct {
 
 	readers   []*datagrams
 	listeners []listener
-	secure    map[string]*tls.Config // of TLS and WSS
 	streams   streams
 	rooms     sync.Pool // of *[]byte, for the answers on streams
 	reads     sync.Pool // of *[]byte, of readSize, for what comes on them
@@ -82,7 +84,10 @@ const closeTime = 2 * time.Second
 
 // Addresses are where to listen, each host:port; an empty host is every address
 // of the machine.
-type Addresses struct{ UDP, TCP, TLS, WS, WSS []string }
+//
+// Where there is MutualTLS, phones are asked for their certificates there alone; else by
+// TLS and WSS.
+type Addresses struct{ UDP, TCP, TLS, MutualTLS, WS, WSS []string }
 
 // Listen opens sockets on the addresses. Nothing is read before Serve: it waits
 // in the kernel. certificate is what TLS and WSS show, and may be nil where they
@@ -90,21 +95,25 @@ type Addresses struct{ UDP, TCP, TLS, WS, WSS []string }
 // expiration. trouble is told of failures that the server gets over, and may be
 // called at any time.
 func Listen(addresses Addresses, certificate *Certificate, longest time.Duration, trouble func(error)) (*Server, error) {
-	s := &Server{times: times{startTime, longest + idleGrace, lookTime}, trouble: trouble, secure: map[string]*tls.Config{"TLS": certificate.config("TLS"), "WSS": certificate.config("WSS")}}
+	s := &Server{times: times{startTime, longest + idleGrace, lookTime}, trouble: trouble}
 	s.rooms.New = func() any { return new([]byte) }
 	s.reads.New = func() any { buffer := make([]byte, 0, readSize); return &buffer }
 	s.puts.New, s.postings.New = newPut, newPosting
 	s.streams.open, s.streams.sources = map[uint64]*stream{}, map[netip.Addr]*source{}
 	s.Limit(Limits{Streams: MaxStreams, PerSource: MaxStreamsPerSource})
 	s.beginStreams(time.Now())
+	asks := len(addresses.MutualTLS) == 0
 	for _, kind := range [...]struct {
 		name      string
+		secure    *tls.Config
 		addresses []string
 	}{
-		{"UDP", addresses.UDP}, {"TCP", addresses.TCP}, {"TLS", addresses.TLS}, {"WS", addresses.WS}, {"WSS", addresses.WSS},
+		{"UDP", nil, addresses.UDP}, {"TCP", nil, addresses.TCP}, {"WS", nil, addresses.WS},
+		{"TLS", certificate.config("TLS", asks), addresses.TLS}, {"WSS", certificate.config("WSS", asks), addresses.WSS},
+		{"TLS", certificate.config("TLS", true), addresses.MutualTLS},
 	} {
 		for _, address := range kind.addresses {
-			if err := s.listen(kind.name, address); err != nil {
+			if err := s.listen(kind.name, kind.secure, address); err != nil {
 				s.Close()
 				return nil, explain(strings.ToLower(kind.name), address, err)
 			}
@@ -113,11 +122,11 @@ func Listen(addresses Addresses, certificate *Certificate, longest time.Duration
 	return s, nil
 }
 
-func (s *Server) listen(transport, address string) error {
+func (s *Server) listen(transport string, secure *tls.Config, address string) error {
 	if transport == "UDP" {
 		return s.listenUDP(address)
 	}
-	return s.listenStreams(transport, address)
+	return s.listenStreams(transport, secure, address)
 }
 
 // explain says what to do about an address that cannot be listened on.

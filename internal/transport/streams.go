@@ -92,10 +92,11 @@ func (s *streams) closeAll() {
 // listener takes in the streams of one transport.
 type listener struct {
 	*net.TCPListener
-	transport string // as a Via names it
+	transport string      // as a Via names it
+	secure    *tls.Config // nil: there is no TLS
 }
 
-func (s *Server) listenStreams(transport, address string) error {
+func (s *Server) listenStreams(transport string, secure *tls.Config, address string) error {
 	families, err := networks("tcp", address)
 	if err != nil {
 		return err
@@ -108,7 +109,7 @@ func (s *Server) listenStreams(transport, address string) error {
 			}
 			return err
 		}
-		s.listeners = append(s.listeners, listener{l.(*net.TCPListener), transport})
+		s.listeners = append(s.listeners, listener{l.(*net.TCPListener), transport, secure})
 	}
 	return nil
 }
@@ -138,7 +139,7 @@ func (s *Server) accept(l listener) {
 			continue
 		}
 		pause = 0
-		st := newStream(conn, l.transport, s)
+		st := newStream(conn, l, s)
 		if !s.admits(st) {
 			conn.Close()
 			continue
@@ -177,7 +178,9 @@ type stream struct {
 	conn    *net.TCPConn
 	raw     syscall.RawConn
 	secure  *tls.Conn // nil: there is no TLS
-	top     net.Conn  // what messages are read from: TLS, or the connection
+	noTLS   func(message.Flow, error)
+	greeted bool     // the phone has begun with TLS
+	top     net.Conn // what messages are read from: TLS, or the connection
 	tls     *tls.Config
 	trouble func(error)
 	handler Handler
@@ -206,14 +209,14 @@ type stream struct {
 // time, and there is one for each message.
 const deadlineSlack = time.Second
 
-func newStream(conn *net.TCPConn, transport string, s *Server) *stream {
+func newStream(conn *net.TCPConn, l listener, s *Server) *stream {
 	noticeDeath(conn)
 	st := &stream{
-		conn: conn, tls: s.secure[transport], trouble: s.trouble, handler: s.handler, store: s.store, times: s.times,
+		conn: conn, tls: l.secure, trouble: s.trouble, noTLS: s.NoTLS, handler: s.handler, store: s.store, times: s.times,
 		bound: s.Bound, all: &s.streams, rooms: &s.rooms, reads: &s.reads, closing: &s.closing,
 	}
 	st.flow = message.Flow{
-		Transport: transport,
+		Transport: l.transport,
 		Source:    unmap(conn.RemoteAddr().(*net.TCPAddr).AddrPort()),
 		Local:     unmap(conn.LocalAddr().(*net.TCPAddr).AddrPort()),
 	}
