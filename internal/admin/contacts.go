@@ -165,7 +165,7 @@ func (s *Server) contactOf(aor sipuri.AOR, b *location.Binding, now time.Time) a
 		Instance: instanceOf(b), Push: pushOf(b), NAT: b.NAT, Path: b.Path,
 	}
 	switch {
-	case s.Daemon.FlowGone(b):
+	case b.Stream != 0 && s.Daemon.FlowGone(b):
 		contact.Reachable = "no"
 	case s.Qualifier != nil:
 		status, _ := s.Qualifier.Status(b.ID)
