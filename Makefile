@@ -61,6 +61,7 @@ unit:
 	.ci/phones || echo "SKIPPED: JsSIP and SIP.js could not be fetched, and the tests with them are left out" >&2
 	{ ip netns add sipregd-test && ip netns delete sipregd-test; } 2>/dev/null || echo "SKIPPED: no network namespaces can be made here, and the tests of phones behind a NAT are left out: run this as root" >&2
 	CI=$${CI:-} $(GO) test -race ./...
+	CI=$${CI:-} $(GO) test -run TestAnIdleStreamTakesLittle ./cmd/sipregd # which the race detector would tell nothing of
 
 # Each fuzz target for a short while.
 fuzz:

@@ -79,9 +79,5 @@ func isTo(b *location.Binding, contact string) bool {
 		return true
 	}
 	wanted, err := sipuri.Parse(contact)
-	if err != nil {
-		return false
-	}
-	uri, err := sipuri.Parse(b.Contact)
-	return err == nil && uri.Equal(wanted)
+	return err == nil && b.IsTo(&wanted)
 }

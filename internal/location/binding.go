@@ -49,6 +49,12 @@ func (b *Binding) Remaining(now time.Time) int64 {
 	return int64((left + time.Second - 1) / time.Second)
 }
 
+// IsTo tells whether the binding is to an equal URI (RFC 3261 §19.1.4).
+func (b *Binding) IsTo(uri *sipuri.URI) bool {
+	own, err := sipuri.Parse(b.Contact)
+	return err == nil && own.Equal(*uri)
+}
+
 // IsLike tells whether two bindings are to the same Contact of the same phone. Its
 // parameters tell phones apart whose URIs are equal, and flows of a phone.
 func (b *Binding) IsLike(other *Binding) bool {

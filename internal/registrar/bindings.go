@@ -244,13 +244,7 @@ func (g *registration) updateOne(current []location.Binding, taken []bool, wante
 
 // names tells whether the Contact is that of the binding (§19.1.4).
 func (a *asked) names(b *location.Binding) bool {
-	return a.binding.Contact == b.Contact || isTo(b, &a.uri) // the first as a rule
-}
-
-// isTo tells whether a binding is to an equal URI.
-func isTo(b *location.Binding, uri *sipuri.URI) bool {
-	own, err := sipuri.Parse(b.Contact)
-	return err == nil && own.Equal(*uri)
+	return a.binding.Contact == b.Contact || b.IsTo(&a.uri) // the first as a rule
 }
 
 // refusal is why a request is refused once its AOR's bindings are known.

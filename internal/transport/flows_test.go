@@ -473,7 +473,7 @@ func TestSendWhileAnAnswerWaits(t *testing.T) {
 					t.Errorf("sent: %v", err)
 				}
 			}
-			if took := time.Since(began); took > writeTime/2 {
+			if took := time.Since(began); took > writeTime-time.Second {
 				t.Errorf("it took %v", took)
 			}
 		})
@@ -491,7 +491,7 @@ func TestSendOfAPart(t *testing.T) {
 			flow := p.flow(t, dialServer(t, network, s))
 			began := time.Now()
 			err := s.Send(flow, make([]byte, 16<<20))
-			if took := time.Since(began); took > writeTime/2 {
+			if took := time.Since(began); took > writeTime-time.Second {
 				t.Errorf("it took %v", took)
 			}
 			if !errors.Is(err, ErrNoFlow) || !errors.Is(err, os.ErrDeadlineExceeded) {

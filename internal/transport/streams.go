@@ -1,12 +1,10 @@
 package transport
 
 import (
-	"bytes"
 	"cmp"
 	"container/list"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"net"
 	"net/netip"
 	"sync"
@@ -87,89 +85,6 @@ func (s *streams) closeAll() {
 	for _, st := range s.open {
 		st.conn.Close()
 	}
-}
-
-// listener takes in the streams of one transport.
-type listener struct {
-	*net.TCPListener
-	transport string      // as a Via names it
-	secure    *tls.Config // nil: there is no TLS
-}
-
-func (s *Server) listenStreams(transport string, secure *tls.Config, address string) error {
-	families, err := networks("tcp", address)
-	if err != nil {
-		return err
-	}
-	for i, network := range families {
-		l, err := net.Listen(network, address)
-		if err != nil {
-			if i > 0 && noFamily(err) {
-				continue
-			}
-			return err
-		}
-		s.listeners = append(s.listeners, listener{l.(*net.TCPListener), transport, secure})
-	}
-	return nil
-}
-
-// isWantOfFiles tells that this process, or the machine, has too many files open.
-func isWantOfFiles(err error) bool {
-	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
-}
-
-// accept takes streams in until the listener is closed. When it cannot, as
-// without file descriptors, it waits and tries again; strangers make room then.
-func (s *Server) accept(l listener) {
-	pause := time.Duration(0)
-	for {
-		conn, err := l.AcceptTCP()
-		switch {
-		case errors.Is(err, net.ErrClosed):
-			return
-		case err != nil:
-			s.streams.failed.Add(1)
-			if isWantOfFiles(err) && s.streams.makeRoomNow() {
-				pause = 0
-			}
-			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
-			s.trouble(fmt.Errorf("no stream accepted, next try in %v: %w", pause, err))
-			time.Sleep(pause)
-			continue
-		}
-		pause = 0
-		st := newStream(conn, l, s)
-		if !s.admits(st) {
-			conn.Close()
-			continue
-		}
-		if err := s.streams.add(st); err != nil {
-			conn.Close()
-			if err != errClosing {
-				s.trouble(err)
-			}
-			continue
-		}
-		s.running.Go(func() { s.begin(st) })
-	}
-}
-
-// begin lets a stream begin. Whatever that took, it goes on with a small stack.
-func (s *Server) begin(st *stream) {
-	if !st.begin() {
-		s.end(st)
-		return
-	}
-	s.running.Go(func() {
-		st.serve()
-		s.end(st)
-	})
-}
-
-// admits asks whether anything is taken from a stream's source.
-func (s *Server) admits(st *stream) bool {
-	return s.Admits == nil || s.Admits(st.flow.Source, st.flow.Transport, time.Now())
 }
 
 // stream is one TCP connection, and what is on top of it. It holds little while it
@@ -427,21 +342,6 @@ func (s *stream) refuse(err error) {
 	}
 }
 
-// splitter cuts a stream into messages (RFC 3261 §18.3).
-type splitter struct {
-	buffer  []byte // what has come and is not handled yet
-	partial bool   // a message has begun and is not all there
-	pings   int    // that came just now
-}
-
-// room returns where to put what comes next.
-func (p *splitter) room() []byte {
-	if cap(p.buffer)-len(p.buffer) < readSize/2 {
-		p.buffer = append(make([]byte, 0, max(readSize, 2*cap(p.buffer))), p.buffer...)
-	}
-	return p.buffer[len(p.buffer):cap(p.buffer)]
-}
-
 // share has what comes next read into memory that all streams have in common, with what
 // has come already at its beginning, unless that is much.
 func (s *stream) share() (shared *[]byte) {
@@ -462,68 +362,4 @@ func (s *stream) unshare(shared *[]byte) {
 		s.buffer = append([]byte(nil), s.buffer...)
 	}
 	s.reads.Put(shared)
-}
-
-var (
-	ping = []byte("\r\n\r\n") // a keepalive (RFC 5626 §3.5.1)
-	pong = []byte("\r\n")
-)
-
-// take hands the whole messages to answer and returns the answers, to
-// keepalives first. After an error the stream cannot be framed any more.
-func (p *splitter) take(room []byte, answer func(answers []byte, messages [][]byte) []byte) (answers []byte, err error) {
-	var space [8][]byte
-	messages, answers := space[:0], room
-	rest := p.buffer
-	p.pings = 0
-	for length := -1; length != 0 && err == nil; {
-		var pings int
-		rest, pings = skipKeepalives(rest)
-		p.pings += pings
-		for range pings {
-			answers = append(answers, pong...)
-		}
-		if bytes.HasPrefix(ping, rest) { // nothing, or the rest of a ping may still come
-			break
-		}
-		if length, err = message.Frame(rest); length > 0 {
-			messages = append(messages, rest[:length])
-			rest = rest[length:]
-		}
-	}
-	if len(messages) > 0 {
-		answers = answer(answers, messages)
-	}
-	p.keep(rest)
-	return answers, err
-}
-
-// keep moves what is left to the front; a large buffer is let go when empty.
-func (p *splitter) keep(rest []byte) {
-	if len(rest) == 0 && cap(p.buffer) > readSize {
-		p.buffer = nil
-	} else {
-		p.buffer = append(p.buffer[:0], rest...)
-	}
-	p.partial = len(bytes.TrimLeft(rest, "\r\n")) > 0
-}
-
-// skipKeepalives takes line ends from between messages (RFC 3261 §7.5) and
-// counts the pings among them.
-func skipKeepalives(data []byte) (rest []byte, pings int) {
-	for {
-		switch {
-		case bytes.HasPrefix(data, ping):
-			data = data[len(ping):]
-			pings++
-		case bytes.HasPrefix(ping, data):
-			return data, pings
-		case bytes.HasPrefix(data, []byte("\r\n")):
-			data = data[2:]
-		case bytes.HasPrefix(data, []byte("\n")):
-			data = data[1:]
-		default:
-			return data, pings
-		}
-	}
 }
