@@ -9,6 +9,7 @@ import (
 	"sipregd/internal/journal"
 	"sipregd/internal/location"
 	"sipregd/internal/message"
+	"sipregd/internal/peers"
 	"sipregd/internal/sipuri"
 )
 
@@ -17,40 +18,34 @@ import (
 const recountPause = time.Minute
 
 // boundAORs knows how many AORs those peers have bound that may bind any. It counts up by
-// itself, and down by counting anew once a peer has as many as it may.
+// itself, and down by counting all anew once a peer has as many as it may.
 type boundAORs struct {
-	mu sync.Mutex
-	of map[peerName]boundCount
+	mu      sync.Mutex
+	of      map[peerName]int // at least as many as there are; nil: they were not counted
+	counted time.Time
 }
 
 type peerName struct{ domain, authname string }
 
-type boundCount struct {
-	aors    int // at least as many as there are
-	counted time.Time
-}
-
 // take counts one more, unless there are so many already.
-func (a *boundAORs) take(name peerName, most int, now time.Time, count func() int) bool {
+func (a *boundAORs) take(name peerName, most int, now time.Time, count func() map[peerName]int) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	bound, known := a.of[name]
-	if !known || bound.aors >= most && (now.Sub(bound.counted) >= recountPause || now.Before(bound.counted)) {
-		bound = boundCount{count(), now}
+	if a.of == nil || a.of[name] >= most && (now.Sub(a.counted) >= recountPause || now.Before(a.counted)) {
+		a.of, a.counted = count(), now
 	}
-	took := bound.aors < most
-	if took {
-		bound.aors++
+	if a.of[name] >= most {
+		return false
 	}
-	a.of[name] = bound
-	return took
+	a.of[name]++
+	return true
 }
 
 // forget has all counted anew.
 func (a *boundAORs) forget() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.of = map[peerName]boundCount{}
+	a.of = nil
 }
 
 // checkAORs bounds how many AORs a peer binds that may bind any (aorname = *). Those that
@@ -80,14 +75,30 @@ func (g *registration) isOwn(b *location.Binding) bool {
 	return b.Authname == g.peer.Authname && g.snapshot.ByAuthname(b.Domain, b.Authname) == g.peer
 }
 
-// countAORs goes through all bindings, none of which it removes.
-func (g *registration) countAORs() (count int) {
-	var last sipuri.AOR
-	g.location.RemoveIf(func(aor sipuri.AOR, b *location.Binding) bool {
-		if b.Expires.After(g.now) && aor != last && g.isOwn(b) && !slices.Contains(g.peer.AORs, aor) {
-			count, last = count+1, aor.Clone()
+// countAORs goes through all bindings, once for all peers that may bind any AOR.
+func (g *registration) countAORs() map[peerName]int {
+	count := map[peerName]int{}
+	for aor, bindings := range g.location.All() {
+		for i := range bindings {
+			if p := g.ownerOf(aor, &bindings[i]); p != nil && !g.isOneOf(bindings[:i], aor, p) {
+				count[peerName{p.Domain, p.Authname}]++
+			}
 		}
-		return false
-	}, func(sipuri.AOR, *location.Binding) {})
+	}
 	return count
+}
+
+// isOneOf tells whether a peer owns one of the bindings of an AOR.
+func (g *registration) isOneOf(bindings []location.Binding, aor sipuri.AOR, p *peers.Peer) bool {
+	return slices.ContainsFunc(bindings, func(b location.Binding) bool { return g.ownerOf(aor, &b) == p })
+}
+
+// ownerOf returns the peer of a binding, where it is one to an AOR that the peer does not
+// list, and has not expired.
+func (g *registration) ownerOf(aor sipuri.AOR, b *location.Binding) *peers.Peer {
+	p := g.snapshot.ByAuthname(b.Domain, b.Authname)
+	if p == nil || !p.AnyAOR || !b.Expires.After(g.now) || slices.Contains(p.AORs, aor) {
+		return nil
+	}
+	return p
 }

@@ -66,3 +66,15 @@ func TestAORsOfBeforeCount(t *testing.T) {
 }
 
 const recountPause = time.Minute
+
+// To count goes through all bindings: once for all peers, however many there are.
+func TestAORsAreCountedForAllPeersAtOnce(t *testing.T) {
+	l := newLab(t, withPeers("max_aors = 10\n[A]\nauthname = a\nsecret = s\naorname = *\n[B]\nauthname = b\nsecret = s\naorname = *\n"))
+	for _, authname := range []string{"a", "b", "a", "b"} {
+		l.phone(authname, "s", "of-"+authname).register("Contact: <sip:a@192.0.2.7>").want(200)
+		l.phone(authname, "s", "another-of-"+authname).register("Contact: <sip:a@192.0.2.7>").want(200)
+	}
+	if l.walks != 1 {
+		t.Errorf("the bindings were gone through %d times", l.walks)
+	}
+}

@@ -6,9 +6,14 @@ import (
 	"sipregd/internal/sipuri"
 )
 
-// Carries tells whether a binding is reached over a connection.
+// Carries tells whether a binding is reached over a connection, or may be: of those with
+// very many AORs it is not known which these are.
 func (r *Registrar) Carries(stream uint64, now time.Time) bool {
-	for _, aor := range r.flows.over(stream) {
+	aors := r.flows.over(stream)
+	if len(aors) >= maxBoundAORs {
+		return true
+	}
+	for _, aor := range aors {
 		for _, b := range r.location.Bindings(aor, now) {
 			if b.Stream == stream {
 				return true

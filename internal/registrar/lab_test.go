@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"iter"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -44,6 +45,7 @@ type lab struct {
 	// beforeUpdate, where it is set, happens once a request has been
 	// authorized and before its bindings are changed.
 	beforeUpdate func()
+	walks        int   // through all bindings
 	updateFails  error // what the store returns instead of changing anything
 	branch       int
 }
@@ -121,6 +123,11 @@ func newLab(t testing.TB, settings ...setting) *lab {
 type interrupted struct {
 	*location.Memory
 	lab *lab
+}
+
+func (i interrupted) All() iter.Seq2[sipuri.AOR, []location.Binding] {
+	i.lab.walks++
+	return i.Memory.All()
 }
 
 func (i interrupted) Update(aor sipuri.AOR, now time.Time, change func([]location.Binding) ([]location.Binding, error),

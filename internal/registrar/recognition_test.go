@@ -171,6 +171,10 @@ func TestAConnectionKeepsABoundedNumberOfNames(t *testing.T) {
 	if _, bindings := l.store.Count(); bindings != count {
 		t.Fatalf("%d bindings", bindings)
 	}
+	l.store.RemoveIf(func(aor sipuri.AOR, _ *location.Binding) bool { return aor.User != fmt.Sprint(count-1) }, nil)
+	if !l.registrar.Carries(7, l.now) {
+		t.Error("a connection is given up over which a binding is reached")
+	}
 	l.registrar.FlowEnded(7, l.now)
 	l.pass(time.Minute)
 	l.registrar.RemoveFlowless(l.now)

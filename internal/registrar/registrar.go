@@ -3,6 +3,7 @@
 package registrar
 
 import (
+	"iter"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -26,6 +27,9 @@ type Location interface {
 		made func(expired []location.Binding)) error
 	// Bindings returns what an AOR is bound to at that time.
 	Bindings(aor sipuri.AOR, now time.Time) []location.Binding
+	// All yields the AORs and what each is bound to, in no order and not of one moment.
+	// The slice is good until the next one is yielded.
+	All() iter.Seq2[sipuri.AOR, []location.Binding]
 	// RemoveIf removes the bindings that unwanted picks. ended is told of each within
 	// that step.
 	RemoveIf(unwanted func(sipuri.AOR, *location.Binding) bool, ended location.Ended)
