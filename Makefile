@@ -76,11 +76,12 @@ FUZZJOBS := 2
 fuzz:
 	.ci/fuzz "$(GO)" $(FUZZTIME) $(FUZZJOBS) bin/fuzz
 
-# What make test does for seconds, for minutes: the daemon is killed a thousand
-# times, its disk is full for a minute, and 10,000 slow streams are held against it.
+# What make test does for seconds, for minutes and an hour: the daemon is killed a thousand
+# times, its disk is full for a minute, 10,000 slow streams are held against it, and for an
+# hour faults befall it at random. SIPREGD_SEED=n chooses those of another run again.
 endure:
-	SIPREGD_KILLS=1000 SIPREGD_DISKFULL=60 SIPREGD_SLOW=10000 SIPREGD_IDLE=5000 $(GO) test -timeout 60m \
-		-run 'TestKills|TestFullDisk|TestSlowStreams|TestAnIdleStream' -v ./cmd/sipregd
+	SIPREGD_KILLS=1000 SIPREGD_DISKFULL=60 SIPREGD_SLOW=10000 SIPREGD_IDLE=5000 SIPREGD_SOAK=3600 $(GO) test -timeout 150m \
+		-run 'TestKills|TestFullDisk|TestSlowStreams|TestAnIdleStream|TestSoak' -v ./cmd/sipregd
 
 # Registrations per second and CPU per registration; beside Kamailio's where
 # it is installed (apt-get install kamailio).

@@ -116,51 +116,27 @@ func TestSoak(t *testing.T) {
 	}
 }
 
+// startSoak runs a daemon whose memory for what has a bound fills soon.
 func startSoak(t *testing.T, seed uint64) *soak {
 	t.Helper()
-	s := &soak{t: t, counts: map[string]int{}}
+	s := &soak{t: t, counts: map[string]int{}, torture: tortureMessages(t)}
 	webhook := httptest.NewServer(http.HandlerFunc(s.takePost))
-	webhook.Config.ErrorLog = nil
 	t.Cleanup(webhook.Close)
-	files, err := filepath.Glob(filepath.Join(tortureDirectory, "*.sip"))
-	if err != nil || len(files) == 0 {
-		t.Fatal(err)
-	}
-	for _, file := range files {
-		message, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		s.torture = append(s.torture, bytes.ReplaceAll(message, []byte("{{PORT}}"), []byte("5060")))
-	}
-	const networks = 5
-	for i := range 40 {
-		network := [networks]string{"udp", "tcp", "tls", "ws", "wss"}[i%networks]
-		name := strconv.Itoa(i)
-		p := &soakPhone{client: newClient(network, "", name, "correct-horse", name), soak: s, random: rand.New(rand.NewPCG(seed, uint64(i))),
-			stays: i < networks, outbound: i%3 == 0, roams: i/networks == 1}
-		p.at = netip.AddrFrom4([4]byte{127, 0, 9, byte(1 + i)})
-		s.phones = append(s.phones, p)
-		aors := name
-		if p.roams {
-			aors = "*"
-		}
-		s.peers += fmt.Sprintf("[desk %d]\nauthname = %[1]d\nsecret = correct-horse\naorname = %s\n", i, aors)
-	}
+	s.addPhones(seed)
 	state := "state"
 	if disk := t.TempDir(); tryToMount(t, disk) == nil {
 		s.disk, state = disk, filepath.Join(disk, "state")
 	}
-	http := freePort(t)
-	ws := freePort(t)
-	s.metrics = fmt.Sprintf("http://127.0.0.1:%d/metrics", http)
+	address := fmt.Sprintf("127.0.0.1:%d", freePort(t))
+	s.metrics = "http://" + address + "/metrics"
+	ws := netip.AddrPortFrom(loopback, uint16(freePort(t)))
 	a := newAuthority(t)
 	s.d = prepareSecureDaemon(t, a, nobodyTrusted+"nonce_lifetime = 20\n"+
 		"[registrar]\nminimum_expiration = 1\ndisconnect_grace = 1\nqualify_frequency = 2\nqualify_timeout = 1\n"+
 		"[location]\npath = "+state+"\n"+
-		fmt.Sprintf("[admin]\nsocket = sipregd.sock\nhttp = 127.0.0.1:%d\nwebhook = %s\nrecent_memory = 1\n", http, webhook.URL),
-		s.peers, fmt.Sprintf("ws = 127.0.0.1:%d\ntransaction_memory = 2\nmax_streams = 2000", ws))
-	s.d.ws = netip.AddrPortFrom(loopback, uint16(ws))
+		"[admin]\nsocket = sipregd.sock\nhttp = "+address+"\nwebhook = "+webhook.URL+"\nrecent_memory = 1\n",
+		"", fmt.Sprintf("ws = %v\ntransaction_memory = 2\nmax_streams = 2000", ws))
+	s.d.ws = ws
 	roots := x509.NewCertPool()
 	roots.AddCert(a.certificate)
 	s.config = &tls.Config{RootCAs: roots, ServerName: "127.0.0.1"}
@@ -169,6 +145,32 @@ func startSoak(t *testing.T, seed uint64) *soak {
 	s.putPeers(nil)
 	s.d.run(t)
 	return s
+}
+
+func tortureMessages(t *testing.T) (messages [][]byte) {
+	t.Helper()
+	for _, c := range readTortureCases(t) {
+		messages = append(messages, bytes.ReplaceAll(c.message, []byte("{{PORT}}"), []byte("5060")))
+	}
+	return messages
+}
+
+// addPhones makes the phones and their peers, eight for each transport: one of them stays
+// on its stream, another one roams.
+func (s *soak) addPhones(seed uint64) {
+	networks := [...]string{"udp", "tcp", "tls", "ws", "wss"}
+	for i := range 8 * len(networks) {
+		name, round := strconv.Itoa(i), i/len(networks)
+		p := &soakPhone{client: newClient(networks[i%len(networks)], "", name, "correct-horse", name), soak: s,
+			random: rand.New(rand.NewPCG(seed, uint64(i))), at: netip.AddrFrom4([4]byte{127, 0, 9, byte(1 + i)}),
+			stays: round == 0, roams: round == 1, outbound: i%3 == 0}
+		s.phones = append(s.phones, p)
+		aors := name
+		if p.roams {
+			aors = "*"
+		}
+		s.peers += fmt.Sprintf("[desk %d]\nauthname = %[1]d\nsecret = correct-horse\naorname = %s\n", i, aors)
+	}
 }
 
 // begin lets somebody do something, until he unlocks the gate, and tells whether the soak
@@ -180,14 +182,6 @@ func (s *soak) begin() bool {
 		return false
 	}
 	return true
-}
-
-func (p *soakPhone) run() {
-	for p.soak.begin() {
-		p.turn()
-		p.soak.gate.RUnlock()
-		time.Sleep(time.Duration(100+p.random.IntN(400)) * time.Millisecond)
-	}
 }
 
 func (s *soak) count(what string) {

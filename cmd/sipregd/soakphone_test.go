@@ -39,6 +39,15 @@ type soakPhone struct {
 	bound    time.Time   // until then
 }
 
+// run has the phone register until the soak ends.
+func (p *soakPhone) run() {
+	for p.soak.begin() {
+		p.turn()
+		p.soak.gate.RUnlock()
+		time.Sleep(time.Duration(100+p.random.IntN(400)) * time.Millisecond)
+	}
+}
+
 // turn registers once, mostly, behind something that befalls phones.
 func (p *soakPhone) turn() {
 	switch p.random.IntN(20) {

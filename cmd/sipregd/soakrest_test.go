@@ -24,12 +24,13 @@ type rest struct {
 var figures = []struct {
 	name         string
 	of           func(rest) int
+	memory       bool
 	part, little float64
 }{
-	{"goroutines", func(r rest) int { return r.goroutines }, 0, 5},
-	{"descriptors", func(r rest) int { return r.descriptors }, 0, 5},
-	{"MB resident", func(r rest) int { return r.memory >> 20 }, 0.1, 16},
-	{"MB live", func(r rest) int { return r.live >> 20 }, 0.1, 4},
+	{"goroutines", func(r rest) int { return r.goroutines }, false, 0, 5},
+	{"descriptors", func(r rest) int { return r.descriptors }, false, 0, 5},
+	{"MB resident", func(r rest) int { return r.memory >> 20 }, true, 0.1, 16},
+	{"MB live", func(r rest) int { return r.live >> 20 }, true, 0.1, 4},
 }
 
 // watch has the daemon rest now and then, and returns how it was.
@@ -118,11 +119,10 @@ func checkGrowth(t *testing.T, rests []rest, length time.Duration) {
 	}
 	rests = rests[warm:]
 	quarter := max(1, len(rests)/4)
-	for i, figure := range figures {
+	for _, figure := range figures {
 		first, all, last := median(rests[:quarter], figure.of), median(rests, figure.of), median(rests[len(rests)-quarter:], figure.of)
-		t.Logf("%s: at first %d, at all %d rests %d, at last %d", figure.name, first, len(rests), all, last)
-		isMemory := i >= 2
-		if isMemory && (length < 2*time.Minute || builtWithRace()) {
+		t.Logf("%s: at first %d, at all rests %d, at last %d, of %d", figure.name, first, all, last, each(rests, figure.of))
+		if figure.memory && (length < 2*time.Minute || builtWithRace()) {
 			continue // too little to tell, or too much of the race detector's own
 		}
 		if float64(last) > float64(first)*(1+figure.part)+figure.little {
@@ -132,10 +132,14 @@ func checkGrowth(t *testing.T, rests []rest, length time.Duration) {
 }
 
 func median(rests []rest, of func(rest) int) int {
-	all := make([]int, len(rests))
-	for i, r := range rests {
-		all[i] = of(r)
-	}
+	all := each(rests, of)
 	slices.Sort(all)
 	return all[len(all)/2]
+}
+
+func each(rests []rest, of func(rest) int) (all []int) {
+	for _, r := range rests {
+		all = append(all, of(r))
+	}
+	return all
 }
