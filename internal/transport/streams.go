@@ -220,6 +220,7 @@ func (s *stream) handle() (over bool, wrong error) {
 	answers, wrong := s.splitter.take((*room)[:0], s.answer)
 	s.countPings()
 	written := len(answers) == 0 || s.write(answers)
+	s.answered = len(answers) > 0
 	if len(answers) > 0 && cap(answers) <= maxRoom {
 		*room = answers
 	}
