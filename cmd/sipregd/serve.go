@@ -142,7 +142,7 @@ func (d *sipregd) start() error {
 	d.server.Closed = func(stream uint64) { d.registrar.FlowEnded(stream, time.Now()) }
 	d.server.Bound = func(stream uint64) bool { return d.registrar.Carries(stream, time.Now()) }
 	d.server.NoTLS = d.noTLS
-	d.server.Admits = d.guard.AdmitsStream
+	d.server.Admits, d.server.Reads = d.guard.AdmitsStream, d.guard.AdmitsDatagram
 	d.server.Serve(d.guard.Before(d.stun.Before(d.layer)), d.store)
 	d.startAsking()
 	d.serving = true
