@@ -42,7 +42,6 @@ type strangers struct {
 	kind       kind // of its datagram
 	noise      *rand.ChaCha8
 	sent       [kinds]int
-	asked      int // datagrams that were due
 	slots      [batch]slot
 	headers    [batch]messageHeader
 }
@@ -131,7 +130,6 @@ func (s *strangers) flood(ctx context.Context, perSecond float64, atMost time.Du
 			break
 		}
 		due := int(perSecond * since.Seconds())
-		s.asked = due
 		taken = max(taken, due-int(perSecond*mostLate.Seconds()))
 		if due-taken < leastDue {
 			time.Sleep(time.Duration(float64(leastDue) / perSecond * float64(time.Second)))

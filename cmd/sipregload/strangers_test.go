@@ -102,8 +102,8 @@ func TestAFloodKeepsToItsRateAndEnds(t *testing.T) {
 	if took := time.Since(began); took < lasts {
 		t.Errorf("over after %v, want %v", took, lasts)
 	}
-	if due := perSecond * int(lasts) / int(time.Second); s.total() > due || s.total() == 0 || s.asked > due || s.asked < s.total() {
-		t.Errorf("%d sent of %d that were due, at most %d are", s.total(), s.asked, due)
+	if due := perSecond * int(lasts) / int(time.Second); s.total() > due || s.total() == 0 {
+		t.Errorf("%d sent, at most %d are due", s.total(), due)
 	}
 }
 
