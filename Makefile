@@ -6,11 +6,12 @@ SHELL := /bin/bash
 
 prefix  := /usr
 etc     := /etc/sipregd
-state   := /var/lib/sipregd
 share    = $(DESTDIR)$(prefix)/share
-unit     = $(DESTDIR)$(prefix)/lib/systemd/system/sipregd.service
+units    = $(DESTDIR)$(prefix)/lib/systemd/system
 account  = $(DESTDIR)$(prefix)/lib/sysusers.d/sipregd.conf
 man      = $(share)/man
+examples = $(share)/doc/sipregd/examples
+fail2ban = $(DESTDIR)/etc/fail2ban
 # What bash, zsh and fish complete sipregctl by.
 bash     = $(share)/bash-completion/completions/sipregctl
 zsh      = $(share)/zsh/vendor-completions/_sipregctl
@@ -97,19 +98,26 @@ install:
 	install -D -m 644 bin/completions/bash $(bash)
 	install -D -m 644 bin/completions/zsh $(zsh)
 	install -D -m 644 bin/completions/fish $(fish)
-	install -D -m 644 configs/sipregd.service $(unit)
+	install -D -m 644 -t $(units) configs/sipregd.service configs/sipregd-nft.service
+	install -D -m 644 -t $(examples) configs/prometheus-rules.yml configs/grafana-dashboard.json
 	install -D -m 644 configs/package/sysusers.conf $(account)
 	test -n "$(DESTDIR)" || systemd-sysusers $(account)
 	install -d -m 750 $(DESTDIR)$(etc)
 	for file in configs/sipregd.conf bin/peers.conf; do \
 		test -e $(DESTDIR)$(etc)/$${file#*/} || install -m 640 $$file $(DESTDIR)$(etc); \
 	done
+	for file in filter.d/sipregd.conf jail.d/sipregd.conf; do \
+		test -e $(fail2ban)/$$file || install -D -m 644 configs/fail2ban/$$file $(fail2ban)/$$file; \
+	done
 	test -n "$(DESTDIR)" || chgrp -R sipregd $(etc)
 	test -n "$(DESTDIR)" || ! test -d /run/systemd/system || systemctl daemon-reload
 
+# Configuration stays, fail2ban's too: a jail that somebody has enabled needs its filter.
 uninstall:
-	test -n "$(DESTDIR)" || ! test -d /run/systemd/system || systemctl disable --now sipregd.service
-	rm -f $(DESTDIR)$(prefix)/bin/sipregd $(DESTDIR)$(prefix)/bin/sipregctl $(unit) $(account)
+	test -n "$(DESTDIR)" || ! test -d /run/systemd/system || systemctl disable --now sipregd.service sipregd-nft.service
+	rm -f $(DESTDIR)$(prefix)/bin/sipregd $(DESTDIR)$(prefix)/bin/sipregctl $(account)
+	rm -f $(units)/sipregd.service $(units)/sipregd-nft.service
+	rm -f $(examples)/prometheus-rules.yml $(examples)/grafana-dashboard.json
 	rm -f $(man)/man1/sipregctl.1 $(man)/man1/sipregctl-*.1 $(man)/man8/sipregd.8 $(man)/man5/sipregd.conf.5 $(man)/man5/peers.conf.5
 	rm -f $(bash) $(zsh) $(fish)
 

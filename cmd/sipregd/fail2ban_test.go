@@ -65,7 +65,8 @@ func TestFail2banFilter(t *testing.T) {
 	}
 }
 
-// The jail is one that fail2ban takes, with the filter beside it.
+// The jail is one that fail2ban takes, with the filter beside it: as it is installed it is
+// not in force, and one word puts it so.
 func TestFail2banTakesTheJail(t *testing.T) {
 	requireProgram(t, "fail2ban-client", "fail2ban")
 	directory := t.TempDir()
@@ -75,15 +76,34 @@ func TestFail2banTakesTheJail(t *testing.T) {
 		}
 		_ = os.Remove(filepath.Join(directory, "jail.d", "defaults-debian.conf")) // sshd may not be here
 	}
+	if text := jails(t, directory); strings.Contains(text, "sipregd") {
+		t.Errorf("a jail that nobody has enabled: %s", text)
+	}
+	jail := filepath.Join(directory, "jail.d", "sipregd.conf")
+	disabled, err := os.ReadFile(jail)
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, jail, strings.Replace(string(disabled), "enabled = false", "enabled = true", 1))
+	text := jails(t, directory)
+	for _, want := range []string{`['add', 'sipregd', 'systemd']`, `'addjournalmatch', '_SYSTEMD_UNIT=sipregd.service'`, `['start', 'sipregd']`} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %s in %s", want, text)
+		}
+	}
+}
+
+// jails has fail2ban judge its configuration, and returns what it would do by it.
+func jails(t *testing.T, directory string) string {
+	t.Helper()
 	if text, err := exec.Command("fail2ban-client", "-c", directory, "--test").CombinedOutput(); err != nil {
 		t.Errorf("%v: %s", err, text)
 	}
 	text, err := exec.Command("fail2ban-client", "-c", directory, "-d").Output()
-	for _, want := range []string{`['add', 'sipregd', 'systemd']`, `'addjournalmatch', '_SYSTEMD_UNIT=sipregd.service'`, `['start', 'sipregd']`} {
-		if err != nil || !strings.Contains(string(text), want) {
-			t.Errorf("no %s in %s: %v", want, text, err)
-		}
+	if err != nil {
+		t.Errorf("%v: %s", err, text)
 	}
+	return string(text)
 }
 
 // forged are texts that try to be a line of the log, or to end the one in which they stand.
