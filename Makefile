@@ -114,7 +114,9 @@ install:
 
 # Configuration stays, fail2ban's too: a jail that somebody has enabled needs its filter.
 uninstall:
-	test -n "$(DESTDIR)" || ! test -d /run/systemd/system || systemctl disable --now sipregd.service sipregd-nft.service
+	for unit in sipregd-nft.service sipregd.service; do \
+		test -n "$(DESTDIR)" || ! test -d /run/systemd/system || ! test -e $(units)/$$unit || systemctl disable --now $$unit; \
+	done
 	rm -f $(DESTDIR)$(prefix)/bin/sipregd $(DESTDIR)$(prefix)/bin/sipregctl $(account)
 	rm -f $(units)/sipregd.service $(units)/sipregd-nft.service
 	rm -f $(examples)/prometheus-rules.yml $(examples)/grafana-dashboard.json
