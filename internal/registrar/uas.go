@@ -107,8 +107,8 @@ func (r *Registrar) requestEvent(request *message.Request) journal.Event {
 		CallID:    request.CallID,
 		UserAgent: request.UserAgent,
 	}
-	if request.To.URI.IsSIP() {
-		event.AOR, _ = r.directory.Load().AOR(request.To.URI)
+	if uri := subject(request); uri.IsSIP() {
+		event.AOR, _ = r.directory.Load().AOR(*uri)
 	}
 	return event
 }
