@@ -32,7 +32,9 @@ func found(t *testing.T, filter, lines string) []string {
 const (
 	refusedJSON = `{"level":"warn","event":"refused","src_ip":"%s","src_port":5060,"transport":"UDP","reason":"%s","status":401,` +
 		`"authname":"%s","time":"2026-11-26T12:00:00.123+01:00","message":"request refused"}`
-	refusedText = `2026-11-26 12:00:00 WRN request refused event=refused src_ip=%s src_port=5060 transport=UDP reason=%s status=401 authname="%s"`
+	forgeableJSON = `{"level":"warn","event":"refused","src_ip":"%s","src_port":5060,"transport":"UDP","forgeable":true,"reason":"wrong_secret","status":401}`
+	forgeableText = `2026-11-26 12:00:00 WRN request refused event=refused src_ip=%s src_port=5060 transport=UDP forgeable=true reason=wrong_secret status=401`
+	refusedText   = `2026-11-26 12:00:00 WRN request refused event=refused src_ip=%s src_port=5060 transport=UDP reason=%s status=401 authname="%s"`
 )
 
 // TestFail2banFilter shows lines as they come by each way to fail2ban.
@@ -60,7 +62,12 @@ func TestFail2banFilter(t *testing.T) {
 			})
 		}
 	}
-	if got, want := found(t, fail2banFilter+"[mode=aggressive]", all.String()), slices.Repeat([]string{"192.0.2.1", "2001:db8::1", "192.0.2.5"}, 8); !slices.Equal(got, want) {
+	fmt.Fprintf(&all, forgeableJSON+"\n"+forgeableText+"\n", "192.0.2.6", "192.0.2.7")
+	if got := found(t, fail2banFilter, all.String()); slices.Contains(got, "192.0.2.6") || slices.Contains(got, "192.0.2.7") {
+		t.Errorf("whoever is named in what may be forged is found: %q", got)
+	}
+	want := append(slices.Repeat([]string{"192.0.2.1", "2001:db8::1", "192.0.2.5"}, 8), "192.0.2.6", "192.0.2.7")
+	if got := found(t, fail2banFilter+"[mode=aggressive]", all.String()); !slices.Equal(got, want) {
 		t.Errorf("aggressive: %q", got)
 	}
 }
@@ -138,6 +145,8 @@ func TestFail2banReadsWhatTheDaemonWrites(t *testing.T) {
 			d.guess(t, "127.1.1.1", "the last")
 			d.waitLog(t, "127.1.1.1")
 			guilty = append(guilty, "127.1.1.1")
+			d.forge(t, "127.3.0.1")
+			d.waitLog(t, "127.3.0.1")
 			d.stop(t)
 			for _, harmless := range []string{"challenged", "stale_nonce", "expiry_too_brief", "nonce_count_replayed", "added", "method_not_allowed"} {
 				if !strings.Contains(d.output.String(), harmless) {
@@ -165,13 +174,34 @@ func TestFail2banReadsIPv6OfTheDaemon(t *testing.T) {
 	}
 }
 
-// guess registers by an authname that nobody has, which holds a text as far as a quoted
-// string can, with the text in all that is logged.
+// guess answers a challenge by an authname that nobody has, which holds a text as far as a
+// quoted string can, with the text in all that is logged.
 func (d *daemon) guess(t *testing.T, from, text string) {
 	t.Helper()
 	conn := d.dialFrom(t, from)
+	send(t, conn, hostileRegister(conn, "x", ""))
+	d.guessBy(t, conn, text, nonceIn(receive(t, conn)))
+}
+
+// forge guesses as if from an address at which nobody has seen a challenge.
+func (d *daemon) forge(t *testing.T, from string) {
+	t.Helper()
+	elsewhere := d.dialFrom(t, "127.0.0.1")
+	send(t, elsewhere, hostileRegister(elsewhere, "x", ""))
+	d.guessBy(t, d.dialFrom(t, from), "x", nonceIn(receive(t, elsewhere)))
+}
+
+// nonceIn returns that of a challenge.
+func nonceIn(challenge string) string {
+	_, nonce, _ := strings.Cut(challenge, `nonce="`)
+	nonce, _, _ = strings.Cut(nonce, `"`)
+	return nonce
+}
+
+func (d *daemon) guessBy(t *testing.T, conn *net.UDPConn, text, nonce string) {
+	t.Helper()
 	quoted := strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(strings.NewReplacer("\r", "", "\n", "").Replace(text))
-	authorization := fmt.Sprintf("Authorization: Digest username=\"no%s\", realm=\"sipregd\", nonce=\"x\", uri=\"sip:r\", response=\"0\"\n", quoted)
+	authorization := fmt.Sprintf("Authorization: Digest username=\"no%s\", realm=\"sipregd\", nonce=\"%s\", uri=\"sip:r\", response=\"0\"\n", quoted, nonce)
 	send(t, conn, hostileRegister(conn, text, authorization))
 	if answer := receive(t, conn); !strings.HasPrefix(answer, "SIP/2.0 401") { // what cannot be read at all is another matter
 		send(t, conn, hostileRegister(conn, "x", strings.Replace(authorization, quoted, "body", 1)))

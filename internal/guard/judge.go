@@ -204,7 +204,7 @@ func (g *Guard) tellSlowed(over Limit, source netip.AddrPort, transport string, 
 			g.options.UnknownRate, who)
 	}
 	g.journal.Record(journal.Event{
-		Time: now, Kind: journal.Refused, Reason: journal.TooManyRequests, Source: source, Transport: transport, Detail: detail,
+		Time: now, Kind: journal.Refused, Reason: journal.TooManyRequests, Source: source, Transport: transport, Forgeable: transport == "UDP", Detail: detail,
 	})
 }
 

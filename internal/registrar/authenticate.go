@@ -48,6 +48,7 @@ func (a *Authentication) Authenticate() *message.Response {
 		a.tellProved()
 		return nil
 	}
+	a.reached = a.isReached(c.credentials)
 	if result != digest.Stale && result != digest.Replayed { // in these two the secret is right
 		a.tellFailed(c.credentials)
 	}

@@ -22,6 +22,7 @@ type Authentication struct {
 	authname string      // as claimed
 	peer     *peers.Peer // proved
 	nonce    string      // of the challenge that was answered; empty: a certificate was shown instead
+	reached  bool        // the sender is where the request seems to come from
 }
 
 // Authentication returns that of a request, of which nothing is known yet.
@@ -89,6 +90,9 @@ func (a *Authentication) Event(kind journal.Kind, reason journal.Reason) journal
 	event.Time, event.Kind, event.Reason, event.Authname = a.now, kind, reason, a.authname
 	if a.peer != nil {
 		event.Label = a.peer.Label
+	}
+	if a.peer != nil || a.reached {
+		event.Forgeable = false
 	}
 	return event
 }

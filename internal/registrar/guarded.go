@@ -21,7 +21,7 @@ func (a *Authentication) isReached(credentials *message.Credentials) bool {
 
 func (a *Authentication) tellFailed(credentials *message.Credentials) {
 	if a.guard != nil {
-		a.guard.Failed(a.request.Flow.Source.Addr(), credentials.Username, a.isReached(credentials), a.now)
+		a.guard.Failed(a.request.Flow.Source.Addr(), credentials.Username, a.reached, a.now)
 	}
 }
 

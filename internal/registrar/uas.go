@@ -104,6 +104,7 @@ func (r *Registrar) requestEvent(request *message.Request) journal.Event {
 	event := journal.Event{
 		Source:    request.Flow.Source,
 		Transport: request.Flow.Transport,
+		Forgeable: !request.Flow.Reliable(),
 		CallID:    request.CallID,
 		UserAgent: request.UserAgent,
 	}
