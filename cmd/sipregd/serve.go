@@ -28,6 +28,7 @@ import (
 	"sipregd/internal/message"
 	"sipregd/internal/peers"
 	"sipregd/internal/qualify"
+	"sipregd/internal/redirect"
 	"sipregd/internal/registrar"
 	"sipregd/internal/stun"
 	"sipregd/internal/transaction"
@@ -51,6 +52,7 @@ type sipregd struct {
 	registrar     *registrar.Registrar
 	authenticator *digest.Authenticator
 	layer         *transaction.Layer
+	finals        *transaction.Finals // nil: calls are not answered
 	stun          stun.Keepalives
 	qualifier     *qualify.Qualifier
 	server        *transport.Server
@@ -62,7 +64,7 @@ type sipregd struct {
 	loaded   chan struct{} // bindings of an earlier life were read, or are to be looked at
 	settleAt time.Time     // when those whose phones have not come back go; zero: they did
 
-	asking     sync.WaitGroup // of the qualifier
+	asking     sync.WaitGroup // of the qualifier, and of what is sent again
 	stopAsking func()
 
 	tlsFailures zerolog.Sampler // which of them are taken down
@@ -228,8 +230,22 @@ func (d *sipregd) decide() error {
 		DisconnectGrace: d.disconnectGrace(),
 		ServiceRoute:    d.config.Registrar.ServiceRoute, FlowTimer: d.config.Registrar.FlowTimer,
 	}).QualifiedBy(d.qualifier).GuardedBy(d.guard)
-	d.layer = transaction.NewLayer(d.registrar, d.config.Listen.TransactionMemory<<20).Answering(d.qualifier.Clients())
+	memory := d.config.Listen.TransactionMemory << 20
+	d.layer = transaction.NewLayer(d.core(), memory).Answering(d.qualifier.Clients())
+	if d.config.Calls.Redirect {
+		d.finals = transaction.NewFinals(d.server.Send, memory/16)
+		d.layer.Repeating(d.finals)
+	}
 	return nil
+}
+
+// core returns what answers requests: the registrar, behind what tells callers where
+// phones are.
+func (d *sipregd) core() transaction.Core {
+	if !d.config.Calls.Redirect {
+		return d.registrar
+	}
+	return redirect.New(redirect.Options{Registrar: d.registrar, Location: d.store, Journal: d.journal, Permit: d.config.Calls.Permit})
 }
 
 // datagramsLost returns how many have come and were dropped.
@@ -243,6 +259,24 @@ func (d *sipregd) startAsking() {
 	var asking context.Context
 	asking, d.stopAsking = context.WithCancel(context.Background())
 	d.asking.Go(func() { d.qualifier.Run(asking) })
+	if d.finals != nil {
+		d.asking.Go(func() { repeatFinals(asking, d.finals) })
+	}
+}
+
+// repeatFinals has what is due sent again, until the context ends.
+func repeatFinals(ctx context.Context, finals *transaction.Finals) {
+	const step = 100 * time.Millisecond // Timer G fires after 500 ms at first
+	ticker := time.NewTicker(step)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-ticker.C:
+			finals.Step(now)
+		}
+	}
 }
 
 func newAuthenticator(c *config.Config) (*digest.Authenticator, error) {

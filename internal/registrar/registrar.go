@@ -76,6 +76,7 @@ type Registrar struct {
 	disconnectGrace time.Duration
 	serviceRoute    string
 	flowTimer       int // seconds
+	allowed         string
 
 	qualifier     Qualifier // nil: nobody asks
 	guard         Guard     // nil: all credentials are looked at
@@ -110,7 +111,7 @@ func New(o Options) *Registrar {
 	r := &Registrar{
 		domains: o.Domains, authenticator: o.Authenticator, location: o.Location, journal: o.Journal,
 		disconnectGrace: o.DisconnectGrace, serviceRoute: o.ServiceRoute, flowTimer: o.FlowTimer,
-		gruus: newGRUUs(o.GRUUKey), here: o.Here,
+		gruus: newGRUUs(o.GRUUKey), here: o.Here, allowed: allowed,
 	}
 	r.aors.forget()
 	r.flows.bound = map[uint64]*flow{}
