@@ -73,7 +73,7 @@ func (c *call) isRegistered(p *peers.Peer) bool {
 
 func (c *call) isBoundBy(p *peers.Peer, aor sipuri.AOR) bool {
 	for _, b := range c.server.location.Bindings(aor, c.now) {
-		if b.Authname == p.Authname && c.Peers().ByAuthname(b.Domain, b.Authname) == p {
+		if b.Authname == p.Authname { // which nobody else has in that domain
 			return true
 		}
 	}

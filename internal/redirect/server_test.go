@@ -69,7 +69,7 @@ func newLab(t testing.TB, conf string, domains []string, permit ...string) *lab 
 		t.Fatal(err)
 	}
 	directory, _, err := peers.Load([]string{path}, peers.Options{Domains: served, Algorithms: []digest.Algorithm{digest.MD5},
-		MaxContacts: 10, MinimumExpiration: 60, DefaultExpiration: 3600, MaximumExpiration: 7200})
+		MaxContacts: 10, MinimumExpiration: 60, DefaultExpiration: 3600, MaximumExpiration: 7200, ClientCertificates: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -401,5 +401,35 @@ func TestNoTimerForStrangers(t *testing.T) {
 	}
 	if step(); l.repeats < 2 {
 		t.Errorf("%d answers were sent again", l.repeats)
+	}
+}
+
+// However the kernel says where a datagram came from.
+func TestPermittedNetworks(t *testing.T) {
+	l := newLab(t, labPeers, nil, "192.0.2.0/24", "fe80::/10")
+	for source, want := range map[string]string{
+		"192.0.2.9:5060": "404 Not Found", "[::ffff:192.0.2.9]:5060": "404 Not Found", "[fe80::1%eth0]:5060": "404 Not Found",
+		"192.0.3.9:5060": "401 Unauthorized", "[2001:db8::1]:5060": "401 Unauthorized",
+	} {
+		l.flow.Source = netip.MustParseAddrPort(source)
+		if got := status(l.send(l.kitchen().request("sip:2999@r"))); got != want {
+			t.Errorf("%s gets %s, want %s", source, got, want)
+		}
+	}
+}
+
+// A phone that has registered by its certificate calls by it: From names its own address.
+func TestACertificateCalls(t *testing.T) {
+	l := newLab(t, labPeers+"[Gate]\nauthname = gate\ncertificate_name = gate.example.com\naorname = 2010\n", nil)
+	l.flow.Transport = "TLS"
+	l.flow.Certificate = &message.Certificate{Names: []string{"gate.example.com"}, Expires: l.now.Add(time.Hour)}
+	l.bind(sipuri.AOR{User: "2010"}, "gate", location.Binding{Contact: "sip:2010@192.0.2.10"})
+	l.bind(sipuri.AOR{User: "2002"}, "workshop", location.Binding{Contact: "sip:2002@192.0.2.8"})
+	for from, want := range map[string]string{"sip:2010@r.example": "302 Moved Temporarily", "sip:2001@r.example": "401 Unauthorized"} {
+		c := l.kitchen()
+		c.from = from
+		if got := status(l.send(c.request("sip:2002@r"))); got != want {
+			t.Errorf("from %s: got %s, want %s", from, got, want)
+		}
 	}
 }
