@@ -137,3 +137,30 @@ func baresipDo(t *testing.T, control netip.AddrPort, command, parameters string)
 		t.Fatalf("baresip does not answer %s: %v", command, err)
 	}
 }
+
+// A call that has found no phone is explained to whoever asks for that one, until it is there.
+func TestWhyACallFindsNoPhone(t *testing.T) {
+	t.Parallel()
+	d := startDaemon(t, "[calls]\nredirect = yes\npermit = 127.0.0.1\n", deskPeers)
+	conn, _ := dialDaemon(t, d)
+	call := func(name string) string {
+		send(t, conn, fmt.Appendf(nil, "INVITE sip:%s@test SIP/2.0\r\nVia: SIP/2.0/UDP %v;branch=z9hG4bK%[1]s;rport\r\nFrom: <sip:2001@test>;tag=f\r\n"+
+			"To: <sip:%[1]s@test>\r\nCall-ID: call-%[1]s\r\nCSeq: 1 INVITE\r\nContent-Length: 0\r\n\r\n", name, conn.LocalAddr()))
+		return receive(t, conn)
+	}
+	if answer := call("2002"); !strings.HasPrefix(answer, "SIP/2.0 480 ") {
+		t.Fatalf("answered:\n%s", answer)
+	}
+	d.checkWhy(t, []string{"2002", "127.0.0.1"}, "Somebody at 127.0.0.1 asked for 2002 (INVITE), and no phone was registered there: it belongs to [Front desk].",
+		"sipregctl why 2002 says why its phone is not registered.")
+	for answer := call("frontdesk"); !strings.HasPrefix(answer, "SIP/2.0 404 "); answer = receive(t, conn) {
+		if !strings.HasPrefix(answer, "SIP/2.0 480 ") { // which comes again without an ACK
+			t.Fatalf("answered:\n%s", answer)
+		}
+	}
+	d.checkWhy(t, []string{"frontdesk"}, "no peer has that in its aorname. But it is the authname of [Front desk].", "Dial what it has as aorname: 2002.")
+	bindPhone(t, d, "frontdesk", "open sesame", "2002", "sip:2002@127.0.0.1:5098")
+	if why := d.why(t, "2002"); !strings.Contains(inLines(why), "It has registered again since.") {
+		t.Errorf("why 2002 once it is there: %s", inLines(why))
+	}
+}
