@@ -39,6 +39,9 @@ func (x explainer) notRegistered() (cause, cure string) {
 	cause = fmt.Sprintf("%s asked for %s (%s), and no phone was registered there", x.caller(), x.aor(), method)
 	if more != "" {
 		cause = fmt.Sprintf("%s asked for %s (%s), and no phone could be reached there: %s", x.caller(), x.aor(), method, more)
+		if strings.HasSuffix(more, "what was called") {
+			return cause + ".", "Take this server out of the Outbound Proxy setting of the caller: it is told where the phone is, and asks here again."
+		}
 		return cause + ".", "Call that phone by a proxy or PBX which keeps its connection, or register it over UDP, TCP or TLS."
 	}
 	stands := ""

@@ -207,6 +207,8 @@ func TestExplain(t *testing.T) {
 			"sipregctl why 2002 says why its phone is not registered. To have another address answer meanwhile, set defaultname and defaulthost in [Front desk] ($:6) and reload."},
 		{"called in vain, by a proxy", to("2002", "", with("by MESSAGE; its phone is reached by its connection alone", as("", refused(60, "a", journal.NotRegistered)))),
 			"Somebody at 192.0.2.7 asked for 2002 (MESSAGE), and no phone could be reached there: its phone is reached by its connection alone.", "Call that phone by a proxy"},
+		{"called by its Contact", to("2002", "", with("by INVITE; its Contact is what was called", proved("Kitchen", refused(60, "a", journal.NotRegistered)))),
+			"no phone could be reached there: its Contact is what was called.", "Take this server out of the Outbound Proxy setting of the caller"},
 		{"called, nobody's", to("2999", "", with("by INVITE", proved("Kitchen", refused(60, "a", journal.NoSuchAOR)))),
 			"[Kitchen] asked for 2999 (INVITE), and no peer has that in its aorname.", "add aorname = 2999 to its section"},
 		{"called, an authname", to("frontdesk", "", with("by INVITE", proved("Kitchen", refused(60, "a", journal.NoSuchAOR)))),

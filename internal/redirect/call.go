@@ -108,14 +108,19 @@ func (c *call) isGRUU() bool {
 	return is
 }
 
-// standIn returns the address that the peer has for while nothing is registered, empty: none.
+// standIn returns the address that the peer has for while nothing is registered, empty: none,
+// or none but that which was called.
 func (c *call) standIn() string {
 	name, host := c.Peers().StandIn(c.aor)
 	if host == "" {
 		return ""
 	}
-	uri := append([]byte(c.request.URI.Scheme), ':')
-	return string(append(append(sipuri.AppendEscapedUser(uri, name), '@'), host...))
+	text := append([]byte(c.request.URI.Scheme), ':')
+	text = append(append(sipuri.AppendEscapedUser(text, name), '@'), host...)
+	if uri, err := sipuri.Parse(string(text)); err != nil || uri.Equal(c.request.URI) {
+		return ""
+	}
+	return string(text)
 }
 
 // moved redirects to bindings.

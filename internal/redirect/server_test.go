@@ -222,6 +222,10 @@ func Test8_3_ACallIsToldWhereThePhoneIs(t *testing.T) {
 		{"a WebSocket alone", "sip:2001@r", "UDP", []location.Binding{{Contact: "sip:x@a1b2.invalid;transport=ws"}}, 0, "480 Temporarily Unavailable", nil},
 		{"nothing registered, and an address that stands in", "sip:2003@r", "UDP", nil, 0, "302 Moved Temporarily", []string{"<sip:voice%20box@192.0.2.33:5070>"}},
 		{"all expired, and an address that stands in", "sip:2002@r", "UDP", []location.Binding{gone}, 0, "302 Moved Temporarily", []string{"<sip:voice%20box@192.0.2.33:5070>"}},
+		{"what was called is its Contact", "sip:2001@h", "UDP", []location.Binding{{Contact: "sip:2001@h"}}, 0, "480 Temporarily Unavailable", nil},
+		{"what was called is one of its Contacts", "sip:2001@h", "UDP", []location.Binding{{Contact: "sip:2001@h"}, {Contact: "sip:a@h"}}, 0,
+			"302 Moved Temporarily", []string{"<sip:a@h>;expires=3600"}},
+		{"what was called stands in", "sip:2002@192.0.2.33:5070", "UDP", nil, 0, "302 Moved Temporarily", []string{"<sip:voice%20box@192.0.2.33:5070>"}},
 		{"no peer's", "sip:2999@r", "UDP", nil, 0, "404 Not Found", nil},
 		{"no name", "sip:r", "UDP", nil, 0, "404 Not Found", nil},
 		{"of a peer that is not enabled", "sip:2004@r", "UDP", nil, 0, "480 Temporarily Unavailable", nil},
@@ -364,6 +368,9 @@ func TestDomainsOfCalls(t *testing.T) {
 // aorname = * makes each name one of that peer's.
 func TestCallsToAPeerOfAnyAOR(t *testing.T) {
 	l := newLab(t, labPeers+"[Gateway]\nauthname = g\nsecret = g\naorname = *\ndefaulthost = 192.0.2.44\n", nil, "192.0.2.0/24")
+	if answer := l.kitchen().call("sip:2999@192.0.2.44"); status(answer) != "480 Temporarily Unavailable" {
+		t.Errorf("it stands in for itself: %s", answer)
+	}
 	if answer := l.kitchen().call("sip:2999@r"); !reflect.DeepEqual(contacts(answer), []string{"<sip:2999@192.0.2.44>"}) {
 		t.Errorf("got %s", answer)
 	}

@@ -18,6 +18,8 @@ func (c *call) targets(bindings []location.Binding) (targets []location.Binding,
 		b := &bindings[i]
 		switch uri, err := sipuri.Parse(b.Contact); {
 		case err != nil:
+		case uri.Equal(c.request.URI): // §8.3: a URI leads to itself
+			left = "; its Contact is what was called"
 		case isNowhere(uri.Host): // RFC 7118 §5: just its own connection leads there
 			left = "; its phone is reached by its connection alone"
 		case c.request.URI.Scheme == "sips" && uri.Scheme != "sips": // RFC 5630 §5.3
