@@ -16,6 +16,9 @@ type Address struct {
 	uriText string // of the URI
 }
 
+// URIText returns the URI as it was written.
+func (a *Address) URIText() string { return a.uriText }
+
 // Contact is one value of the Contact header field (RFC 3261 §20.10), without
 // its display name.
 type Contact struct {
@@ -53,6 +56,16 @@ func InstanceOf(text string) (instance string, regID uint32) {
 		_ = c.takeInstance(&p.param)
 	}
 	return c.Instance, c.RegID
+}
+
+// EachParam calls do with each parameter, as Contact.Params has them: its name, and its
+// value as it was written, quotes included.
+func EachParam(text string, do func(name, value string)) {
+	walk := cursor{text: text}
+	for p := (params{}); p.next(&walk); { // they were read before
+		_, value, _ := strings.Cut(p.text, "=")
+		do(p.name, trimBlanks(value))
+	}
 }
 
 // takeInstance takes what tells a phone and its flow from others.

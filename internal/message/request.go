@@ -54,8 +54,15 @@ type Request struct {
 	Supported    Extensions
 	Path         Path
 	UserAgent    string
+	Event        Event  // of a SUBSCRIBE alone, as are the next two
+	Accept       string // its values with commas; empty: it says none
+	RecordRoute  string // the proxies that want to see what follows, in order, with commas
 	HasBody      bool
 	BodyForgiven bool // Content-Disposition says handling=optional
+
+	// AnswerTag is the tag that To gets in the answer where it has none yet, as TagText
+	// writes it.
+	AnswerTag uint64
 
 	contactFields int          // header fields of that name, empty ones too
 	copied        []headerText // of a request that did not parse: what an answer copies
@@ -205,6 +212,8 @@ func (r *Request) takeText(name, value string) error {
 	switch {
 	case strings.IndexByte(value, 0) >= 0: // quotes open nothing here
 		return malformed("Control Character In Header Section")
+	case r.Method == "SUBSCRIBE" && isOfSubscription(name):
+		return r.takeSubscription(name, value)
 	case strings.EqualFold(name, "User-Agent"):
 		r.UserAgent = value
 	case strings.EqualFold(name, "Content-Disposition"):

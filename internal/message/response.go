@@ -2,6 +2,8 @@ package message
 
 import (
 	"bytes"
+	"encoding/binary"
+	"encoding/hex"
 	"strconv"
 	"strings"
 	"time"
@@ -93,6 +95,14 @@ func Render(room []byte, request *Request, own, toTag []byte) []byte {
 	text := append(append(room, "SIP/2.0 "...), own[:status]...)
 	text = request.appendCopies(text, toTag)
 	return append(append(text, own[status:]...), "Content-Length: 0\r\n\r\n"...)
+}
+
+// TagText writes a tag out, always in the same length, so that it tells nothing.
+func TagText(tag uint64) (digits [16]byte) {
+	var bytes [8]byte
+	binary.BigEndian.PutUint64(bytes[:], tag)
+	hex.Encode(digits[:], bytes[:])
+	return digits
 }
 
 func appendHeader(text []byte, name, value string) []byte {

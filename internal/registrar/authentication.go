@@ -58,6 +58,10 @@ func (a *Authentication) CheckDomain() *message.Response {
 	return nil
 }
 
+// InDomain has a request judged in a domain that Domain has returned for another one of
+// its dialog, whose Request-URI is the Contact that was given there.
+func (a *Authentication) InDomain(domain string) { a.domain = domain }
+
 // CheckPeer ends what comes from a peer that has proved itself and may do nothing, or
 // not from there.
 func (a *Authentication) CheckPeer() *message.Response {

@@ -106,10 +106,10 @@ func (g *registration) checkContact(contact *message.Contact, seconds uint32) *m
 	case g.isGRUU(&contact.URI):
 		return g.End(403, "Contact Is A GRUU", journal.ContactIsGRUU, contact.Text)
 	}
-	if end := g.checkDestination("Contact", &contact.URI, contact.Text); end != nil || g.request.Path.Text == "" {
+	if end := g.CheckDestination("Contact", &contact.URI, contact.Text); end != nil || g.request.Path.Text == "" {
 		return end
 	}
-	return g.checkDestination("Path", &g.request.Path.First, g.request.Path.Text)
+	return g.CheckDestination("Path", &g.request.Path.First, g.request.Path.Text)
 }
 
 // sameContact returns what is asked of an equal URI (§19.1.4), nil: nothing.

@@ -56,23 +56,23 @@ func lastOf(network netip.Prefix) netip.Addr {
 	return netip.AddrFrom4(bytes)
 }
 
-// checkDestination refuses a Contact, or the first of Path, that has whoever follows it
+// CheckDestination refuses a Contact, or the first of Path or Record-Route, that has whoever follows it
 // send to where no phone is: requests to there would hit somebody else, or come back
 // here. This is not in the RFC. Names are not looked up.
-func (g *registration) checkDestination(field string, uri *sipuri.URI, text string) *message.Response {
-	if why := g.misleads(uri); why != "" {
-		return g.End(403, field+" Address Not Allowed", journal.ContactMisleads, "the "+field+" is "+text+": "+why)
+func (a *Authentication) CheckDestination(field string, uri *sipuri.URI, text string) *message.Response {
+	if why := a.misleads(uri); why != "" {
+		return a.End(403, field+" Address Not Allowed", journal.ContactMisleads, "the "+field+" is "+text+": "+why)
 	}
 	return nil
 }
 
 // misleads says what is wrong with where a URI leads to, empty for nothing. maddr stands
 // in for the host (§19.1.1), for who knows it.
-func (g *registration) misleads(uri *sipuri.URI) (why string) {
+func (a *Authentication) misleads(uri *sipuri.URI) (why string) {
 	if !uri.IsSIP() {
 		return ""
 	}
-	if why = g.misleadsTo(uri, uri.Host); why != "" || uri.Params == "" {
+	if why = a.misleadsTo(uri, uri.Host); why != "" || uri.Params == "" {
 		return why
 	}
 	maddr, found := uri.Param("maddr")
@@ -82,45 +82,45 @@ func (g *registration) misleads(uri *sipuri.URI) (why string) {
 	case !sipuri.IsHost(maddr):
 		return "its maddr is no host"
 	}
-	return g.misleadsTo(uri, maddr)
+	return a.misleadsTo(uri, maddr)
 }
 
-func (g *registration) misleadsTo(uri *sipuri.URI, host string) (why string) {
+func (a *Authentication) misleadsTo(uri *sipuri.URI, host string) (why string) {
 	address, isAddress := sipuri.HostAddr(host)
 	if !isAddress {
-		return g.misleadsByName(host)
+		return a.misleadsByName(host)
 	}
 	switch address = address.Unmap(); {
 	case reachesNobody(address):
 		return host + " is nobody's address"
-	case address.IsMulticast() || g.here.broadcasts(address):
+	case address.IsMulticast() || a.here.broadcasts(address):
 		return host + " is the address of many"
-	case address.IsLoopback() && !g.comesFromHere(), address.IsLinkLocalUnicast() && !g.comesFromNearby():
-		return host + " is another place for each machine, and the phone is at " + g.request.Flow.Source.Addr().Unmap().String()
-	case g.isFollowedHere(uri, address):
+	case address.IsLoopback() && !a.comesFromHere(), address.IsLinkLocalUnicast() && !a.comesFromNearby():
+		return host + " is another place for each machine, and the phone is at " + a.request.Flow.Source.Addr().Unmap().String()
+	case a.isFollowedHere(uri, address):
 		return "this server itself listens there"
 	}
 	return ""
 }
 
 // comesFromHere tells whether the request comes from this machine.
-func (g *registration) comesFromHere() bool {
-	source := g.request.Flow.Source.Addr().Unmap()
-	return source == g.request.Flow.Local.Addr().Unmap() || g.here.has(source)
+func (a *Authentication) comesFromHere() bool {
+	source := a.request.Flow.Source.Addr().Unmap()
+	return source == a.request.Flow.Local.Addr().Unmap() || a.here.has(source)
 }
 
 // comesFromNearby tells whether it comes from this machine's link.
-func (g *registration) comesFromNearby() bool {
-	return g.request.Flow.Source.Addr().Unmap().IsLinkLocalUnicast() || g.comesFromHere()
+func (a *Authentication) comesFromNearby() bool {
+	return a.request.Flow.Source.Addr().Unmap().IsLinkLocalUnicast() || a.comesFromHere()
 }
 
 // isFollowedHere tells whether who follows the URI, with that address for its host, comes
 // to the daemon: to one of its sockets, or that which the request came to.
-func (g *registration) isFollowedHere(uri *sipuri.URI, address netip.Addr) bool {
+func (a *Authentication) isFollowedHere(uri *sipuri.URI, address netip.Addr) bool {
 	transport, port := nextHop(uri)
-	local := g.request.Flow.Local
-	return g.here.listensAt(transport, address, port) || local.Port() == port && local.Addr().Unmap() == address &&
-		(transport == "" || strings.EqualFold(transport, g.request.Flow.Transport))
+	local := a.request.Flow.Local
+	return a.here.listensAt(transport, address, port) || local.Port() == port && local.Addr().Unmap() == address &&
+		(transport == "" || strings.EqualFold(transport, a.request.Flow.Transport))
 }
 
 // reachesNobody tells whether an address stands for none: that of no machine, of this
@@ -135,13 +135,13 @@ func reachesNobody(address netip.Addr) bool {
 
 // misleadsByName judges a host that is no address. Some programs take 127.1 or
 // 0x7f000001 for one.
-func (g *registration) misleadsByName(host string) (why string) {
+func (a *Authentication) misleadsByName(host string) (why string) {
 	name := sipuri.CanonicalHost(host)
 	last := name[strings.LastIndexByte(name, '.')+1:]
 	switch {
 	case isNumber(last):
 		return host + " is neither a name nor an address"
-	case last == "localhost" && !g.comesFromHere(): // RFC 6761 §6.3
+	case last == "localhost" && !a.comesFromHere(): // RFC 6761 §6.3
 		return host + " is another place for each machine"
 	}
 	return ""

@@ -110,9 +110,10 @@ func (c *Clients) Len() int {
 // sent-by has to be ours (§18.1.2).
 func (c *Clients) Answer(data []byte, now time.Time) bool {
 	answer, ok := message.ParseAnswer(data)
-	if !ok {
-		return false
-	}
+	return ok && c.take(&answer, now)
+}
+
+func (c *Clients) take(answer *message.Answer, now time.Time) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	t := c.open[answer.Via.Branch[len(message.Cookie):]]

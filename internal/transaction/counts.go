@@ -13,6 +13,7 @@ const (
 	methodRegister method = iota
 	methodOptions
 	methodInvite
+	methodSubscribe
 	methodACK
 	methodCancel
 	methodOther
@@ -21,7 +22,8 @@ const (
 
 // methodNames are as they stand in a request, but for the last.
 var methodNames = [methods]string{
-	methodRegister: "REGISTER", methodOptions: "OPTIONS", methodInvite: "INVITE", methodACK: "ACK", methodCancel: "CANCEL", methodOther: "other",
+	methodRegister: "REGISTER", methodOptions: "OPTIONS", methodInvite: "INVITE", methodSubscribe: "SUBSCRIBE",
+	methodACK: "ACK", methodCancel: "CANCEL", methodOther: "other",
 }
 
 func methodOf(name string) method {
@@ -32,6 +34,8 @@ func methodOf(name string) method {
 		return methodOptions
 	case "INVITE":
 		return methodInvite
+	case "SUBSCRIBE":
+		return methodSubscribe
 	case "ACK":
 		return methodACK
 	case "CANCEL":

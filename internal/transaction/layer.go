@@ -1,16 +1,15 @@
 // Package transaction is RFC 3261 §17: the server side (§17.2.2, and §17.2.1 for INVITEs,
 // all of which are answered at once), and the client side for those that ask phones
-// whether they are there (§17.1.2), without a goroutine or a timer for any of them. What
-// can be answered anew with the same outcome, a first challenge above all, is answered
-// without state (§8.2.7).
+// whether they are there, or tell others about them (§17.1.2), without a goroutine or a
+// timer for any of them. What can be answered anew with the same outcome, a first
+// challenge above all, is answered without state (§8.2.7).
 package transaction
 
 import (
-	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"hash/maphash"
 	"net/netip"
+	"slices"
 	"time"
 
 	"sipregd/internal/message"
@@ -45,8 +44,8 @@ type Reply struct {
 type Layer struct {
 	parser  *message.Parser
 	core    Core
-	clients *Clients // nil: nothing is asked
-	finals  *Finals  // nil: nothing is sent again by itself
+	clients []*Clients // of those who ask something
+	finals  *Finals    // nil: nothing is sent again by itself
 	table   *table
 	keys    maphash.Seed // of what transactions are found by
 	tags    maphash.Seed
@@ -69,10 +68,10 @@ func NewLayer(core Core, maxBytes int) *Layer {
 	}
 }
 
-// Answering has clients take in the responses that come. It is to be called before
-// Receive, and returns the layer.
-func (l *Layer) Answering(clients *Clients) *Layer {
-	l.clients = clients
+// Answering has clients take in the responses that come, each those to its own requests.
+// It is to be called before Receive, and returns the layer.
+func (l *Layer) Answering(clients ...*Clients) *Layer {
+	l.clients = append(l.clients, clients...)
 	return l
 }
 
@@ -89,7 +88,7 @@ func (l *Layer) Receive(room, data []byte, flow message.Flow, now time.Time) Rep
 	request, err := l.parser.Parse(data, flow)
 	defer l.parser.Release(request)
 	if err != nil {
-		if err == message.ErrResponse && l.clients != nil && l.clients.Answer(data, now) {
+		if err == message.ErrResponse && l.takeAnswer(data, now) {
 			return Reply{}
 		}
 		return l.answerUnread(room, request, err, data, now)
@@ -102,12 +101,22 @@ func (l *Layer) Receive(room, data []byte, flow message.Flow, now time.Time) Rep
 	}
 	var space identitySpace
 	id := l.identify(&space, request)
+	request.AnswerTag = id.tag
 	if request.Method != "INVITE" && (flow.Reliable() || len(request.Digests) == 0) {
 		// Timer J is 0 over streams; without credentials nothing is changed.
 		response := l.core.Answer(request, now)
 		return l.reply(room, request, id, response, now).after(request, response.Keep)
 	}
 	return l.answerOnce(room, request, id, now)
+}
+
+// takeAnswer tells whether a response answers a request of ours.
+func (l *Layer) takeAnswer(data []byte, now time.Time) bool {
+	if len(l.clients) == 0 {
+		return false
+	}
+	answer, ok := message.ParseAnswer(data)
+	return ok && slices.ContainsFunc(l.clients, func(c *Clients) bool { return c.take(&answer, now) })
 }
 
 // Refuse answers what came on a stream that can be framed no more.
@@ -233,14 +242,10 @@ func (l *Layer) replyTagged(room []byte, request *message.Request, response *mes
 	return reply
 }
 
-// render renders a response and addresses it. Its To tag has always the same length,
-// so that it tells nothing. Without a Via that can be read the response goes back to
+// render renders a response and addresses it. Without a Via that can be read the response goes back to
 // the source (§18.2.2).
 func render(room []byte, request *message.Request, own []byte, tag uint64) Reply {
-	var bytes [8]byte
-	var digits [16]byte
-	binary.BigEndian.PutUint64(bytes[:], tag)
-	hex.Encode(digits[:], bytes[:])
+	digits := message.TagText(tag)
 	r := Reply{Data: message.Render(room, request, own, digits[:]), To: request.Flow.Source}
 	if len(request.Vias) > 0 {
 		r.To = request.Vias[0].ResponseAddr(request.Flow.Source)
