@@ -115,7 +115,7 @@ func isSuccess(e *journal.Event) bool {
 func (ends endings) leaveOpen(e *journal.Event) bool {
 	end, followed := ends[e.CallID]
 	switch {
-	case e.Kind == journal.Listed:
+	case e.Kind == journal.Listed, e.Kind == journal.Subscribed, e.Kind == journal.Unsubscribed:
 		return false
 	case e.Kind == journal.Challenged:
 		return !followed

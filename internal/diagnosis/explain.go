@@ -198,6 +198,11 @@ var causes = map[journal.Reason]string{
 	journal.ContactGivenTwice:       "The phone asks for two expirations of one Contact",
 	journal.LoopOrMerge:             "The same request came by two ways",
 	journal.TooManyRequests:         "Some of what came from there was dropped unread",
+	journal.EventNotSupported:       "The phone subscribes to something else than registrations",
+	journal.BodyNotAccepted:         "Who subscribes to registrations does not take what is told of them",
+	journal.WatcherNotPermitted:     "Somebody wants to watch the registrations of an address that is none of its own",
+	journal.TooManySubscriptions:    "There are as many subscriptions to registrations as there may be",
+	journal.SubscriptionUnknown:     "A subscription is to go on that is not there any more",
 	journal.StoreFailed:             "The binding could not be saved, and require_durable is set",
 }
 

@@ -363,6 +363,9 @@ func everyEvent() (events []journal.Event) {
 		journal.NoAnswer: journal.Unreachable,
 	}
 	for _, reason := range journal.Reasons() {
+		if reason == journal.NotifyRefused { // it ends a subscription, which is nothing that a phone tries
+			continue
+		}
 		kind, ofBinding := ofBindings[reason]
 		if !ofBinding {
 			kind = journal.Refused

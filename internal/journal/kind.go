@@ -7,18 +7,20 @@ type Kind uint8
 
 // The kinds of events.
 const (
-	_           Kind = iota
-	Added            // a binding
-	Refreshed        // a binding
-	Removed          // a binding, by its phone, by the administrator or by a change of peers.conf
-	Replaced         // a binding, to make room for a newer one
-	Expired          // a binding
-	Unreachable      // a binding whose phone does not answer any more
-	Reachable        // one whose phone answers again
-	Listed           // the bindings of an AOR, for a request that changes nothing
-	Challenged       // a request without credentials: no failure
-	Refused          // a request
-	Redirected       // a call, or another request for a phone, to where that is
+	_            Kind = iota
+	Added             // a binding
+	Refreshed         // a binding
+	Removed           // a binding, by its phone, by the administrator or by a change of peers.conf
+	Replaced          // a binding, to make room for a newer one
+	Expired           // a binding
+	Unreachable       // a binding whose phone does not answer any more
+	Reachable         // one whose phone answers again
+	Subscribed        // somebody to the bindings of an AOR
+	Unsubscribed      // or no longer
+	Listed            // the bindings of an AOR, for a request that changes nothing
+	Challenged        // a request without credentials: no failure
+	Refused           // a request
+	Redirected        // a call, or another request for a phone, to where that is
 )
 
 const kinds = Redirected + 1
@@ -27,6 +29,7 @@ const kinds = Redirected + 1
 var kindNames = [...]string{
 	Added: "added", Refreshed: "refreshed", Removed: "removed", Replaced: "replaced", Expired: "expired",
 	Unreachable: "unreachable", Reachable: "reachable",
+	Subscribed: "subscribed", Unsubscribed: "unsubscribed",
 	Listed: "listed", Challenged: "challenged", Refused: "refused",
 	Redirected: "redirected",
 }

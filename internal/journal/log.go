@@ -57,7 +57,7 @@ func (l *Log) Record(e Event) {
 
 func level(kind Kind, reason Reason) zerolog.Level {
 	switch kind {
-	case Refreshed, Challenged, Listed, Redirected:
+	case Refreshed, Challenged, Listed, Subscribed, Unsubscribed, Redirected:
 		return zerolog.DebugLevel
 	case Refused:
 		if reason == StaleNonce { // phones retry by themselves
@@ -99,6 +99,8 @@ func message(e Event) string {
 		return "bindings listed"
 	case Refused:
 		return "request refused"
+	case Subscribed, Unsubscribed:
+		return "registration events " + e.Kind.String()
 	case Redirected:
 		return "request redirected"
 	}

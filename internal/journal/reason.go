@@ -41,10 +41,16 @@ const (
 	Banned
 	TooManyRequests
 	TooManyGuesses
+	EventNotSupported
+	BodyNotAccepted
+	WatcherNotPermitted
+	TooManySubscriptions
+	SubscriptionUnknown
 	NotRegistered
 	NoSuchAOR
 	CallerNotRegistered
 	NoAnswer
+	NotifyRefused
 	ByPhone
 	ByAdministrator
 	ByConfiguration
@@ -125,6 +131,16 @@ var reasons = [...]struct{ name, advice string }{
 		"If these are phones of yours, nothing is to be done as a rule: they ask again, and get in. If that happens often, raise the rate in [security] of sipregd.conf that the detail names and restart, or have trusted there name the PBX or proxy that they come by."},
 	TooManyGuesses: {"too_many_guesses",
 		"Type the password anew into the phone that goes on trying: it gets in within some seconds. If no phone of yours does so, somebody guesses, and nothing is to be done."},
+	EventNotSupported: {"event_not_supported",
+		"Switch that subscription of the phone off, or have it go to the PBX: of event packages there is reg alone, by which one follows registrations."},
+	BodyNotAccepted: {"body_not_accepted",
+		"Have whoever subscribes take application/reginfo+xml: what is told of registrations is in no other form."},
+	WatcherNotPermitted: {"watcher_not_permitted",
+		"A peer may watch the addresses that it may register. For a PBX or a proxy that is to watch others add its network to permit in [calls] of sipregd.conf and restart."},
+	TooManySubscriptions: {"too_many_subscriptions",
+		"Raise the limit in [calls] of sipregd.conf that the detail names and restart, if these are watchers of yours."},
+	SubscriptionUnknown: {"subscription_unknown",
+		"Nothing is to be done: whoever subscribed does so anew. Subscriptions end when the daemon does."},
 	NotRegistered: {"not_registered",
 		"Look why the phone that was called is not registered: sipregctl why with its address says so. To have another one answer meanwhile, set defaultname and defaulthost in its peer."},
 	NoSuchAOR: {"no_such_aor",
@@ -133,6 +149,8 @@ var reasons = [...]struct{ name, advice string }{
 		"Have the calling phone register first. If it is a PBX or a proxy, add its address to permit in [calls] of sipregd.conf and restart."},
 	NoAnswer: {"no_answer",
 		"Look whether the phone is on, and awake. If it is, the way to it through a NAT is lost: switch the phone's keepalive on, or lower qualify_frequency. For one that never answers OPTIONS set qualify_frequency = 0."},
+	NotifyRefused: {"notify_refused",
+		"Nothing is to be done as a rule: who has subscribed does not know its subscription any more, as after a restart. If it often is so, look at its log."},
 	ByPhone: {"by_phone",
 		"Nothing is to be done: the phone has unregistered."},
 	ByAdministrator: {"by_administrator",

@@ -14,7 +14,7 @@ type class int
 const (
 	refusals   class = iota
 	changes          // of bindings
-	routine          // challenges, refreshes and queries
+	routine          // challenges, refreshes, queries and subscriptions
 	unanswered       // challenges that have made room there, and had no answer by then
 	classes
 )
@@ -30,7 +30,11 @@ func (e *Event) class() class {
 }
 
 func isRoutine(k Kind) bool {
-	return k == Refreshed || k == Challenged || k == Listed || k == Redirected
+	switch k {
+	case Refreshed, Challenged, Listed, Subscribed, Unsubscribed, Redirected:
+		return true
+	}
+	return false
 }
 
 // Counts is how many events there were.
@@ -162,8 +166,8 @@ func (r *Recorder) WholeSince() (since time.Time) {
 const lookAtOnce = 128
 
 // Last returns the last events that a filter picks, the latest first, and at most
-// so many of each class: refusals; changes of bindings; refreshes, challenges and
-// queries; and older challenges that nothing has followed.
+// so many of each class: refusals; changes of bindings; refreshes, challenges, queries
+// and subscriptions; and older challenges that nothing has followed.
 func (r *Recorder) Last(f Filter, limit int) []Event {
 	var found []Event
 	for class := range r.rings {

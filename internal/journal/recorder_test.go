@@ -327,7 +327,7 @@ func TestWatchesAreCounted(t *testing.T) {
 
 func TestNoAnswerAloneIsNeither(t *testing.T) {
 	for _, reason := range Reasons() {
-		if neither := !reason.Refuses() && !reason.EndsBinding(); neither != (reason == NoAnswer) || reason.Refuses() && reason.EndsBinding() {
+		if neither := !reason.Refuses() && !reason.EndsBinding(); neither != (reason == NoAnswer || reason == NotifyRefused) || reason.Refuses() && reason.EndsBinding() {
 			t.Errorf("%s: refuses %v, ends bindings %v", reason, reason.Refuses(), reason.EndsBinding())
 		}
 	}

@@ -1,0 +1,167 @@
+package regevent
+
+import (
+	"container/heap"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"sipregd/internal/journal"
+	"sipregd/internal/location"
+	"sipregd/internal/message"
+	"sipregd/internal/transaction"
+)
+
+// visit tells a subscriber what is to be told, if anything is.
+func (n *Notifier) visit(s *subscription, now time.Time) {
+	bindings := n.Store.Bindings(s.aor, now)
+	request, sends := n.compose(s, bindings, now)
+	if sends && n.clients.Begin(request, n.Clock()) != nil {
+		n.drop(s, journal.StreamGone, "its connection is gone", now)
+	}
+}
+
+// compose writes the next NOTIFY of a subscription. Where there is none to send the
+// subscription waits for its turn again.
+func (n *Notifier) compose(s *subscription, bindings []location.Binding, now time.Time) (request transaction.Outgoing, sends bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if s.ends == "" && !s.expires.After(now) { // RFC 6665 §4.2.2
+		s.ends = timeout
+	}
+	body := n.body(s, bindings, now)
+	if body == nil && s.ends == "" {
+		s.changed = false
+		n.giveBack(s)
+		return request, false
+	}
+	request, err := n.request(s, body)
+	if err != nil { // which was looked at before
+		n.remove(s)
+		return request, false
+	}
+	s.told = s.told[:0]
+	for i := range bindings {
+		s.told = append(s.told, toldOf(&bindings[i]))
+	}
+	s.full, s.changed, s.underWay, s.final = false, false, true, s.ends != ""
+	s.next = now.Add(gap)
+	n.counts.Notified++
+	return request, true
+}
+
+// body returns the document that a subscriber is to be sent; nil: there is nothing to be
+// said, or nothing that it may know.
+func (n *Notifier) body(s *subscription, bindings []location.Binding, now time.Time) []byte {
+	if s.ends == rejected {
+		return nil
+	}
+	full := s.full || s.ends != ""
+	r := n.resources[s.aor]
+	contacts := difference(s.told, bindings, full, func(t *told) event { return n.whyEnded(r, t, now) }, now)
+	if len(contacts) == 0 && !full {
+		return nil
+	}
+	d := document{Version: s.version, State: "partial", Registration: registration{
+		AOR: s.uri, ID: strconv.FormatUint(r.id, 10), State: stateOf(bindings, contacts), Contacts: contacts,
+	}}
+	if full {
+		d.State = "full"
+	}
+	s.version++
+	return d.encode()
+}
+
+// whyEnded returns what ended a binding. Where that is not known any more it has expired,
+// or was taken from its phone.
+func (n *Notifier) whyEnded(r *resource, t *told, now time.Time) event {
+	binding := n.changes.bindingOf(t.uri, t.callID)
+	for _, e := range slices.Backward(r.endings) {
+		if e.binding == binding {
+			return e.event
+		}
+	}
+	if !t.expires.After(now) {
+		return expired
+	}
+	return withdrawn
+}
+
+// request writes the next NOTIFY of a subscription.
+func (n *Notifier) request(s *subscription, body []byte) (transaction.Outgoing, error) {
+	s.sequence++
+	notify := message.Notify{
+		Target: s.target, Route: s.route, From: s.local, Tag: s.dialog.localTag, To: s.remote, ToTag: s.dialog.remoteTag,
+		CallID: s.dialog.callID, CSeq: s.sequence, Event: s.event, State: s.state(n.Clock()), Flow: s.flow, Branch: n.token(), Body: body,
+	}
+	if body != nil {
+		notify.Type = mediaType
+	}
+	data, err := notify.Append(nil)
+	return transaction.Outgoing{
+		ID: s.id, Branch: notify.Branch, Method: "NOTIFY", Flow: s.flow, Data: data, Timeout: notifyTimeout,
+	}, err
+}
+
+// state returns the value of Subscription-State (RFC 6665 §8.2.3).
+func (s *subscription) state(now time.Time) string {
+	if s.ends != "" {
+		return "terminated;reason=" + s.ends
+	}
+	left := max(s.expires.Sub(now), 0)
+	return "active;expires=" + strconv.FormatInt(int64((left+time.Second-1)/time.Second), 10)
+}
+
+// giveBack has a subscription wait for its turn again.
+func (n *Notifier) giveBack(s *subscription) {
+	s.underWay = false
+	heap.Push(&n.turns, s)
+}
+
+// settle takes in what came of a NOTIFY: where it has failed the subscription is no more
+// (RFC 6665 §4.2.2).
+func (n *Notifier) settle(outcome *transaction.Outcome, now time.Time) {
+	n.mu.Lock()
+	s := n.byID[outcome.ID]
+	n.mu.Unlock()
+	switch {
+	case s == nil:
+	case outcome.Status == 0:
+		n.drop(s, journal.NoAnswer, fmt.Sprintf("no answer to NOTIFY for %.0f s", notifyTimeout.Seconds()), now)
+	case outcome.Status >= 300:
+		n.drop(s, journal.NotifyRefused, "NOTIFY was answered "+strconv.Itoa(outcome.Status), now)
+	default:
+		n.carryOn(s, now)
+	}
+}
+
+// carryOn goes on with a subscription whose NOTIFY has arrived.
+func (n *Notifier) carryOn(s *subscription, now time.Time) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if s.final {
+		n.conclude(s, journal.None, "", now)
+		return
+	}
+	n.giveBack(s)
+}
+
+// drop ends a subscription whose NOTIFY has failed.
+func (n *Notifier) drop(s *subscription, reason journal.Reason, detail string, now time.Time) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.counts.Failed++
+	n.conclude(s, reason, detail, now)
+}
+
+// conclude forgets a subscription, and has that taken down.
+func (n *Notifier) conclude(s *subscription, reason journal.Reason, detail string, now time.Time) {
+	n.remove(s)
+	event := s.origin
+	event.Time, event.Reason, event.Detail = now, reason, detail
+	if s.ends == rejected {
+		event.Reason = journal.ByConfiguration
+	}
+	n.events = append(n.events, event)
+}
