@@ -146,6 +146,9 @@ func (d *sipregd) readMetrics() {
 	if d.config.Admin.RecentMemory > 0 {
 		sources.Events = d.recorder.Counts
 	}
+	if d.notifier != nil {
+		sources.Subscriptions = d.notifier.Counts
+	}
 	if store, ok := d.store.(*durable.Store); ok {
 		sources.Saving = func() (durable bool, unsaved int) {
 			status := store.Status()

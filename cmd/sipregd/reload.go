@@ -116,6 +116,9 @@ func (d *sipregd) takePeers(next *peers.Directory) peers.Difference {
 	d.registrar.Reload(next)
 	_ = d.store.Commit(mark) // a disk that fails is another matter
 	d.qualifier.Reloaded()
+	if d.notifier != nil {
+		d.notifier.Reloaded()
+	}
 	d.log.Info().Str("event", "reloaded").Int("peers", next.Len()).
 		Strs("added", difference.Added).Strs("removed", difference.Removed).Strs("changed", difference.Changed).
 		Msg("peers reloaded: " + difference.String())

@@ -29,6 +29,7 @@ import (
 	"sipregd/internal/peers"
 	"sipregd/internal/qualify"
 	"sipregd/internal/redirect"
+	"sipregd/internal/regevent"
 	"sipregd/internal/registrar"
 	"sipregd/internal/stun"
 	"sipregd/internal/transaction"
@@ -55,6 +56,7 @@ type sipregd struct {
 	finals        *transaction.Finals // nil: calls are not answered
 	stun          stun.Keepalives
 	qualifier     *qualify.Qualifier
+	notifier      *regevent.Notifier // nil: nobody may subscribe to registration events
 	server        *transport.Server
 	shown         *transport.Certificate // nil: none
 	admin         *admin.Server
@@ -64,7 +66,7 @@ type sipregd struct {
 	loaded   chan struct{} // bindings of an earlier life were read, or are to be looked at
 	settleAt time.Time     // when those whose phones have not come back go; zero: they did
 
-	asking     sync.WaitGroup // of the qualifier, and of what is sent again
+	asking     sync.WaitGroup // of the qualifier, the notifier, and of what is sent again
 	stopAsking func()
 
 	tlsFailures zerolog.Sampler // which of them are taken down
@@ -142,7 +144,7 @@ func (d *sipregd) start() error {
 		}
 	}
 	d.server.Closed = func(stream uint64) { d.registrar.FlowEnded(stream, time.Now()) }
-	d.server.Bound = func(stream uint64) bool { return d.registrar.Carries(stream, time.Now()) }
+	d.server.Bound = d.carries
 	d.server.NoTLS = d.noTLS
 	d.server.Admits, d.server.Reads = d.guard.AdmitsStream, d.guard.AdmitsDatagram
 	d.server.Serve(d.guard.Before(d.stun.Before(d.layer)), d.store)
@@ -226,12 +228,15 @@ func (d *sipregd) decide() error {
 	})
 	d.registrar = registrar.New(registrar.Options{
 		Domains: domains(&d.config), Directory: d.directory.Load(), Authenticator: authenticator,
-		Location: d.store, Journal: d.journal, GRUUKey: key, Here: d.here(),
+		Location: d.store, Journal: d.watched(), GRUUKey: key, Here: d.here(),
 		DisconnectGrace: d.disconnectGrace(),
 		ServiceRoute:    d.config.Registrar.ServiceRoute, FlowTimer: d.config.Registrar.FlowTimer,
 	}).QualifiedBy(d.qualifier).GuardedBy(d.guard)
 	memory := d.config.Listen.TransactionMemory << 20
 	d.layer = transaction.NewLayer(d.core(), memory).Answering(d.qualifier.Clients())
+	if d.notifier != nil {
+		d.layer.Answering(d.notifier.Clients())
+	}
 	if d.config.Calls.Redirect {
 		d.finals = transaction.NewFinals(d.server.Send, memory/16)
 		d.layer.Repeating(d.finals)
@@ -239,9 +244,9 @@ func (d *sipregd) decide() error {
 	return nil
 }
 
-// core returns what answers requests: the registrar, behind what tells callers where
+// callCore returns what answers requests: the registrar, behind what tells callers where
 // phones are.
-func (d *sipregd) core() transaction.Core {
+func (d *sipregd) callCore() transaction.Core {
 	if !d.config.Calls.Redirect {
 		return d.registrar
 	}
@@ -259,6 +264,9 @@ func (d *sipregd) startAsking() {
 	var asking context.Context
 	asking, d.stopAsking = context.WithCancel(context.Background())
 	d.asking.Go(func() { d.qualifier.Run(asking) })
+	if d.notifier != nil {
+		d.asking.Go(func() { d.notifier.Run(asking) })
+	}
 	if d.finals != nil {
 		d.asking.Go(func() { repeatFinals(asking, d.finals) })
 	}

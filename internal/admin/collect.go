@@ -50,6 +50,10 @@ var (
 	qualifyFailures     = describe("qualify_failures_total", "Times that a phone was asked and did not answer, or that its connection was gone.")
 	qualifyLate         = describe("qualify_late_seconds", "How long the phone that is asked next should have been asked before: more than 1 where there are too many to ask.")
 
+	subscriptionsNow = describe("subscriptions", "Subscriptions to registration events.")
+	notifiesTotal    = describe("notifies_total", "NOTIFYs of registration events, without those that were sent again.")
+	notifyFailures   = describe("notify_failures_total", "NOTIFYs that had no answer, or another than 2xx, or whose connection was gone. Each has ended a subscription.")
+
 	storeDurable = describe("store_durable", "Whether bindings are saved: 1, or 0 while the disk fails.")
 	storeUnsaved = describe("store_unsaved_aors", "Addresses-of-record whose bindings are still to be saved.")
 
@@ -108,6 +112,7 @@ func (s Sources) collectors() (all []prometheus.Collector) {
 		streamsOpen, streamsAccepted, streamsRefused, streamsUnproved, acceptFailures, keepalives)
 	add(s.Bindings != nil, s.collectBindings, bindingsNow, aorsNow)
 	add(s.Qualify != nil, s.collectQualify, bindingsReachable, bindingsUnreachable, qualifyRequests, qualifyFailures, qualifyLate)
+	add(s.Subscriptions != nil, s.collectSubscriptions, subscriptionsNow, notifiesTotal, notifyFailures)
 	add(s.Saving != nil, s.collectSaving, storeDurable, storeUnsaved)
 	add(s.Guard != nil, s.collectGuard, bansNow, bannedDropped, bansSet, rateDropped, guessesUnread, sourcesNow)
 	add(s.Webhook != nil, s.collectWebhook, webhookEvents, webhookFailing, webhookWaiting)
@@ -135,6 +140,7 @@ func (s Sources) collectEvents(out sink) {
 			out.counter(challengesTotal, counts.Of(kind))
 		case journal.Redirected:
 			out.counter(redirectedTotal, counts.Of(kind))
+		case journal.Subscribed, journal.Unsubscribed: // the notifier counts them
 		default:
 			out.counter(registrationsTotal, counts.Of(kind), kind.String())
 		}
@@ -229,6 +235,13 @@ func (s Sources) collectQualify(out sink) {
 	out.counter(qualifyRequests, counts.Asked)
 	out.counter(qualifyFailures, counts.Unanswered)
 	out.gauge(qualifyLate, counts.Late.Seconds())
+}
+
+func (s Sources) collectSubscriptions(out sink) {
+	counts := s.Subscriptions()
+	out.gauge(subscriptionsNow, float64(counts.Subscriptions))
+	out.counter(notifiesTotal, counts.Notified)
+	out.counter(notifyFailures, counts.Failed)
 }
 
 func (s Sources) collectSaving(out sink) {

@@ -14,6 +14,7 @@ import (
 	"sipregd/internal/guard"
 	"sipregd/internal/journal"
 	"sipregd/internal/qualify"
+	"sipregd/internal/regevent"
 	"sipregd/internal/transaction"
 	"sipregd/internal/transport"
 )
@@ -43,7 +44,9 @@ type Sources struct {
 	STUN     func() uint64 // requests answered, beside Sockets
 	Bindings func() (aors, bindings int)
 	Qualify  func() qualify.Counts
-	Nonces   func() int // pages of nonces whose count is remembered
+	// Subscriptions is what registration events come to; nil: there are none.
+	Subscriptions func() regevent.Counts
+	Nonces        func() int // pages of nonces whose count is remembered
 	// Saving tells whether bindings last, and of how many AORs they are still to be
 	// saved; nil: none are meant to last.
 	Saving  func() (durable bool, unsaved int)

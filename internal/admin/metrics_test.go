@@ -94,6 +94,9 @@ var moves = []struct {
 	{`sipregd_bindings_unreachable`, 4, "phones that do not answer", func(m *monitored) { m.qualified.States[qualify.Unreachable] = 4 }},
 	{`sipregd_qualify_requests_total`, 5, "phones are asked", func(m *monitored) { m.qualified.Asked = 5 }},
 	{`sipregd_qualify_failures_total`, 6, "phones do not answer", func(m *monitored) { m.qualified.Unanswered = 6 }},
+	{`sipregd_subscriptions`, 2, "somebody subscribes", func(m *monitored) { m.subscribed.Subscriptions = 2 }},
+	{`sipregd_notifies_total`, 3, "they are told something", func(m *monitored) { m.subscribed.Notified = 3 }},
+	{`sipregd_notify_failures_total`, 1, "one is not there", func(m *monitored) { m.subscribed.Failed = 1 }},
 	{`sipregd_qualify_late_seconds`, 2.5, "too many phones to ask", func(m *monitored) { m.qualified.Late = 2500 * time.Millisecond }},
 	{`sipregd_qualify_duration_seconds_count`, 1, "an answer", func(m *monitored) { m.metrics.RoundTrip(time.Second) }},
 	{`sipregd_qualify_duration_seconds_sum`, 2.5, "a slow answer", func(m *monitored) { m.metrics.RoundTrip(2500 * time.Millisecond) }},
@@ -245,7 +248,7 @@ var label = regexp.MustCompile(`(\w+)="((?:[^"\\]|\\.)*)"`)
 func allowedLabels() map[string][]string {
 	allowed := map[string][]string{
 		"method": transaction.Methods(),
-		"code": {"none", "200", "400", "401", "403", "405", "414", "415", "416", "420", "423", "481", "482",
+		"code": {"none", "200", "400", "401", "403", "405", "414", "406", "415", "416", "420", "423", "481", "482", "489",
 			"500", "503", "505", "513"},
 		"result": {"success", "failure", "posted", "dropped"},
 		"kind":   {"crlf", "stun", "known", "unknown"},

@@ -31,6 +31,7 @@ import (
 	"sipregd/internal/location/durable"
 	"sipregd/internal/peers"
 	"sipregd/internal/qualify"
+	"sipregd/internal/regevent"
 	"sipregd/internal/registrar"
 	"sipregd/internal/stun"
 	"sipregd/internal/transaction"
@@ -58,6 +59,7 @@ type monitored struct {
 	stun          stun.Keepalives
 	webhook       api.Webhook
 	qualified     qualify.Counts // what the qualifier says
+	subscribed    regevent.Counts
 }
 
 const monitoredPeers = `
@@ -132,6 +134,7 @@ func startMonitored(t *testing.T) *monitored {
 	m.metrics.Read(admin.Sources{
 		Events: m.recorder.Counts, Watches: m.recorder.Watches, Requests: m.requests, Bindings: m.store.Count,
 		Nonces: authenticator.UsedPages, Sockets: m.listen(layer), STUN: m.stun.Answered, Qualify: func() qualify.Counts { return m.qualified },
+		Subscriptions: func() regevent.Counts { return m.subscribed },
 		Saving: func() (bool, int) {
 			status := m.store.Status()
 			return status.Failure == nil, status.Unsaved

@@ -90,6 +90,11 @@ type Security struct {
 type Calls struct {
 	Redirect bool           // callers are told where the phones are that they call
 	Permit   []netip.Prefix // PBXs and proxies, that need prove nothing for that
+
+	Events               bool // registration events (RFC 3680) may be subscribed to
+	MaxSubscriptions     int  // in all
+	SubscriptionsPerAOR  int
+	SubscriptionsPerPeer int
 }
 
 // Admin is where the administrator is listened to, and told.
@@ -131,6 +136,7 @@ func defaults(directory string) Config {
 		Peers:    Peers{Files: []string{filepath.Join(directory, "peers.conf")}},
 		Location: Location{Store: "file", Path: "/var/lib/sipregd", Redis: "redis://127.0.0.1:6379/0"},
 		Security: Security{NonceLifetime: 300, Rate: 20, UnknownRate: 5000, KnownRate: 1000, Ban: true, Trusted: loopback()},
+		Calls:    Calls{MaxSubscriptions: 10000, SubscriptionsPerAOR: 20, SubscriptionsPerPeer: 100},
 		Admin:    Admin{Socket: "/run/sipregd/sipregd.sock", RecentMemory: 8},
 		Log:      Log{Level: "info", Format: "auto"},
 	}

@@ -121,6 +121,13 @@ unknown_rate = 100
 known_rate = 50
 ban = off
 trusted = 192.0.2.7/24, 2001:db8::7
+[calls]
+redirect = yes
+permit = 192.0.2.9
+events = yes
+max_subscriptions = 9
+subscriptions_per_aor = 8
+subscriptions_per_peer = 7
 [admin]
 socket =
 http = :8060
@@ -171,6 +178,8 @@ format = json
 			Redis: "rediss://:pass@redis.example:6380/1"},
 		Security: Security{NonceLifetime: 60, UnknownRate: 100, KnownRate: 50,
 			Trusted: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::7/128")}},
+		Calls: Calls{Redirect: true, Permit: []netip.Prefix{netip.MustParsePrefix("192.0.2.9/32")}, Events: true,
+			MaxSubscriptions: 9, SubscriptionsPerAOR: 8, SubscriptionsPerPeer: 7},
 		Admin: Admin{HTTP: ":8060", Token: "0123456789abcdef", Webhook: "https://u:p@pbx.example.com/events",
 			WebhookSecret: "0123456789abcdef#", RecentMemory: 16},
 		Log: Log{Level: "debug", Format: "json"},

@@ -73,6 +73,10 @@ func settings(c *Config, directory string) []setting {
 
 		{"calls", "redirect", yesOrNo(&c.Calls.Redirect)},
 		{"calls", "permit", networks(&c.Calls.Permit)},
+		{"calls", "events", yesOrNo(&c.Calls.Events)},
+		{"calls", "max_subscriptions", number(&c.Calls.MaxSubscriptions, 1, 10000000)},
+		{"calls", "subscriptions_per_aor", number(&c.Calls.SubscriptionsPerAOR, 1, 10000000)},
+		{"calls", "subscriptions_per_peer", number(&c.Calls.SubscriptionsPerPeer, 1, 10000000)},
 
 		{"admin", "socket", path(&c.Admin.Socket, directory)},
 		{"admin", "http", address(&c.Admin.HTTP)},

@@ -1,0 +1,42 @@
+package main
+
+import (
+	"crypto/rand"
+	"time"
+
+	"sipregd/internal/journal"
+	"sipregd/internal/regevent"
+	"sipregd/internal/transaction"
+	"sipregd/internal/transport"
+)
+
+// What follows tells those who have subscribed to registration events (RFC 3680), where
+// [calls] events lets anybody.
+
+// watched returns the journal that the registrar tells what becomes of bindings.
+func (d *sipregd) watched() journal.Journal {
+	c := &d.config.Calls
+	if !c.Events {
+		return d.journal
+	}
+	d.notifier = regevent.New(regevent.Options{
+		Store: d.store, Journal: d.journal, Send: d.server.Send, Gone: transport.ErrNoFlow, Clock: time.Now, Random: rand.Reader,
+		Permit: c.Permit, MaxSubscriptions: c.MaxSubscriptions, PerAOR: c.SubscriptionsPerAOR, PerPeer: c.SubscriptionsPerPeer,
+	})
+	return d.notifier.Watching(d.journal)
+}
+
+// core returns who decides on requests.
+func (d *sipregd) core() transaction.Core {
+	if d.notifier == nil {
+		return d.callCore()
+	}
+	d.registrar.Allowing("SUBSCRIBE")
+	return d.notifier.Before(d.callCore(), d.registrar)
+}
+
+// carries tells whether something is reached over a connection: a phone, or who has
+// subscribed.
+func (d *sipregd) carries(stream uint64) bool {
+	return d.registrar.Carries(stream, time.Now()) || d.notifier != nil && d.notifier.Carries(stream)
+}
