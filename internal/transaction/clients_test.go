@@ -163,3 +163,32 @@ func TestWhatCannotBeSentIsNoTransaction(t *testing.T) {
 		t.Errorf("got %+v, %v, %d open", ended, a.Next(), a.Len())
 	}
 }
+
+// Several ask, and each gets the answers to its own requests.
+func TestSeveralAsk(t *testing.T) {
+	one, other := newAsked(), newAsked()
+	l := NewLayer(&core{}, 64<<20).Answering(one.Clients).Answering(other.Clients)
+	for _, begin := range []struct {
+		by     *asked
+		branch string
+		id     uint64
+	}{{one, "a", 1}, {other, "b", 2}} {
+		if err := begin.by.Begin(outgoing("UDP", begin.branch, begin.id), start); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, branch := range []string{"b", "a", "c"} {
+		l.Receive(nil, []byte(answerTo(branch, 200)), udp, at(100))
+	}
+	for id, a := range []*asked{1: one, 2: other} {
+		if a == nil {
+			continue
+		}
+		if ended := a.Step(at(100)); len(ended) != 1 || ended[0].ID != uint64(id) || a.woken != 1 {
+			t.Errorf("%d got %+v", id, ended)
+		}
+	}
+	if ignored := l.Counts(start).Ignored; ignored != 1 {
+		t.Errorf("%d ignored", ignored)
+	}
+}
