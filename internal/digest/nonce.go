@@ -16,7 +16,19 @@ import (
 // that none has to be remembered when it is given out.
 type nonce struct {
 	issued uint32 // by clock.seconds
-	number uint64 // unlike that of any other nonce of this process
+	number uint64 // unlike that of any other nonce under this key
+}
+
+// maxAhead is by how many seconds the clock of another may be ahead that shares the key.
+const maxAhead = 60
+
+// age returns how old a nonce is, in seconds. One that is from the future by too much is
+// as old as can be.
+func (n *nonce) age(now uint32) uint32 {
+	if ahead := n.issued - now; ahead <= maxAhead {
+		return 0
+	}
+	return now - n.issued
 }
 
 const (
@@ -30,7 +42,7 @@ const (
 var nonceText = base64.RawURLEncoding.Strict()
 
 // mint makes and checks nonces: base64url of time, number, a mark of the source and a
-// MAC over all under a key of this process. They fit into one block of AES, which then is
+// MAC over all under one key. They fit into one block of AES, which then is
 // a MAC by itself and far quicker than a hash. The mark is one over number and source,
 // under another key: a nonce is good from everywhere, as some phones come by several
 // ways, and tells whether it was given out there.
