@@ -178,6 +178,13 @@ func Count(c *message.Credentials) uint32 {
 	return uint32(count)
 }
 
+// Numbers returns when a nonce of ours was given out, in seconds of a clock, and its
+// number, which no other under this key has.
+func (a *Authenticator) Numbers(nonce string) (issued uint32, number uint64) {
+	n, _ := a.mint.read(nonce)
+	return n.issued, n.number
+}
+
 // Age returns how long ago a nonce was given out, at most: it is kept in seconds. One
 // that is not under this key is as old as can be.
 func (a *Authenticator) Age(now time.Time, nonce string) time.Duration {

@@ -44,8 +44,10 @@ func (g *registration) authenticate() *message.Response {
 	}
 	result := g.authenticator.Verify(g.now, g.request.Method, c.credentials, c.a1, c.only)
 	if result == digest.Right {
-		g.peer, g.nonce = c.peer, c.credentials.Nonce
-		g.tellProved()
+		g.peer = c.peer
+		if g.prove(c.credentials); !g.provesLater() {
+			g.tellProved()
+		}
 		return nil
 	}
 	if result != digest.Stale && result != digest.Replayed { // in these two the secret is right

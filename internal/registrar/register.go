@@ -24,6 +24,7 @@ type registration struct {
 	authname string             // step 3, as claimed
 	peer     *peers.Peer        // step 3, proved
 	nonce    string             // step 3, of the challenge that was answered; empty: a certificate was shown instead
+	use      location.Use       // step 3, of that nonce, where others ask for it
 	aor      sipuri.AOR         // of To, for steps 4 to 8
 	served   bool               // the AOR's domain is served here, for step 5
 	asked    []asked            // step 7, of each Contact
@@ -55,6 +56,7 @@ func (g *registration) reset(request *message.Request, now time.Time) {
 	g.domain, g.authname, g.peer, g.nonce, g.aor, g.served, g.refused = "", "", nil, "", sipuri.AOR{}, false, nil
 	g.asked, g.next, g.bindings = g.asked[:0], g.next[:0], g.bindings[:0]
 	g.changes.reset()
+	g.use = location.Use{}
 }
 
 // register carries out RFC 3261 §10.3. Each step returns nil to go on, or the
@@ -90,7 +92,9 @@ func (r *Registrar) register(request *message.Request, now time.Time) *message.R
 	// 6. It checks whether there is a Contact: if not, it skips to the last
 	// step. "*" removes all bindings.
 	if g.isQuery() {
-		g.findBindings()
+		if end := g.findBindings(); end != nil {
+			return end
+		}
 		return g.listBindings()
 	}
 	if end := g.removeAllForWildcard(); end != nil {
