@@ -63,6 +63,11 @@ type setup struct {
 	journal      journal.Journal // nil: the lab itself
 	here         registrar.Here
 	store        *location.Memory // nil: an empty one
+
+	others  registrar.Others
+	shorten func(time.Time) float64
+	// wrap returns what the registrar uses instead of the store, if anything.
+	wrap func(interrupted) registrar.Location
 }
 
 func withStore(store *location.Memory) setting { return func(s *setup) { s.store = store } }
@@ -110,9 +115,13 @@ func newLab(t testing.TB, settings ...setting) *lab {
 	if s.journal == nil {
 		s.journal = l
 	}
+	var bindings registrar.Location = interrupted{l.store, l}
+	if s.wrap != nil {
+		bindings = s.wrap(interrupted{l.store, l})
+	}
 	l.registrar = registrar.New(registrar.Options{
 		Domains: domains, Directory: l.load(s.peers), Authenticator: authenticator,
-		Location: interrupted{l.store, l}, Journal: s.journal,
+		Location: bindings, Journal: s.journal, Others: s.others, Shorten: s.shorten,
 		DisconnectGrace: 32 * time.Second, ServiceRoute: s.serviceRoute, FlowTimer: 120, GRUUKey: [32]byte{2}, Here: s.here,
 	})
 	l.layer = transaction.NewLayer(l.registrar, 64<<20)
