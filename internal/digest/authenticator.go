@@ -54,8 +54,15 @@ func New(key [32]byte, algorithms []Algorithm, lifetime time.Duration) *Authenti
 // process cannot know: older nonces are Stale.
 func NewShared(key [32]byte, start uint64, now time.Time, algorithms []Algorithm, lifetime time.Duration) *Authenticator {
 	a := newAuthenticator(key, start, algorithms, lifetime)
-	a.used.horizon = a.clock.seconds(now)
+	a.used.forget(a.clock.seconds(now))
 	return a
+}
+
+// Share has nonces made by another key from now on, which others have too and which was
+// not known before. Nonces of before are Stale.
+func (a *Authenticator) Share(key [32]byte, now time.Time) {
+	a.used.forget(a.clock.seconds(now))
+	a.mint.setKey(key)
 }
 
 func newAuthenticator(key [32]byte, start uint64, algorithms []Algorithm, lifetime time.Duration) *Authenticator {
@@ -66,6 +73,7 @@ func newAuthenticator(key [32]byte, start uint64, algorithms []Algorithm, lifeti
 		used:       newUsedNonces(seconds, MaxUsedPages),
 		decoy:      NewA1("", "", hex.EncodeToString(key[:])),
 	}
+	a.mint.blocks.New = func() any { return new(block) }
 	a.mint.setKey(key)
 	a.mint.last.Store(start)
 	return a

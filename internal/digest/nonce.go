@@ -47,19 +47,21 @@ var nonceText = base64.RawURLEncoding.Strict()
 // under another key: a nonce is good from everywhere, as some phones come by several
 // ways, and tells whether it was given out there.
 type mint struct {
-	cipher cipher.Block
-	source cipher.Block
+	keys   atomic.Pointer[mintKeys]
 	blocks sync.Pool // of *block: what a cipher.Block is passed would be put on the heap each time
 	last   atomic.Uint64
 }
+
+type mintKeys struct{ cipher, source cipher.Block }
 
 type block [aes.BlockSize]byte
 
 func (m *mint) setKey(key [32]byte) {
 	other := sha256.Sum256(append(key[:], "source"...))
-	m.cipher, _ = aes.NewCipher(key[:]) // a key of that length is always good
-	m.source, _ = aes.NewCipher(other[:])
-	m.blocks.New = func() any { return new(block) }
+	var keys mintKeys
+	keys.cipher, _ = aes.NewCipher(key[:]) // a key of that length is always good
+	keys.source, _ = aes.NewCipher(other[:])
+	m.keys.Store(&keys)
 }
 
 // appendNonce appends a new nonce for a source; now is a time of clock.seconds.
@@ -118,7 +120,7 @@ func (m *mint) markOf(number []byte, source netip.Addr) [nonceSource]byte {
 	} else {
 		copy(b[8:], address[:8])
 	}
-	m.source.Encrypt(b[:], b[:])
+	m.keys.Load().source.Encrypt(b[:], b[:])
 	return [nonceSource]byte(b[:])
 }
 
@@ -127,6 +129,6 @@ func (m *mint) mac(fields [nonceFields]byte) (mac [nonceMAC]byte) {
 	defer m.blocks.Put(b)
 	*b = block{}
 	copy(b[:], fields[:])
-	m.cipher.Encrypt(b[:], b[:])
+	m.keys.Load().cipher.Encrypt(b[:], b[:])
 	return [nonceMAC]byte(b[:])
 }

@@ -63,6 +63,23 @@ func TestNoncesOfAnEarlierLifeAreStale(t *testing.T) {
 	}
 }
 
+// Where the key comes later all goes on by it, and captured requests stay worthless.
+func TestAKeyThatComesLater(t *testing.T) {
+	known := NewA1("a", "r", "secret")
+	here, other := NewShared([32]byte{9}, 1<<50, verifyTime.Add(-time.Hour), []Algorithm{MD5}, verifyLifetime), newSharing(1<<40, verifyTime.Add(-time.Hour))
+	before, captured := freshNonce(here, verifyTime), freshNonce(other, verifyTime)
+	here.Share([32]byte{1}, verifyTime)
+	now := verifyTime.Add(time.Second)
+	for _, test := range []struct {
+		nonce string
+		want  Result
+	}{{before, Stale}, {captured, Stale}, {freshNonce(other, now), Right}, {freshNonce(here, now), Right}} {
+		if got := here.Verify(now, "REGISTER", sign(MD5, test.nonce, "1", "secret"), known, 0); got != test.want {
+			t.Errorf("%v, want %v", got, test.want)
+		}
+	}
+}
+
 // Whoever has given out a nonce, and however little room there is, no count is let in
 // twice in one place.
 func TestNothingOfOthersIsLetInTwice(t *testing.T) {

@@ -71,7 +71,7 @@ type Registrar struct {
 	others        others
 	journal       journal.Journal
 	flows         flows
-	gruus         gruus
+	gruus         atomic.Pointer[gruus]
 	here          Here
 	aors          boundAORs
 
@@ -117,8 +117,9 @@ func New(o Options) *Registrar {
 	r := &Registrar{
 		domains: o.Domains, authenticator: o.Authenticator, location: o.Location, journal: o.Journal,
 		disconnectGrace: o.DisconnectGrace, serviceRoute: o.ServiceRoute, flowTimer: o.FlowTimer,
-		gruus: newGRUUs(o.GRUUKey), here: o.Here, others: newOthers(&o), shorten: o.Shorten,
+		here: o.Here, others: newOthers(&o), shorten: o.Shorten,
 	}
+	r.ShareGRUUs(o.GRUUKey)
 	r.aors.forget()
 	r.flows.bound = map[uint64]*flow{}
 	r.directory.Store(o.Directory)
@@ -159,6 +160,13 @@ func (r *Registrar) Directory() *peers.Directory { return r.directory.Load() }
 func (r *Registrar) Reload(next *peers.Directory) {
 	last := r.directory.Swap(next)
 	r.aors.forget()
+	r.EndSince(last)
+}
+
+// EndSince removes the bindings of those peers that were in an earlier directory, and are
+// gone, re-keyed or have lost the AOR by now, and of those that never were.
+func (r *Registrar) EndSince(last *peers.Directory) {
+	next := r.directory.Load()
 	r.location.RemoveIf(func(aor sipuri.AOR, b *location.Binding) bool {
 		return next.WhatEnds(last, b.Domain, b.Authname, aor) != ""
 	}, func(aor sipuri.AOR, b *location.Binding) {
