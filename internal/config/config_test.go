@@ -240,6 +240,18 @@ func TestAddresses(t *testing.T) {
 	}
 }
 
+func TestRedisURLs(t *testing.T) {
+	for _, url := range []string{
+		"redis://127.0.0.1:6379/0", "redis://redis.example", "rediss://sipregd:pa%23ss@[2001:db8::7]:6380/15?ca=/etc/ca.pem&server_name=redis.example",
+		"valkey://10.0.0.1:7000,10.0.0.2:7000,10.0.0.3:7000", "redis://:p@s1:26379,s2:26379/0?master_set=mymaster&sentinel_password=x",
+		"unix:///run/redis/redis.sock", "unix://sipregd:p@/run/redis/redis.sock?db=2",
+	} {
+		if got, err := load("[location]\nredis = " + url); err != nil || got.Location.Redis != url {
+			t.Errorf("%s: %q, %v", url, got.Location.Redis, err)
+		}
+	}
+}
+
 func TestFaults(t *testing.T) {
 	tests := []struct {
 		name, text string
@@ -269,7 +281,8 @@ func TestFaults(t *testing.T) {
 		{"redis URL with a bad port", "[location]\nredis = redis://:hunter2@h:70000", "2: [location] redis names no host and port of a Redis server; write one such as redis://127.0.0.1:6379/0"},
 		{"redis URL with a bad database", "[location]\nredis = redis://:hunter2@h/sip", "2: [location] redis names no database; write its number behind the host, as the 0 in redis://127.0.0.1:6379/0"},
 		{"redis URL with a # in its password", "[location]\nredis = redis://:hun#ter2@h/0", "2: [location] redis is no URL of a Redis server; write one such as redis://127.0.0.1:6379/0"},
-		{"redis URL with an unknown word", "[location]\nredis = redis://h/0?hunter2=1", "2: [location] redis has something behind its ? that is not known; of addr, master_set, db, skip_verify, dial_timeout, client_name each is known there"},
+		{"redis URL with a hole in its hosts", "[location]\nredis = redis://:hunter2@h:1,,i:2", "2: [location] redis names no host and port of a Redis server; write one such as redis://127.0.0.1:6379/0"},
+		{"redis URL with an unknown word", "[location]\nredis = redis://h/0?hunter2=1", "2: [location] redis has something behind its ? that is not known; known are master_set, addr, db, sentinel_username, sentinel_password, ca, certificate, private_key, server_name, skip_verify"},
 		{"redis URL with a bad addr", "[location]\nredis = redis://h/0?addr=hunter2:", "2: [location] redis has an addr that is no host and port; write each as addr=10.0.0.6:6379"},
 		{"redis URL without a master", "[location]\nredis = redis://h/0?master_set=", "2: [location] redis has an empty master_set; write the name that the Sentinels know it by, as master_set=mymaster"},
 		{"node", "[location]\nnode = sip 1", "2: [location] node is no name of a node; write up to 63 letters, digits, hyphens, dots and underscores, such as sip1"},

@@ -14,13 +14,18 @@ const maxNodeName = 63
 // nodeName reads what this daemon is called by others that share its bindings.
 func nodeName(target *string) func(string) *inifile.Fault {
 	return func(value string) *inifile.Fault {
-		if len(value) > maxNodeName || strings.ContainsFunc(value, isUnfitForName) {
+		if value != "" && !IsNodeName(value) {
 			return &inifile.Fault{Cause: "is no name of a node",
 				Advice: fmt.Sprintf("write up to %d letters, digits, hyphens, dots and underscores, such as sip1", maxNodeName)}
 		}
 		*target = value
 		return nil
 	}
+}
+
+// IsNodeName tells whether a node may be called that.
+func IsNodeName(text string) bool {
+	return text != "" && len(text) <= maxNodeName && !strings.ContainsFunc(text, isUnfitForName)
 }
 
 func isUnfitForName(r rune) bool {

@@ -33,7 +33,7 @@ func checkRedisURL(value string) *inifile.Fault {
 		return &inifile.Fault{Cause: "holds a #", Advice: "write # as %23 in a password"}
 	case u.Scheme == "unix":
 		return checkRedisSocket(u)
-	case !isRedisAddress(u.Host):
+	case !areRedisAddresses(strings.Split(u.Host, ",")):
 		return &inifile.Fault{Cause: "names no host and port of a Redis server", Advice: example}
 	}
 	if database := strings.Trim(u.Path, "/"); database != "" {
@@ -53,7 +53,7 @@ func checkRedisSocket(u *url.URL) *inifile.Fault {
 
 // checkRedisQuery checks what stands behind the ? of a URL.
 func checkRedisQuery(u *url.URL) *inifile.Fault {
-	known := []string{"addr", "master_set", "db", "skip_verify", "dial_timeout", "client_name"}
+	known := []string{"master_set", "addr", "db", "sentinel_username", "sentinel_password", "ca", "certificate", "private_key", "server_name", "skip_verify"}
 	query, err := url.ParseQuery(u.RawQuery)
 	if err != nil {
 		return &inifile.Fault{Cause: "has something behind its ? that is not read", Advice: "write name=value, and & between two"}
@@ -61,14 +61,18 @@ func checkRedisQuery(u *url.URL) *inifile.Fault {
 	for name, values := range query {
 		switch {
 		case !slices.Contains(known, name):
-			return &inifile.Fault{Cause: "has something behind its ? that is not known", Advice: "of " + strings.Join(known, ", ") + " each is known there"}
-		case name == "addr" && slices.ContainsFunc(values, func(v string) bool { return !isRedisAddress(v) }):
+			return &inifile.Fault{Cause: "has something behind its ? that is not known", Advice: "known are " + strings.Join(known, ", ")}
+		case name == "addr" && !areRedisAddresses(values):
 			return &inifile.Fault{Cause: "has an addr that is no host and port", Advice: "write each as addr=10.0.0.6:6379"}
 		case name == "master_set" && (len(values) != 1 || values[0] == ""):
 			return &inifile.Fault{Cause: "has an empty master_set", Advice: "write the name that the Sentinels know it by, as master_set=mymaster"}
 		}
 	}
 	return nil
+}
+
+func areRedisAddresses(list []string) bool {
+	return !slices.ContainsFunc(list, func(text string) bool { return !isRedisAddress(text) })
 }
 
 // isRedisAddress takes host and host:port.
