@@ -5,6 +5,7 @@ import (
 	"os"
 	"time"
 
+	"sipregd/internal/admin"
 	"sipregd/internal/config"
 	"sipregd/internal/location/shared"
 	"sipregd/internal/registrar"
@@ -90,6 +91,14 @@ func (w sharedWatch) NotDurable(cause error, _ int) {
 func (w sharedWatch) Durable(after time.Duration) {
 	w.spread.ended(time.Now(), after)
 	w.log.Info().Str("event", "durable").Dur("after_ms", after).Msg("Redis is back: phones register again")
+}
+
+func sharedCounts(store *shared.Store) admin.SharedCounts {
+	numbers := store.Numbers()
+	return admin.SharedCounts{
+		Up: store.Status().Failure == nil, Operations: numbers.Operations, Conflicts: numbers.Conflicts,
+		Errors: numbers.Errors, Replayed: numbers.Replayed,
+	}
 }
 
 // twinReminder is how often it is told that two nodes have one name.

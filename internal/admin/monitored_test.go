@@ -56,6 +56,7 @@ type monitored struct {
 	moreAtSockets transport.Counts
 	stun          stun.Keepalives
 	webhook       api.Webhook
+	shared        admin.SharedCounts
 	qualified     qualify.Counts // what the qualifier says
 }
 
@@ -131,6 +132,7 @@ func startMonitored(t *testing.T) *monitored {
 			status := m.store.Status()
 			return status.Failure == nil, status.Unsaved
 		},
+		Shared:  func() admin.SharedCounts { return m.shared },
 		Peers:   func() int { return m.registrar.Directory().Len() },
 		Guard:   m.guard,
 		Webhook: func() api.Webhook { return m.webhook },
