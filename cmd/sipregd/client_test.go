@@ -25,6 +25,7 @@ type client struct {
 	answerWithin      time.Duration
 	nonce, realmOfNow string
 	dial              func(network, address string) (net.Conn, error)
+	move              func() // happens before each request; nil: nothing
 }
 
 // reply is a response as far as the tests look at it.
@@ -32,6 +33,7 @@ type reply struct {
 	status   int
 	header   textproto.MIMEHeader
 	contacts map[string]int // URI → expires
+	versions map[string]int // URI → v, a parameter that says which request bound it
 }
 
 var errNoAnswer = errors.New("no answer")
@@ -65,6 +67,9 @@ func (c *client) close() {
 // out: sent tells whether it had credentials.
 func (c *client) register(lines ...string) (answer reply, sent bool, err error) {
 	for range 3 {
+		if c.move != nil {
+			c.move()
+		}
 		all := lines
 		if c.nonce != "" {
 			all, sent = append([]string{c.authorization()}, lines...), true
@@ -152,7 +157,7 @@ func (c *client) read() (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	answer := reply{contacts: map[string]int{}}
+	answer := reply{contacts: map[string]int{}, versions: map[string]int{}}
 	if _, err := fmt.Sscanf(line, "SIP/2.0 %d", &answer.status); err != nil {
 		return reply{}, err
 	}
@@ -165,6 +170,9 @@ func (c *client) read() (reply, error) {
 		seconds, _, _ := strings.Cut(expires, ";")
 		if answer.contacts[uri], err = strconv.Atoi(seconds); err != nil {
 			return reply{}, err
+		}
+		if _, version, found := strings.Cut(params, ";v="); found {
+			answer.versions[uri], _ = strconv.Atoi(version)
 		}
 	}
 	return answer, nil
