@@ -30,10 +30,13 @@
 package shared
 
 import (
-	"context"
-	"errors"
-	"iter"
+	"cmp"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
 	"time"
+
+	"github.com/redis/rueidis"
 
 	"sipregd/internal/location"
 	"sipregd/internal/sipuri"
@@ -55,6 +58,17 @@ type Options struct {
 	Remembered int
 }
 
+const (
+	// defaultTimeout is T1 (RFC 3261 §17.1.1.1), after which phones ask again.
+	defaultTimeout = 500 * time.Millisecond
+
+	defaultNonceLifetime = 5 * time.Minute
+	defaultRemembered    = 1_000_000
+
+	// serialSpare is how many bits of a serial are left out, so that versions are short.
+	serialSpare = 16
+)
+
 // Observer is told what happens to a store. Its methods must not block.
 type Observer interface {
 	// NotDurable is called when Redis is away, and every few seconds while that
@@ -69,16 +83,92 @@ type Observer interface {
 
 // Store keeps bindings in Redis. It may be used by many goroutines at once: what
 // they do at once shares a pipeline.
-type Store struct{}
+type Store struct {
+	node      string
+	observer  Observer
+	timeout   time.Duration
+	lifetime  time.Duration // of a nonce
+	option    rueidis.ClientOption
+	client    atomic.Pointer[rueidis.Client] // nil: Redis was never reached
+	scripts   scripts
+	clock     *clock
+	deadlines deadlines
+	seen      *seen
+	serial    atomic.Uint64 // of the last version written
+
+	away      atomic.Bool
+	mu        sync.Mutex
+	failure   error // why Redis is away; nil: it is not
+	since     time.Time
+	reminded  time.Time
+	failedKey string              // with which an operation failed last
+	secrets   map[string][32]byte // that were got
+	owed      map[sipuri.AOR][]removal
+
+	probes   chan struct{} // the prober is to look again soon
+	stopping chan struct{}
+	running  sync.WaitGroup
+	ending   atomic.Bool // Expire is at work
+
+	operations, conflicts, failures, replayed atomic.Uint64
+}
 
 var _ location.Store = (*Store)(nil)
 
 // Open returns a store. Where Redis is away it is one that is away, and heals once
 // Redis is there. It fails where the URL or what it names is no good.
-func Open(options Options) (*Store, error) { return nil, errors.New("not yet") }
+func Open(options Options) (*Store, error) {
+	timeout := cmp.Or(options.Timeout, defaultTimeout)
+	option, err := clientOption(options.URL, options.Node, timeout)
+	if err != nil {
+		return nil, err
+	}
+	clock := newClock()
+	s := &Store{
+		node: options.Node, observer: options.Observer, timeout: timeout, option: option,
+		lifetime: cmp.Or(options.NonceLifetime, defaultNonceLifetime),
+		scripts:  newScripts(), clock: clock, deadlines: deadlines{timeout: timeout},
+		seen:    newSeen(clock, cmp.Or(options.Remembered, defaultRemembered)),
+		secrets: map[string][32]byte{}, owed: map[sipuri.AOR][]removal{},
+		probes: make(chan struct{}, 1), stopping: make(chan struct{}),
+	}
+	s.serial.Store(rand.Uint64() >> serialSpare)
+	s.failure, s.since = errStarted, time.Now()
+	s.away.Store(true)
+	s.start()
+	s.running.Add(1)
+	go s.watch()
+	return s, nil
+}
+
+// start looks for Redis for the first time, and says so where it is not there.
+func (s *Store) start() {
+	if err := s.probe(); err != nil {
+		s.mu.Lock()
+		s.failure = err
+		s.mu.Unlock()
+		s.observer.NotDurable(err, 0)
+		return
+	}
+	s.mu.Lock()
+	s.failure, s.since = nil, time.Time{}
+	s.away.Store(false)
+	s.mu.Unlock()
+}
 
 // Close ends the connections. No change must be made any more.
-func (s *Store) Close() error { return nil }
+func (s *Store) Close() error {
+	close(s.stopping)
+	s.running.Wait()
+	if client := s.client.Load(); client != nil {
+		(*client).Close()
+	}
+	return nil
+}
+
+// newID returns the ID of a new binding: nodes do not agree on IDs, they do not happen
+// to give the same one.
+func (s *Store) newID() uint64 { return rand.Uint64()>>1 | 1<<62 }
 
 // Begin has nothing to mark: what Update has changed is in Redis.
 func (s *Store) Begin() location.Mark { return 0 }
@@ -86,70 +176,22 @@ func (s *Store) Begin() location.Mark { return 0 }
 // Commit has nothing to wait for.
 func (s *Store) Commit(location.Mark) error { return nil }
 
-// Update is location.Store's. It fails with location.ErrNotDurable where Redis does
-// not answer in time; then the change may have been made all the same.
-func (s *Store) Update(aor sipuri.AOR, now time.Time, change func(current []location.Binding) ([]location.Binding, error),
-	made func(expired []location.Binding)) error {
-	return location.ErrNotDurable
-}
-
-// UpdateProved is Update for a request that a nonce has proved. It fails with
-// location.ErrReplayed where that nonce was used with that or a higher count before.
-func (s *Store) UpdateProved(aor sipuri.AOR, now time.Time, use location.Use,
-	change func(current []location.Binding) ([]location.Binding, error), made func(expired []location.Binding)) error {
-	return location.ErrNotDurable
-}
-
-// Bindings returns what an AOR is bound to at that time: by Redis, or, while it is
-// away, by what this node saw last.
-func (s *Store) Bindings(aor sipuri.AOR, now time.Time) []location.Binding { return nil }
-
-// Lookup is Bindings, and tells whether that is what this node saw last alone.
-func (s *Store) Lookup(aor sipuri.AOR, now time.Time) (bindings []location.Binding, stale bool) {
-	return nil, true
-}
-
-// Stale tells whether Redis is away, so that Bindings and All return what this node
-// saw last.
-func (s *Store) Stale() bool { return true }
-
-// All yields the AORs in Redis, or, while it is away, those that this node saw last.
-func (s *Store) All() iter.Seq2[sipuri.AOR, []location.Binding] {
-	return func(func(sipuri.AOR, []location.Binding) bool) {}
-}
-
-// Count counts what this node has seen last.
-func (s *Store) Count() (aors, bindings int) { return 0, 0 }
-
-// RemoveIf removes those bindings that this node took and that unwanted picks.
-func (s *Store) RemoveIf(unwanted func(sipuri.AOR, *location.Binding) bool, ended location.Ended) {}
-
-// Expire removes those bindings that this node took and that have expired. It does not
-// wait for Redis.
-func (s *Store) Expire(now time.Time, ended location.Ended) {}
-
-// Secret returns a secret that all nodes share: that under this name, which is fresh
-// where there was none. It waits for Redis until ctx ends.
-func (s *Store) Secret(ctx context.Context, name string, fresh [32]byte) ([32]byte, error) {
-	return [32]byte{}, location.ErrNotDurable
-}
-
 // Numbers counts what a store has done.
 type Numbers struct {
-	Operations uint64 // scripts that were run
+	Operations uint64 // scripts that were run and hashes that were read
 	Conflicts  uint64 // changes that were run again, as another node was quicker
 	Errors     uint64 // operations that failed
 	Replayed   uint64 // changes that were refused with location.ErrReplayed
+	Remembered int    // AORs of which this node knows what is in Redis
+	Owed       int    // AORs with bindings that are to be removed once Redis is back
 }
 
 // Numbers returns what the store has done up to now.
-func (s *Store) Numbers() Numbers { return Numbers{} }
-
-// Status is how a store does.
-type Status struct {
-	Failure error     // why Redis is away; nil: it is not
-	Since   time.Time // when that began
+func (s *Store) Numbers() Numbers {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return Numbers{
+		s.operations.Load(), s.conflicts.Load(), s.failures.Load(), s.replayed.Load(),
+		int(s.seen.count.Load()), len(s.owed),
+	}
 }
-
-// Status returns how the store does.
-func (s *Store) Status() Status { return Status{} }
