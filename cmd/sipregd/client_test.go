@@ -25,6 +25,8 @@ type client struct {
 	answerWithin      time.Duration
 	nonce, realmOfNow string
 	dial              func(network, address string) (net.Conn, error)
+	count             int    // of the nonce
+	keeps             bool   // the nonce, as long as it is taken
 	move              func() // happens before each request; nil: nothing
 }
 
@@ -89,19 +91,23 @@ func (c *client) takeChallenge(challenge string) {
 		if field[1] == "realm" {
 			c.realmOfNow = field[2]
 		} else {
-			c.nonce = field[2]
+			c.nonce, c.count = field[2], 0
 		}
 	}
 }
 
-// authorization answers the last challenge once.
+// authorization answers the last challenge, once where it is not kept.
 func (c *client) authorization() string {
 	hash := func(text string) string { return fmt.Sprintf("%x", md5.Sum([]byte(text))) }
 	a1 := hash(c.authname + ":" + c.realmOfNow + ":" + c.secret)
-	response := hash(a1 + ":" + c.nonce + ":00000001:c:auth:" + hash("REGISTER:sip:test"))
-	line := fmt.Sprintf(`Authorization: Digest username="%s", realm="%s", nonce="%s", uri="sip:test", response="%s", qop=auth, nc=00000001, cnonce="c"`,
-		c.authname, c.realmOfNow, c.nonce, response)
-	c.nonce = ""
+	c.count++
+	count := fmt.Sprintf("%08x", c.count)
+	response := hash(a1 + ":" + c.nonce + ":" + count + ":c:auth:" + hash("REGISTER:sip:test"))
+	line := fmt.Sprintf(`Authorization: Digest username="%s", realm="%s", nonce="%s", uri="sip:test", response="%s", qop=auth, nc=%s, cnonce="c"`,
+		c.authname, c.realmOfNow, c.nonce, response, count)
+	if !c.keeps {
+		c.nonce = ""
+	}
 	return line
 }
 

@@ -35,11 +35,8 @@ func startRedis(t *testing.T, settings ...string) *redisServer {
 
 func (r *redisServer) run(t *testing.T) {
 	t.Helper()
-	program, err := exec.LookPath("redis-server")
-	if err != nil {
-		skip(t, "redis-server is not installed (apt-get install redis-server)")
-	}
-	r.command = exec.Command(program, r.arguments...)
+	requireProgram(t, "redis-server", "redis-server")
+	r.command = exec.Command("redis-server", r.arguments...)
 	r.command.Stdout, r.command.Stderr = &r.output, &r.output
 	if err := r.command.Start(); err != nil {
 		t.Fatal(err)

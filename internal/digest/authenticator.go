@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"sipregd/internal/message"
@@ -35,6 +36,7 @@ type Authenticator struct {
 	lifetime   uint32      // of a nonce, in seconds
 	clock      clock
 	mint       mint
+	begun      atomic.Uint32 // by clock; nonces of others issued up to then may have been used already
 	used       *usedNonces
 	decoy      A1
 }
@@ -50,18 +52,18 @@ func New(key [32]byte, algorithms []Algorithm, lifetime time.Duration) *Authenti
 
 // NewShared is New with a key that others have too, in this life and earlier ones: what
 // one of them has challenged a phone with may be answered to another. start has to be
-// random, so that no two give the same number to a nonce. What was used before now this
-// process cannot know: older nonces are Stale.
+// random, so that no two give the same number to a nonce. What of others was used before
+// now this process cannot know: such nonces are Stale.
 func NewShared(key [32]byte, start uint64, now time.Time, algorithms []Algorithm, lifetime time.Duration) *Authenticator {
 	a := newAuthenticator(key, start, algorithms, lifetime)
-	a.used.forget(a.clock.seconds(now))
+	a.begun.Store(a.clock.seconds(now))
 	return a
 }
 
 // Share has nonces made by another key from now on, which others have too and which was
 // not known before. Nonces of before are Stale.
 func (a *Authenticator) Share(key [32]byte, now time.Time) {
-	a.used.forget(a.clock.seconds(now))
+	a.begun.Store(a.clock.seconds(now))
 	a.mint.setKey(key)
 }
 
@@ -75,6 +77,7 @@ func newAuthenticator(key [32]byte, start uint64, algorithms []Algorithm, lifeti
 	}
 	a.mint.blocks.New = func() any { return new(block) }
 	a.mint.setKey(key)
+	a.mint.first = start
 	a.mint.last.Store(start)
 	return a
 }
@@ -170,7 +173,7 @@ func isAuth(qop string) bool { return qop == "" || strings.EqualFold(qop, "auth"
 // no count: their nonce is good for one use.
 func (a *Authenticator) checkNonce(now uint32, c *message.Credentials) Result {
 	n, ours := a.mint.read(c.Nonce)
-	if !ours || n.age(now) > a.lifetime {
+	if !ours || n.age(now) > a.lifetime || n.issued <= a.begun.Load() && !a.mint.hasMade(n) {
 		return Stale
 	}
 	return a.used.claim(now, n, Count(c))

@@ -49,6 +49,7 @@ var nonceText = base64.RawURLEncoding.Strict()
 type mint struct {
 	keys   atomic.Pointer[mintKeys]
 	blocks sync.Pool // of *block: what a cipher.Block is passed would be put on the heap each time
+	first  uint64 // number, which no nonce has
 	last   atomic.Uint64
 }
 
@@ -87,6 +88,9 @@ func (m *mint) read(text string) (n nonce, ours bool) {
 		number: binary.BigEndian.Uint64(raw[4:]),
 	}, true
 }
+
+// hasMade tells whether a nonce is one of this process, as its number tells.
+func (m *mint) hasMade(n nonce) bool { return n.number-m.first-1 < m.last.Load()-m.first }
 
 // givenTo tells whether a nonce was issued under this key for a source. One of 65,536
 // is said to be though it was not.

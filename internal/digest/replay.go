@@ -67,13 +67,6 @@ func (u *usedNonces) claim(now uint32, n nonce, count uint32) Result {
 	return Right
 }
 
-// forget takes down that nonces issued up to now may have been used where it was not seen.
-func (u *usedNonces) forget(now uint32) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.horizon = max(u.horizon, now)
-}
-
 // pages returns how many are remembered.
 func (u *usedNonces) pages() int {
 	u.mu.Lock()

@@ -57,9 +57,12 @@ func TestNoncesOfAnEarlierLifeAreStale(t *testing.T) {
 	if got := here.Verify(verifyTime, "REGISTER", sign(MD5, nonce, "1", "secret"), known, 0); got != Stale {
 		t.Errorf("%v, want %v", got, Stale)
 	}
-	now := verifyTime.Add(time.Second)
-	if got := here.Verify(now, "REGISTER", sign(MD5, freshNonce(here, now), "1", "secret"), known, 0); got != Right {
+	own := freshNonce(here, verifyTime) // in the very second that it began
+	if got := here.Verify(verifyTime, "REGISTER", sign(MD5, own, "1", "secret"), known, 0); got != Right {
 		t.Errorf("its own: %v, want %v", got, Right)
+	}
+	if got := here.Verify(verifyTime, "REGISTER", sign(MD5, own, "1", "secret"), known, 0); got != Replayed {
+		t.Errorf("its own once more: %v, want %v", got, Replayed)
 	}
 }
 
