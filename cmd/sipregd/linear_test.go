@@ -69,7 +69,11 @@ type search struct {
 	operations []*operation // by their beginnings
 	dead       map[string]bool
 	longest    int // acknowledged operations that were put in order at most
+	steps      int
 }
+
+// mostSteps is how long is looked for an order.
+const mostSteps = 200_000
 
 // isLinear tells whether there is such an order. It describes what stands in the way.
 func (h *history) isLinear() (is bool, why string) {
@@ -87,7 +91,7 @@ func (h *history) isLinear() (is bool, why string) {
 		return true, ""
 	}
 	var text strings.Builder
-	fmt.Fprintf(&text, "no order has more than %d of %d acknowledged:", s.longest, acknowledged)
+	fmt.Fprintf(&text, "in %d steps no order was found of more than %d of %d acknowledged:", s.steps, s.longest, acknowledged)
 	for _, o := range s.operations[max(0, s.longest-10):min(len(s.operations), s.longest+30)] {
 		fmt.Fprintf(&text, "\n%v", o)
 	}
@@ -123,11 +127,12 @@ const mostUnknown = 6
 // from tells whether those that are left can follow what is bound.
 func (s *search) from(done []bool, bound map[string]int, count, wanted, unknown int) bool {
 	s.longest = max(s.longest, count)
+	s.steps++
 	if count == wanted {
 		return true
 	}
-	key := fmt.Sprint(done, bound, unknown)
-	if s.dead[key] {
+	key := keyOfState(done, bound, unknown)
+	if s.steps > mostSteps || s.dead[key] {
 		return false
 	}
 	var before time.Time // the first end of those that are left: what begins later has to wait
@@ -162,6 +167,19 @@ func (s *search) from(done []bool, bound map[string]int, count, wanted, unknown 
 	}
 	s.dead[key] = true
 	return false
+}
+
+func keyOfState(done []bool, bound map[string]int, unknown int) string {
+	key := make([]byte, 0, len(done)/8+64)
+	for i, is := range done {
+		if i%8 == 0 {
+			key = append(key, 0)
+		}
+		if is {
+			key[i/8] |= 1 << (i % 8)
+		}
+	}
+	return string(fmt.Append(key, bound, unknown))
 }
 
 // The judge is judged.

@@ -351,7 +351,7 @@ func (g *registration) beginChange(current []location.Binding) {
 func (g *registration) commit(change change) *message.Response {
 	err := g.store(change)
 	if errors.Is(err, location.ErrReplayed) {
-		return g.challengeAgain(g.domains.Realm(g.domain), journal.Replay, "to another node")
+		return g.challengeAgain(g.domains.Realm(g.domain), journal.Replay, "another node may have seen it before")
 	}
 	if g.provesLater() {
 		g.tellProved()
