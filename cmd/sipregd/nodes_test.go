@@ -51,7 +51,9 @@ type wanderer struct {
 	history *history
 	version int // of its last request, unlike that of any other phone
 	slowest time.Duration
-	refused int // 503
+	refused int  // 503
+	outage  bool // the last request was not granted
+	removes bool // bindings, now and then
 	granted int
 }
 
@@ -80,7 +82,11 @@ func (w *wanderer) step(t *testing.T) (refused bool) {
 	contact := fmt.Sprintf("sip:%s@127.0.0.1:%d", w.aorname, 6000+w.random.IntN(3))
 	var lines []string
 	o := &operation{set: map[string]int{}}
-	switch w.random.IntN(10) {
+	kind := w.random.IntN(10)
+	if kind < 3 && (!w.removes || w.outage) { // what is refused may be carried out, and is not to explain a loss
+		kind = 9
+	}
+	switch kind {
 	case 0:
 		lines, o.remove = []string{"Contact: *", "Expires: 0"}, []string{"*"}
 	case 1, 2:
@@ -91,7 +97,8 @@ func (w *wanderer) step(t *testing.T) (refused bool) {
 		lines, o.set[contact] = []string{fmt.Sprintf("Contact: <%s>;expires=600;v=%d", contact, w.version)}, w.version
 	}
 	w.send(t, o, lines)
-	return !o.acknowledged
+	w.outage = !o.acknowledged
+	return w.outage
 }
 
 // send sends a request and takes down what came of it.
@@ -140,6 +147,7 @@ func startCompany(t *testing.T, nodes []*daemon, aors, phones int) *company {
 		c.histories[aor] = &history{}
 		for phone := range phones {
 			w := newWanderer(nodes, aor, 1+i*phones+phone, c.histories[aor])
+			w.removes = phone == 0
 			c.wanderers = append(c.wanderers, w)
 			c.running.Go(func() {
 				for ctx.Err() == nil {
