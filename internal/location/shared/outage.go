@@ -95,7 +95,7 @@ func (s *Store) fail(key string, cause error) {
 // Older versions have them in the midst of the text.
 var awayWords = []string{
 	"READONLY", "LOADING", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN", "MOVED", "ASK ", "OOM ", "MISCONF", "NOREPLICAS",
-	"NOAUTH", "NOPERM", "WRONGPASS", "BUSY", "UNKILLABLE", "max number of clients", "invalid username",
+	"NOAUTH", "NOPERM", "ACL failure", "WRONGPASS", "BUSY", "UNKILLABLE", "max number of clients", "invalid username",
 }
 
 // isOfKey tells whether an error of Redis's is one about a key alone.
