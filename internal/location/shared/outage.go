@@ -91,25 +91,14 @@ func (s *Store) fail(key string, cause error) {
 	}
 }
 
-// awayWords stand in those errors of Redis that say that it cannot do its work just now.
-// Older versions have them in the midst of the text.
-var awayWords = []string{
-	"READONLY", "LOADING", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN", "MOVED", "ASK ", "OOM ", "MISCONF", "NOREPLICAS",
-	"NOAUTH", "NOPERM", "ACL failure", "WRONGPASS", "BUSY", "UNKILLABLE", "max number of clients", "invalid username",
-}
-
-// isOfKey tells whether an error of Redis's is one about a key alone.
+// isOfKey tells whether an error is about what stands under a key: of whatever else
+// Redis complains, it cannot do its work just now.
 func isOfKey(err error) bool {
 	answer, answered := rueidis.IsRedisErr(err)
 	if !answered {
 		return errors.Is(err, errReply) || rueidis.IsParseErr(err)
 	}
-	for _, word := range awayWords {
-		if strings.Contains(answer.Error(), word) {
-			return false
-		}
-	}
-	return true
+	return strings.Contains(answer.Error(), "WRONGTYPE") // older versions have it in the midst of the text
 }
 
 // hurry makes the prober look at once.
