@@ -82,6 +82,7 @@ func (s *Store) scan(node rueidis.Client, yield func(sipuri.AOR, []location.Bind
 		return false, err
 	}
 	for cursor := uint64(0); ; {
+		began := time.Now()
 		ctx, cancel := context.WithTimeoutCause(context.Background(), s.timeout, errSlow)
 		page, err := node.Do(ctx, node.B().Scan().Cursor(cursor).Match(prefix+"*").Count(scanned).Build()).AsScanEntry()
 		if err == nil {
@@ -89,7 +90,7 @@ func (s *Store) scan(node rueidis.Client, yield func(sipuri.AOR, []location.Bind
 		}
 		cancel()
 		if err != nil {
-			s.fail(s.keyToProbe(), causeOf(ctx, err))
+			s.fail(s.keyToProbe(), began, causeOf(ctx, err))
 			return false, err
 		}
 		if cursor = page.Cursor; done || cursor == 0 {

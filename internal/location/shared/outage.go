@@ -46,13 +46,14 @@ func (s *Store) Stale() bool { return s.away.Load() }
 // ask runs the first script. It is never run again where it failed: it may have been done.
 func (s *Store) ask(ctx context.Context, key string, arguments []string) (reply, error) {
 	s.operations.Add(1)
+	began := time.Now()
 	client := s.client.Load()
 	if client == nil {
 		return reply{}, errStarted
 	}
 	r, err := readReply(s.scripts.update.Exec(ctx, *client, []string{key}, arguments))
 	if err != nil {
-		s.fail(key, causeOf(ctx, err))
+		s.fail(key, began, causeOf(ctx, err))
 		return reply{}, err
 	}
 	if r.skipped > 0 {
@@ -69,19 +70,18 @@ func causeOf(ctx context.Context, err error) error {
 	return err
 }
 
-// fail takes down that an operation failed. Unless that is a matter of its AOR alone,
-// Redis is away from now on.
-func (s *Store) fail(key string, cause error) {
+// fail takes down that an operation failed. Unless that is a matter of its AOR alone, or
+// it began before Redis was back the last time, Redis is away from now on.
+func (s *Store) fail(key string, began time.Time, cause error) {
 	s.failures.Add(1)
 	if isOfKey(cause) {
 		s.observer.Trouble(cause)
 		return
 	}
 	s.mu.Lock()
-	s.failedKey = key
-	first := s.failure == nil
+	first := s.failure == nil && began.After(s.healed)
 	if first {
-		s.failure, s.since = cause, time.Now()
+		s.failure, s.since, s.failedKey = cause, time.Now(), key
 		s.away.Store(true)
 	}
 	s.mu.Unlock()
@@ -91,25 +91,14 @@ func (s *Store) fail(key string, cause error) {
 	}
 }
 
-// awayWords stand in those errors of Redis that say that it cannot do its work just now.
-// Older versions have them in the midst of the text.
-var awayWords = []string{
-	"READONLY", "LOADING", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN", "MOVED", "ASK ", "OOM ", "MISCONF", "NOREPLICAS",
-	"NOAUTH", "NOPERM", "WRONGPASS", "BUSY", "UNKILLABLE", "max number of clients", "invalid username",
-}
-
-// isOfKey tells whether an error of Redis's is one about a key alone.
+// isOfKey tells whether an error is about what stands under a key: of whatever else
+// Redis complains, it cannot do its work just now.
 func isOfKey(err error) bool {
 	answer, answered := rueidis.IsRedisErr(err)
 	if !answered {
 		return errors.Is(err, errReply) || rueidis.IsParseErr(err)
 	}
-	for _, word := range awayWords {
-		if strings.Contains(answer.Error(), word) {
-			return false
-		}
-	}
-	return true
+	return strings.Contains(answer.Error(), "WRONGTYPE") // older versions have it in the midst of the text
 }
 
 // hurry makes the prober look at once.
@@ -145,7 +134,7 @@ func (s *Store) look() {
 	err := s.probe()
 	switch {
 	case err != nil:
-		s.fail(s.keyToProbe(), err)
+		s.fail(s.keyToProbe(), asked, err)
 		s.remind()
 	case s.Stale():
 		s.heal(asked)
@@ -201,7 +190,7 @@ func (s *Store) heal(asked time.Time) {
 	healed := s.failure != nil && s.since.Before(asked)
 	after := time.Since(s.since)
 	if healed {
-		s.failure, s.since, s.reminded = nil, time.Time{}, time.Time{}
+		s.failure, s.since, s.reminded, s.healed = nil, time.Time{}, time.Time{}, asked
 		s.away.Store(false)
 	}
 	s.mu.Unlock()

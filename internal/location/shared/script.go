@@ -36,40 +36,37 @@ if r then
   keep = tonumber(string.match(r, '^%d+')) or 0
   if keep < now then keep, r = 0, false end
 end
-local fields = {}
 local number = ARGV[5]
 if number ~= '' then
-  local issued, count, used = tonumber(ARGV[6]), tonumber(ARGV[7]), {}
-  local forgotten, listed = 0, false
-  if r then
-    forgotten = tonumber(string.match(r, '^%d+ (%d+)')) or 0
+  keep = now + ARGV[8]
+  local use = number .. ':' .. ARGV[6] .. ':' .. ARGV[7]
+  if not r then
+    r = keep .. ' 0 ' .. use
+  else
+    local issued, count, used, listed = tonumber(ARGV[6]), tonumber(ARGV[7]), {}, false
+    local forgotten = tonumber(string.match(r, '^%d+ (%d+)')) or 0
     for n, i, c in string.gmatch(r, '(%w+):(%d+):(%d+)') do
       i, c = tonumber(i), tonumber(c)
       if n == number and i == issued then
         if count <= c then return 0 end
         listed = true
       else
-        used[#used + 1] = {n, i, c}
+        used[#used + 1] = {i, n .. ':' .. i .. ':' .. c}
       end
     end
-  end
-  if not listed and issued <= forgotten then return 0 end
-  if #used > 7 then
-    local oldest = 1
-    for k = 2, #used do
-      if used[k][2] < used[oldest][2] then oldest = k end
+    if not listed and issued <= forgotten then return 0 end
+    if #used > 7 then
+      local oldest = 1
+      for k = 2, #used do
+        if used[k][1] < used[oldest][1] then oldest = k end
+      end
+      forgotten = math.max(forgotten, used[oldest][1])
+      table.remove(used, oldest)
     end
-    forgotten = math.max(forgotten, used[oldest][2])
-    table.remove(used, oldest)
+    r = keep .. ' ' .. forgotten
+    for k = 1, #used do r = r .. ' ' .. used[k][2] end
+    r = r .. ' ' .. use
   end
-  keep = now + ARGV[8]
-  local text = {keep .. ' ' .. forgotten}
-  for k = 1, #used do
-    text[#text + 1] = used[k][1] .. ':' .. used[k][2] .. ':' .. used[k][3]
-  end
-  text[#text + 1] = number .. ':' .. issued .. ':' .. count
-  r = table.concat(text, ' ')
-  fields = {'r', r}
 end
 if ARGV[2] == '' then
   if number ~= '' then
@@ -84,21 +81,24 @@ if before and tonumber(before) >= tonumber(micros) then
   micros = string.format('%.0f', before + 1)
 end
 v = micros .. '-' .. ARGV[2]
-local last, gone = tonumber(ARGV[4]), {}
+local last = tonumber(ARGV[4])
+local fields, gone = {'v', v}, nil
+if number ~= '' then fields[3], fields[4] = 'r', r end
 for k = 9, #ARGV, 3 do
   if ARGV[k + 2] == '' then
+    gone = gone or {}
     gone[#gone + 1] = ARGV[k]
   else
     local expires = now + ARGV[k + 2]
-    last = math.max(last, expires)
+    if expires > last then last = expires end
     fields[#fields + 1] = ARGV[k]
-    fields[#fields + 1] = string.format('%.0f ', expires) .. ARGV[k + 1]
+    fields[#fields + 1] = expires .. ' ' .. ARGV[k + 1]
   end
 end
 if ARGV[3] ~= '0' then
-  if #gone > 0 then redis.call('HDEL', key, unpack(gone)) end
-  redis.call('HSET', key, 'v', v, unpack(fields))
-  redis.call('PEXPIREAT', key, string.format('%.0f', math.max(last + 30000, keep)))
+  if gone then redis.call('HDEL', key, unpack(gone)) end
+  redis.call('HSET', key, unpack(fields))
+  redis.call('PEXPIREAT', key, math.max(last + 30000, keep))
   return now .. ' ' .. v
 end
 redis.call('DEL', key)

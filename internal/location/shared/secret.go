@@ -14,7 +14,7 @@ import (
 // that knows it puts it back.
 func (s *Store) Secret(ctx context.Context, name string, fresh [32]byte) ([32]byte, error) {
 	for {
-		if !s.Stale() {
+		if began := time.Now(); !s.Stale() {
 			secret, err := s.share(ctx, name, fresh)
 			if err == nil {
 				s.mu.Lock()
@@ -25,7 +25,7 @@ func (s *Store) Secret(ctx context.Context, name string, fresh [32]byte) ([32]by
 			if isOfKey(err) {
 				return secret, err
 			}
-			s.fail(secretKey(name), err)
+			s.fail(secretKey(name), began, err)
 		}
 		select {
 		case <-ctx.Done():

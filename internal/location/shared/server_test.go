@@ -122,7 +122,7 @@ func (s *server) kill() {
 func (s *server) cli(arguments ...string) string {
 	s.t.Helper()
 	out, err := exec.Command("redis-cli", append([]string{"-p", fmt.Sprint(s.port)}, arguments...)...).CombinedOutput()
-	if err != nil {
+	if err != nil || strings.HasPrefix(string(out), "ERR") {
 		s.t.Fatalf("redis-cli %q: %v: %s", arguments, err, out)
 	}
 	return strings.TrimSpace(string(out))

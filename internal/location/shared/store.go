@@ -101,6 +101,7 @@ type Store struct {
 	failure   error // why Redis is away; nil: it is not
 	since     time.Time
 	reminded  time.Time
+	healed    time.Time           // when Redis was asked for the last time before it was back
 	failedKey string              // with which an operation failed last
 	secrets   map[string][32]byte // that were got
 	owed      map[sipuri.AOR][]removal

@@ -32,6 +32,11 @@ var passed = []string{"addr", "db", "master_set", "skip_verify"}
 // name PEM files; server_name is the name in the certificate where it is not the host;
 // sentinel_username and sentinel_password are for the Sentinels. No error repeats the
 // URL: it may hold a password.
+//
+// The least rights of an ACL user are (for a Cluster with +cluster|slots +cluster|shards):
+//
+//	resetkeys ~b:* ~k:* -@all +evalsha +eval +hmget +hset +hdel +hgetall +del +pexpire
+//	+pexpireat +pttl +time +set +get +scan +role +ping +hello +client|setname
 func parse(text string) (rueidis.ClientOption, error) {
 	u, err := url.Parse(text)
 	if err != nil || u.Host == "" && u.Path == "" || u.Scheme == "unix" && u.Host != "" {
@@ -107,6 +112,7 @@ func clientOption(text, node string, timeout time.Duration) (rueidis.ClientOptio
 	option.ClusterOption.ShardsRefreshInterval = time.Second
 	option.ClusterOption.MaxMovedRedirections = 3
 	option.DisableRetry, option.DisableCache = true, true
+	option.ClientSetInfo = rueidis.DisableClientSetInfo // one right less to be given
 	return option, nil
 }
 
