@@ -21,9 +21,9 @@ type spread struct {
 const (
 	jitterAfterOutage = 25 // percent
 
-	// returnTime is how long after an outage phones still come again for it: they were told
+	// comeBackTime is how long after an outage phones still come again for it: they were told
 	// to by Retry-After.
-	returnTime = 30 * time.Second
+	comeBackTime = 30 * time.Second
 )
 
 func newSpread(c *config.Registrar, isShared bool) *spread {
@@ -39,7 +39,7 @@ func newSpread(c *config.Registrar, isShared bool) *spread {
 
 // ended takes down that the store is back after an outage.
 func (s *spread) ended(now time.Time, outage time.Duration) {
-	s.until.Store(now.Add(min(outage+returnTime, s.limit)).UnixNano())
+	s.until.Store(now.Add(min(outage+comeBackTime, s.limit)).UnixNano())
 }
 
 // shorten returns which part of a time is cut: the registrar's Shorten.

@@ -49,7 +49,7 @@ var nonceText = base64.RawURLEncoding.Strict()
 type mint struct {
 	keys   atomic.Pointer[mintKeys]
 	blocks sync.Pool // of *block: what a cipher.Block is passed would be put on the heap each time
-	first  uint64 // number, which no nonce has
+	first  uint64    // number, which no nonce has
 	last   atomic.Uint64
 }
 

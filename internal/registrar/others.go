@@ -73,24 +73,21 @@ func (g *registration) pathTo(stream uint64, nat bool) string {
 	return outbound + "," + path
 }
 
-// prove takes down what has proved the request, for those who share the location.
-func (g *registration) prove(credentials *message.Credentials) {
-	g.nonce = credentials.Nonce
-	if g.others.proving != nil {
-		g.use.Issued, g.use.Number = g.authenticator.Numbers(g.nonce)
-		g.use.Count = digest.Count(credentials)
+// prove takes down what has proved the request, for those who share the location. Where it
+// changes bindings they may know that as used already: what the guard is told is to wait.
+func (a *Authentication) prove(credentials *message.Credentials) {
+	a.nonce = credentials.Nonce
+	if a.others.proving == nil || a.request.Method != "REGISTER" {
+		return
 	}
-}
-
-// provesLater tells whether others may know the credentials as used already: to take down
-// then that they prove something is to wait.
-func (g *registration) provesLater() bool {
-	return g.others.proving != nil && g.nonce != "" && !g.isQuery()
+	a.use.Issued, a.use.Number = a.authenticator.Numbers(a.nonce)
+	a.use.Count = digest.Count(credentials)
+	a.provesLater = a.request.Contacts.Star || len(a.request.Contacts.Values) > 0
 }
 
 // store makes a change to the AOR's bindings.
 func (g *registration) store(change change) error {
-	if !g.provesLater() {
+	if !g.provesLater {
 		return g.location.Update(g.aor, g.now, change, g.made)
 	}
 	return g.others.proving.UpdateProved(g.aor, g.now, g.use, change, g.made)

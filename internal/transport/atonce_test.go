@@ -15,30 +15,30 @@ import (
 	"sipregd/internal/transaction"
 )
 
-// slow is a handler over a store that makes those with credentials wait: until so many
+// waiting is a handler over a store that makes those with credentials wait: until so many
 // wait as the test wants to see at once.
-type slow struct {
+type waiting struct {
 	echo
-	mu      sync.Mutex
-	all     *sync.Cond
-	waiting int
-	wanted  int
-	seen    []string
+	mu     sync.Mutex
+	all    *sync.Cond
+	waits  int
+	wanted int
+	seen   []string
 }
 
-func newSlow(wanted int) *slow {
-	s := &slow{wanted: wanted}
+func newWaiting(wanted int) *waiting {
+	s := &waiting{wanted: wanted}
 	s.all = sync.NewCond(&s.mu)
 	return s
 }
 
-func (s *slow) Receive(room, data []byte, flow message.Flow, _ time.Time) transaction.Reply {
+func (s *waiting) Receive(room, data []byte, flow message.Flow, _ time.Time) transaction.Reply {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if hasCredentials(data) {
-		s.waiting++
+		s.waits++
 		s.all.Broadcast()
-		for s.waiting < s.wanted {
+		for s.waits < s.wanted {
 			s.all.Wait()
 		}
 	}
@@ -82,7 +82,7 @@ func TestABatchWaitsForTheStoreAtOnce(t *testing.T) {
 	}
 	messages = messages[:batchSize]
 	d, conn := collected(t, messages)
-	d.answerBatch(len(messages), newSlow(len(messages)/2), location.NewMemory(time.Now()), func(err error) { t.Error(err) })
+	d.answerBatch(len(messages), newWaiting(len(messages)/2), location.NewMemory(time.Now()), func(err error) { t.Error(err) })
 	var got []string
 	room := make([]byte, 1024)
 	for range messages {
@@ -105,7 +105,7 @@ func TestWhatBelongsTogetherKeepsItsOrder(t *testing.T) {
 		messages = append(messages, withCallID(fmt.Sprint(i%5), i))
 	}
 	d, _ := collected(t, messages)
-	handler := newSlow(5)
+	handler := newWaiting(5)
 	d.answerBatch(len(messages), handler, location.NewMemory(time.Now()), func(err error) { t.Error(err) })
 	last := map[string]int{}
 	for _, text := range handler.seen {
@@ -149,7 +149,7 @@ func TestAServerWhoseStoreBlocks(t *testing.T) {
 	first, second := dial(t, "udp", d.local.String()), dial(t, "udp", d.local.String())
 	write(t, first, withCallID("a", 1))
 	write(t, second, withCallID("b", 2))
-	s.Serve(newSlow(2), location.NewMemory(time.Now()))
+	s.Serve(newWaiting(2), location.NewMemory(time.Now()))
 	for _, conn := range []net.Conn{first, second} {
 		_ = conn.SetReadDeadline(time.Now().Add(5 * time.Second))
 		if line, err := bufio.NewReader(conn).ReadString('\n'); err != nil || !strings.HasPrefix(line, "REGISTER ") {
