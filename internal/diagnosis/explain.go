@@ -192,7 +192,7 @@ var causes = map[journal.Reason]string{
 	journal.ContactGivenTwice:       "The phone asks for two expirations of one Contact",
 	journal.LoopOrMerge:             "The same request came by two ways",
 	journal.TooManyRequests:         "Some of what came from there was dropped unread",
-	journal.StoreFailed:             "The binding could not be saved, and require_durable is set",
+	journal.StoreFailed:             "The binding could not be saved: Redis is away, or the disk fails and require_durable is set",
 }
 
 func withDetail(cause, detail string) string {
