@@ -22,7 +22,7 @@ place of the last one when nft reads it:
   sipregctl ban nft | nft -f -
 
 The kernel then drops what comes from there to the ports of SIP, before the daemon sees
-it. It is to be run anew for new bans: configs/sipregd-nft.service of the sources does so
+it. It is to be run anew for new bans: "systemctl enable --now sipregd-nft" has that done
 each 5 seconds. A ban ends by itself in the kernel, too. To take all away:
 
   nft delete table inet sipregd`

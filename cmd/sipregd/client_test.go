@@ -107,18 +107,7 @@ func (c *client) exchange(lines []string) (reply, error) {
 			return reply{}, err
 		}
 	}
-	c.cseq++
-	c.branch++
-	head := []string{
-		"REGISTER sip:test SIP/2.0",
-		fmt.Sprintf("Via: SIP/2.0/%s %v;branch=z9hG4bK-%s-%d;rport", strings.ToUpper(c.network), c.conn.LocalAddr(), c.aorname, c.branch),
-		fmt.Sprintf("From: <sip:%s@test>;tag=t", c.aorname),
-		fmt.Sprintf("To: <sip:%s@test>", c.aorname),
-		"Call-ID: " + c.callID,
-		fmt.Sprintf("CSeq: %d REGISTER", c.cseq),
-		"Content-Length: 0",
-	}
-	text := strings.Join(append(head, lines...), "\r\n") + "\r\n\r\n"
+	text := c.request(lines)
 	if err := c.conn.SetDeadline(time.Now().Add(c.answerWithin)); err != nil {
 		return reply{}, err
 	}
@@ -136,6 +125,22 @@ func (c *client) exchange(lines []string) (reply, error) {
 	}
 }
 
+// request returns the next one.
+func (c *client) request(lines []string) string {
+	c.cseq++
+	c.branch++
+	head := []string{
+		"REGISTER sip:test SIP/2.0",
+		fmt.Sprintf("Via: SIP/2.0/%s %v;branch=z9hG4bK-%s-%d;rport", strings.ToUpper(c.network), c.conn.LocalAddr(), c.aorname, c.branch),
+		fmt.Sprintf("From: <sip:%s@test>;tag=t", c.aorname),
+		fmt.Sprintf("To: <sip:%s@test>", c.aorname),
+		"Call-ID: " + c.callID,
+		fmt.Sprintf("CSeq: %d REGISTER", c.cseq),
+		"Content-Length: 0",
+	}
+	return strings.Join(append(head, lines...), "\r\n") + "\r\n\r\n"
+}
+
 // read reads one response.
 func (c *client) read() (reply, error) {
 	reader := c.reader
@@ -147,6 +152,10 @@ func (c *client) read() (reply, error) {
 		}
 		reader = bufio.NewReader(strings.NewReader(string(datagram[:n])))
 	}
+	return readReply(reader)
+}
+
+func readReply(reader *bufio.Reader) (reply, error) {
 	text := textproto.NewReader(reader)
 	line, err := text.ReadLine()
 	if err != nil {

@@ -29,15 +29,23 @@ max_contacts = 1000
 func mountSmall(t *testing.T) string {
 	t.Helper()
 	directory := t.TempDir()
-	if err := syscall.Mount("tmpfs", directory, "tmpfs", 0, "size=32m"); err != nil {
+	if err := tryToMount(t, directory); err != nil {
 		skip(t, "no file system can be mounted here (%v): run this as root", err)
+	}
+	return directory
+}
+
+func tryToMount(t *testing.T, directory string) error {
+	t.Helper()
+	if err := syscall.Mount("tmpfs", directory, "tmpfs", 0, "size=32m"); err != nil {
+		return err
 	}
 	t.Cleanup(func() {
 		if err := syscall.Unmount(directory, syscall.MNT_DETACH); err != nil {
 			t.Error(err)
 		}
 	})
-	return directory
+	return nil
 }
 
 // fill takes all space of a disk, to the last byte, and returns the file.

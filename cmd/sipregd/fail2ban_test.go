@@ -32,7 +32,9 @@ func found(t *testing.T, filter, lines string) []string {
 const (
 	refusedJSON = `{"level":"warn","event":"refused","src_ip":"%s","src_port":5060,"transport":"UDP","reason":"%s","status":401,` +
 		`"authname":"%s","time":"2026-11-26T12:00:00.123+01:00","message":"request refused"}`
-	refusedText = `2026-11-26 12:00:00 WRN request refused event=refused src_ip=%s src_port=5060 transport=UDP reason=%s status=401 authname="%s"`
+	forgeableJSON = `{"level":"warn","event":"refused","src_ip":"%s","src_port":5060,"transport":"UDP","forgeable":true,"reason":"wrong_secret","status":401}`
+	forgeableText = `2026-11-26 12:00:00 WRN request refused event=refused src_ip=%s src_port=5060 transport=UDP forgeable=true reason=wrong_secret status=401`
+	refusedText   = `2026-11-26 12:00:00 WRN request refused event=refused src_ip=%s src_port=5060 transport=UDP reason=%s status=401 authname="%s"`
 )
 
 // TestFail2banFilter shows lines as they come by each way to fail2ban.
@@ -60,12 +62,18 @@ func TestFail2banFilter(t *testing.T) {
 			})
 		}
 	}
-	if got, want := found(t, fail2banFilter+"[mode=aggressive]", all.String()), slices.Repeat([]string{"192.0.2.1", "2001:db8::1", "192.0.2.5"}, 8); !slices.Equal(got, want) {
+	fmt.Fprintf(&all, forgeableJSON+"\n"+forgeableText+"\n", "192.0.2.6", "192.0.2.7")
+	if got := found(t, fail2banFilter, all.String()); slices.Contains(got, "192.0.2.6") || slices.Contains(got, "192.0.2.7") {
+		t.Errorf("whoever is named in what may be forged is found: %q", got)
+	}
+	want := append(slices.Repeat([]string{"192.0.2.1", "2001:db8::1", "192.0.2.5"}, 8), "192.0.2.6", "192.0.2.7")
+	if got := found(t, fail2banFilter+"[mode=aggressive]", all.String()); !slices.Equal(got, want) {
 		t.Errorf("aggressive: %q", got)
 	}
 }
 
-// The jail is one that fail2ban takes, with the filter beside it.
+// The jail is one that fail2ban takes, with the filter beside it: as it is installed it is
+// not in force, and one word puts it so.
 func TestFail2banTakesTheJail(t *testing.T) {
 	requireProgram(t, "fail2ban-client", "fail2ban")
 	directory := t.TempDir()
@@ -75,15 +83,34 @@ func TestFail2banTakesTheJail(t *testing.T) {
 		}
 		_ = os.Remove(filepath.Join(directory, "jail.d", "defaults-debian.conf")) // sshd may not be here
 	}
+	if text := jails(t, directory); strings.Contains(text, "sipregd") {
+		t.Errorf("a jail that nobody has enabled: %s", text)
+	}
+	jail := filepath.Join(directory, "jail.d", "sipregd.conf")
+	disabled, err := os.ReadFile(jail)
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, jail, strings.Replace(string(disabled), "enabled = false", "enabled = true", 1))
+	text := jails(t, directory)
+	for _, want := range []string{`['add', 'sipregd', 'systemd']`, `'addjournalmatch', '_SYSTEMD_UNIT=sipregd.service'`, `['start', 'sipregd']`} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %s in %s", want, text)
+		}
+	}
+}
+
+// jails has fail2ban judge its configuration, and returns what it would do by it.
+func jails(t *testing.T, directory string) string {
+	t.Helper()
 	if text, err := exec.Command("fail2ban-client", "-c", directory, "--test").CombinedOutput(); err != nil {
 		t.Errorf("%v: %s", err, text)
 	}
 	text, err := exec.Command("fail2ban-client", "-c", directory, "-d").Output()
-	for _, want := range []string{`['add', 'sipregd', 'systemd']`, `'addjournalmatch', '_SYSTEMD_UNIT=sipregd.service'`, `['start', 'sipregd']`} {
-		if err != nil || !strings.Contains(string(text), want) {
-			t.Errorf("no %s in %s: %v", want, text, err)
-		}
+	if err != nil {
+		t.Errorf("%v: %s", err, text)
 	}
+	return string(text)
 }
 
 // forged are texts that try to be a line of the log, or to end the one in which they stand.
@@ -118,6 +145,8 @@ func TestFail2banReadsWhatTheDaemonWrites(t *testing.T) {
 			d.guess(t, "127.1.1.1", "the last")
 			d.waitLog(t, "127.1.1.1")
 			guilty = append(guilty, "127.1.1.1")
+			d.forge(t, "127.3.0.1")
+			d.waitLog(t, "127.3.0.1")
 			d.stop(t)
 			for _, harmless := range []string{"challenged", "stale_nonce", "expiry_too_brief", "nonce_count_replayed", "added", "method_not_allowed"} {
 				if !strings.Contains(d.output.String(), harmless) {
@@ -145,13 +174,34 @@ func TestFail2banReadsIPv6OfTheDaemon(t *testing.T) {
 	}
 }
 
-// guess registers by an authname that nobody has, which holds a text as far as a quoted
-// string can, with the text in all that is logged.
+// guess answers a challenge by an authname that nobody has, which holds a text as far as a
+// quoted string can, with the text in all that is logged.
 func (d *daemon) guess(t *testing.T, from, text string) {
 	t.Helper()
 	conn := d.dialFrom(t, from)
+	send(t, conn, hostileRegister(conn, "x", ""))
+	d.guessBy(t, conn, text, nonceIn(receive(t, conn)))
+}
+
+// forge guesses as if from an address at which nobody has seen a challenge.
+func (d *daemon) forge(t *testing.T, from string) {
+	t.Helper()
+	elsewhere := d.dialFrom(t, "127.0.0.1")
+	send(t, elsewhere, hostileRegister(elsewhere, "x", ""))
+	d.guessBy(t, d.dialFrom(t, from), "x", nonceIn(receive(t, elsewhere)))
+}
+
+// nonceIn returns that of a challenge.
+func nonceIn(challenge string) string {
+	_, nonce, _ := strings.Cut(challenge, `nonce="`)
+	nonce, _, _ = strings.Cut(nonce, `"`)
+	return nonce
+}
+
+func (d *daemon) guessBy(t *testing.T, conn *net.UDPConn, text, nonce string) {
+	t.Helper()
 	quoted := strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(strings.NewReplacer("\r", "", "\n", "").Replace(text))
-	authorization := fmt.Sprintf("Authorization: Digest username=\"no%s\", realm=\"sipregd\", nonce=\"x\", uri=\"sip:r\", response=\"0\"\n", quoted)
+	authorization := fmt.Sprintf("Authorization: Digest username=\"no%s\", realm=\"sipregd\", nonce=\"%s\", uri=\"sip:r\", response=\"0\"\n", quoted, nonce)
 	send(t, conn, hostileRegister(conn, text, authorization))
 	if answer := receive(t, conn); !strings.HasPrefix(answer, "SIP/2.0 401") { // what cannot be read at all is another matter
 		send(t, conn, hostileRegister(conn, "x", strings.Replace(authorization, quoted, "body", 1)))

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"os"
@@ -26,8 +27,9 @@ type daemon struct {
 	tls, ws     netip.AddrPort // of a daemon that listens there too
 	wss         netip.AddrPort
 	directory   string
-	environment []string // beside that of the tests
-	under       []string // what runs instead of the binary; as a rule nothing
+	environment []string  // beside that of the tests
+	under       []string  // what runs instead of the binary; as a rule nothing
+	log         io.Writer // where the log goes; nil: to output
 	command     *exec.Cmd
 	output      output
 }
@@ -146,6 +148,9 @@ func (d *daemon) run(t testing.TB) {
 	d.command = exec.Command(line[0], line[1:]...)
 	d.command.Env = append(append(os.Environ(), "GORACE=atexit_sleep_ms=0"), d.environment...) // else each one sleeps a second at its end
 	d.command.Stdout, d.command.Stderr = &d.output, &d.output
+	if d.log != nil {
+		d.command.Stdout = d.log
+	}
 	if err := d.command.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -151,26 +151,35 @@ func (d *daemon) registerIdle(t *testing.T, network string, config *tls.Config, 
 
 // dialBy opens a stream by a transport.
 func (d *daemon) dialBy(t *testing.T, network string, config *tls.Config) (net.Conn, error) {
-	switch network {
-	case "tcp":
-		return net.Dial("tcp", d.address(network))
-	case "tls":
-		return tls.Dial("tcp", d.address(network), config)
-	}
-	var local net.Addr
-	dial := func(ctx context.Context, network, address string) (net.Conn, error) {
-		conn, err := new(net.Dialer).DialContext(ctx, network, address)
-		if err == nil {
-			local = conn.LocalAddr()
-		}
-		return conn, err
-	}
-	socket, _, err := websocket.Dial(t.Context(), network+"://"+d.address(network), &websocket.DialOptions{
-		HTTPClient: &http.Client{Transport: &http.Transport{TLSClientConfig: config, DialContext: dial}}, Subprotocols: []string{"sip"}})
+	conn, err := net.Dial("tcp", d.address(network))
 	if err != nil {
 		return nil, err
 	}
-	return webSocket{websocket.NetConn(t.Context(), socket, websocket.MessageText), local}, nil
+	return d.dialOver(t.Context(), conn, network, config)
+}
+
+// dialOver opens a stream by a transport over a connection of TCP, which ends with it.
+// The context is that of the handshake of a WebSocket.
+func (d *daemon) dialOver(ctx context.Context, conn net.Conn, network string, config *tls.Config) (net.Conn, error) {
+	switch network {
+	case "tcp":
+		return conn, nil
+	case "tls":
+		secured := tls.Client(conn, config)
+		if err := secured.HandshakeContext(ctx); err != nil {
+			conn.Close()
+			return nil, err
+		}
+		return secured, nil
+	}
+	dial := func(context.Context, string, string) (net.Conn, error) { return conn, nil }
+	socket, _, err := websocket.Dial(ctx, network+"://"+d.address(network), &websocket.DialOptions{
+		HTTPClient: &http.Client{Transport: &http.Transport{TLSClientConfig: config, DialContext: dial}}, Subprotocols: []string{"sip"}})
+	if err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return webSocket{websocket.NetConn(context.WithoutCancel(ctx), socket, websocket.MessageText), conn.LocalAddr()}, nil
 }
 
 var residentField = regexp.MustCompile(`(?m)^VmRSS:\s+(\d+) kB$`)

@@ -20,7 +20,7 @@ func newLogger(c config.Log, terminal bool, out io.Writer) zerolog.Logger {
 			Out:         out,
 			NoColor:     !terminal,
 			TimeFormat:  time.DateTime,
-			FieldsOrder: []string{"event", "src_ip", "src_port", "transport", "reason", "status"},
+			FieldsOrder: []string{"event", "src_ip", "src_port", "transport", "forgeable", "reason", "status"},
 		}
 	}
 	level, err := zerolog.ParseLevel(c.Level)

@@ -142,7 +142,7 @@ func (d *sipregd) start() error {
 	d.server.Closed = func(stream uint64) { d.registrar.FlowEnded(stream, time.Now()) }
 	d.server.Bound = func(stream uint64) bool { return d.registrar.Carries(stream, time.Now()) }
 	d.server.NoTLS = d.noTLS
-	d.server.Admits = d.guard.AdmitsStream
+	d.server.Admits, d.server.Reads = d.guard.AdmitsStream, d.guard.AdmitsDatagram
 	d.server.Serve(d.guard.Before(d.stun.Before(d.layer)), d.store)
 	d.startAsking()
 	d.serving = true
@@ -171,7 +171,7 @@ func (d *sipregd) stop() {
 }
 
 func (d *sipregd) readFirstPeers() error {
-	d.heap.tune()
+	d.heap.tune(time.Now())
 	d.warn(readerWarnings(d.path, &d.config))
 	directory, warnings, err := loadPeers(&d.config)
 	d.warn(warnings)
@@ -181,7 +181,7 @@ func (d *sipregd) readFirstPeers() error {
 	d.directory.Store(directory)
 	d.lastReload.Store(&reloaded{api.Reload{OK: true, Time: d.started, Peers: directory.Len(), Warnings: warnings}})
 	debug.FreeOSMemory() // what reading them took
-	d.heap.tune()
+	d.heap.tune(time.Now())
 	return nil
 }
 
@@ -261,7 +261,7 @@ func (d *sipregd) loop(signals <-chan os.Signal) {
 	for {
 		select {
 		case now := <-ticker.C:
-			d.heap.tune()
+			d.heap.tune(now)
 			d.store.Expire(now, d.registrar.Expired)
 			d.removeFlowless(now)
 		case <-d.loaded:

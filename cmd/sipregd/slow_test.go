@@ -53,15 +53,7 @@ func TestSlowStreamsKeepNobodyOut(t *testing.T) {
 	d, config, metrics := startScrapedCrowd(t, n/2)
 	figure := func(name string) int {
 		t.Helper()
-		value := regexp.MustCompile(`(?m)^` + name + ` (\S+)$`).FindStringSubmatch(get(t, metrics))
-		if value == nil {
-			t.Fatalf("no %s", name)
-		}
-		f, err := strconv.ParseFloat(value[1], 64)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return int(f)
+		return int(figureOf(t, get(t, metrics), name))
 	}
 	phones := []string{"tcp", "tls", "ws", "wss"}
 	for i, network := range phones { // makes what is there once
@@ -94,6 +86,20 @@ func TestSlowStreamsKeepNobodyOut(t *testing.T) {
 			t.Fatalf("afterwards there are %d streams and %d goroutines, before %d", figure("sipregd_streams"), figure("go_goroutines"), goroutines)
 		}
 	}
+}
+
+// figureOf reads a metric without labels.
+func figureOf(t *testing.T, scrape, name string) float64 {
+	t.Helper()
+	value := regexp.MustCompile(`(?m)^` + name + ` (\S+)$`).FindStringSubmatch(scrape)
+	if value == nil {
+		t.Fatalf("no %s", name)
+	}
+	figure, err := strconv.ParseFloat(value[1], 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return figure
 }
 
 // registerOnce registers on a stream of its own, which ends with that.

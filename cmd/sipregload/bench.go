@@ -47,10 +47,11 @@ const (
 	rowFlat     = "flat"
 	rowSteady   = "steady"
 	rowOverload = "overload"
+	rowFlood    = "flood"
 	rowStreams  = "streams"
 	rowPeers    = "peers"
 	rowJournal  = "journal"
-	defaultRows = "echo,memory,tcp,two-cores,kamailio,stateful,journal,flat,steady,overload,streams,peers,new,refresh,latency,start"
+	defaultRows = "echo,memory,tcp,two-cores,kamailio,stateful,journal,flat,steady,overload,flood,streams,peers,new,refresh,latency,start"
 
 	// rowLatencyMemory tells what of a latency is not the disk's.
 	rowLatencyMemory = "latency-memory"
@@ -75,6 +76,7 @@ func bench(ctx context.Context, o *options) error {
 		{b.benchFlat, []string{rowFlat}},
 		{b.benchSteady, []string{rowSteady}},
 		{b.benchOverload, []string{rowOverload}},
+		{b.benchFlood, []string{rowFlood}},
 		{b.benchStreams, []string{rowStreams}},
 		{b.benchPeers, []string{rowPeers}},
 		{b.benchStores, []string{rowNew, rowRefresh, rowLatency, rowLatencyMemory}},

@@ -18,6 +18,7 @@ type configuration struct {
 	level     string // of the log
 	tcp       bool   // streams are listened to
 	forgets   bool   // no events are remembered
+	guarded   bool   // nobody is trusted: the guard judges all
 }
 
 func (c *configuration) path() string { return filepath.Join(c.directory, "sipregd.conf") }
@@ -47,7 +48,11 @@ func (c *configuration) text() string {
 	if c.forgets {
 		recent = 0
 	}
-	return fmt.Sprintf("[listen]\nudp = %v\ntcp =%s\n[peers]\nfile = peers.conf\n[location]\nstore = %s\npath = store\n"+
+	trusted := ""
+	if c.guarded {
+		trusted = "[security]\ntrusted =\n"
+	}
+	return trusted + fmt.Sprintf("[listen]\nudp = %v\ntcp =%s\n[peers]\nfile = peers.conf\n[location]\nstore = %s\npath = store\n"+
 		"[registrar]\nqualify_frequency = 0\n[admin]\nsocket = %s\nrecent_memory = %d\n[log]\nlevel = %s\nformat = json\n",
 		c.address, tcp, c.store, controlSocket, recent, c.level)
 }

@@ -311,9 +311,9 @@ func (f *fleet) complete(p *phone) {
 
 // counts tells whether a registration belongs to the span: in an open loop by
 // when it was due, so that slow ones are not left out. What becomes of a crowd
-// counts when it does.
+// counts when it does, unless the whole of it is looked at.
 func (f *fleet) counts(p *phone) bool {
-	if f.rate > 0 && !f.crowded {
+	if f.rate > 0 && (!f.crowded || f.whole) {
 		return f.measured.holds(p.began)
 	}
 	return f.measured.holds(f.now)

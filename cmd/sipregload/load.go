@@ -27,6 +27,7 @@ type phase struct {
 	turns    int     // with once: ends when so many phones have had theirs; 0: no bound
 	query    bool    // bindings are asked for, not made
 	crowded  bool    // more than the server can do: some phones give up or are put off
+	whole    bool    // in a crowd: what began in the span counts, whenever it ends
 }
 
 // result is what phones have seen: completions of the span, failures and

@@ -52,6 +52,7 @@ type options struct {
 	refreshes int
 	streams   int
 	sections  int
+	flood     time.Duration
 	rounds    int
 	settle    time.Duration
 	warmUp    time.Duration
@@ -80,7 +81,8 @@ func run(ctx context.Context, arguments []string) error {
 	flags.IntVar(&o.refreshes, "refreshes", 200_000, "how many of them are refreshed in the row start")
 	flags.IntVar(&o.streams, "streams", 20_000, "how many streams are idle in the row streams")
 	flags.IntVar(&o.sections, "sections", 100_000, "how many peers there are in the row peers")
-	flags.DurationVar(&o.settle, "settle", 4*time.Second, "how long memory settles in the rows streams and peers")
+	flags.DurationVar(&o.flood, "flood", 40*time.Second, "length of the flood in the row flood, in which memory fills up for 32 s")
+	flags.DurationVar(&o.settle, "settle", 4*time.Second, "how long memory settles in the rows streams, peers and flood")
 	flags.IntVar(&o.rounds, "rounds", 3, "how often each row is measured, the row start aside")
 	flags.DurationVar(&o.warmUp, "warmup", time.Second, "load before the measurement")
 	flags.DurationVar(&o.span, "span", 3*time.Second, "length of a measurement")
@@ -126,6 +128,8 @@ func (o *options) check() error {
 		return fmt.Errorf("-rate has to be 0 to %d, and goes with -target", mostRate)
 	case o.settle < 0 || o.settle > longest:
 		return fmt.Errorf("-settle may be up to %v", longest)
+	case o.flood <= 0 || o.flood > longest:
+		return fmt.Errorf("-flood may be up to %v, and has to be longer than nothing", longest)
 	case o.sharing < 1 || o.sharing > 100:
 		return fmt.Errorf("-sharing has to be 1 to 100")
 	case o.rounds < 1 || o.rounds > 100:

@@ -50,6 +50,8 @@ func TestCommandLineIsRefused(t *testing.T) {
 		{"-bench -sections 63", "-sections has to be"},
 		{"-bench -sections 5000001", "-sections has to be"},
 		{"-bench -settle 11m", "-settle may be"},
+		{"-bench -flood 11m", "-flood may be"},
+		{"-bench -flood 0s", "-flood may be"},
 		{"-target 127.0.0.1:9 -peers /nonexistent", "no such file"},
 	} {
 		t.Run(test.arguments, func(t *testing.T) {

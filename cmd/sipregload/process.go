@@ -87,6 +87,11 @@ func memoryOf(pid int) (memory, error) {
 	return m, nil
 }
 
+// forgetPeak has VmHWM begin anew (proc(5), clear_refs).
+func forgetPeak(pid int) error {
+	return os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", pid), []byte("5"), 0)
+}
+
 // kilobytes reads a line such as "VmRSS:  123 kB" and returns bytes.
 func kilobytes(text, name string) (int64, error) {
 	_, rest, _ := strings.Cut("\n"+text, "\n"+name+":")

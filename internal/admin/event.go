@@ -12,7 +12,7 @@ import (
 func eventOf(e *journal.Event) api.Event {
 	event := api.Event{
 		Seq: e.Seq, Time: e.Time.UTC(), Event: e.Kind.String(), Reason: e.Reason.String(),
-		Transport: readable(e.Transport), Status: e.Status, Label: readable(e.Label), Authname: readable(e.Authname),
+		Transport: readable(e.Transport), Forgeable: e.Forgeable, Status: e.Status, Label: readable(e.Label), Authname: readable(e.Authname),
 		AOR: readable(e.AOR.String()), Contact: readable(e.Contact), Expires: e.Expires, CallID: readable(e.CallID),
 		UserAgent: readable(e.UserAgent), Detail: readable(e.Detail),
 	}

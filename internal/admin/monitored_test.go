@@ -144,6 +144,7 @@ func (m *monitored) listen(layer *transaction.Layer) func() transport.Counts {
 	if err != nil {
 		m.t.Fatal(err)
 	}
+	server.Reads = m.guard.AdmitsDatagram
 	server.Serve(m.guard.Before(m.stun.Before(layer)), m.store)
 	m.t.Cleanup(func() {
 		server.Close()

@@ -14,26 +14,21 @@ type Handler interface {
 	NotStored(data []byte, flow message.Flow, now time.Time) transaction.Reply
 }
 
-// guarded is a Handler that sees messages of those alone who are admitted.
+// guarded is a Handler that sees messages on streams of those alone who are admitted.
 type guarded struct {
 	Handler
 	guard *Guard
 	sleep func(time.Duration)
 }
 
-// Before returns a handler that passes on what the guard admits, and drops the
-// rest in silence, with the streams that it came on.
+// Before returns a handler that passes on what the guard admits on streams, and drops the
+// rest in silence, with the streams that it came on. Whether a datagram is read is to be
+// asked by AdmitsDatagram, before it is known whether there is time for it.
 func (g *Guard) Before(next Handler) Handler { return guarded{next, g, time.Sleep} }
 
 // Receive handles one message, or drops it.
 func (g guarded) Receive(room, data []byte, flow message.Flow, now time.Time) transaction.Reply {
-	admitted := false
-	if flow.Reliable() {
-		admitted = g.guard.AdmitsInTime(flow.Source, flow.Transport, now, g.sleep)
-	} else {
-		admitted = g.guard.Admits(flow.Source, flow.Transport, now)
-	}
-	if !admitted {
+	if flow.Reliable() && !g.guard.AdmitsInTime(flow.Source, flow.Transport, now, g.sleep) {
 		return transaction.Reply{Ends: true}
 	}
 	return g.Handler.Receive(room, data, flow, now)

@@ -70,11 +70,18 @@ const (
 // Admits tells whether a message from an address is to be read, which takes a token
 // of its source. It counts those that are not.
 func (g *Guard) Admits(source netip.AddrPort, transport string, now time.Time) bool {
-	over := g.judge(source, transport, now)
+	admitted, _ := g.AdmitsDatagram(source, transport, now)
+	return admitted
+}
+
+// AdmitsDatagram is Admits, and tells whether the source is known or trusted: where there
+// is no time for all, it goes before strangers. Without rates nobody is a stranger.
+func (g *Guard) AdmitsDatagram(source netip.AddrPort, transport string, now time.Time) (admitted, known bool) {
+	over, known := g.judge(source, transport, now)
 	if over != within {
 		g.over[over].Add(1)
 	}
-	return over == within
+	return over == within, known
 }
 
 // AdmitsInTime is Admits for a message on a stream. One that comes too soon waits, by
@@ -82,7 +89,7 @@ func (g *Guard) Admits(source netip.AddrPort, transport string, now time.Time) b
 // another one. One that has waited for long is not admitted.
 func (g *Guard) AdmitsInTime(source netip.AddrPort, transport string, now time.Time, sleep func(time.Duration)) bool {
 	for waited := time.Duration(0); ; waited += waitStep {
-		over := g.judge(source, transport, now.Add(waited))
+		over, _ := g.judge(source, transport, now.Add(waited))
 		switch {
 		case over == within:
 			return true
@@ -109,55 +116,57 @@ func (g *Guard) AdmitsStream(source netip.AddrPort, transport string, now time.T
 	return false
 }
 
-// judge tells what is in the way of a message, if anything.
-func (g *Guard) judge(source netip.AddrPort, transport string, now time.Time) Limit {
+// judge tells what is in the way of a message, if anything, and whether its source is
+// known, or as good as that.
+func (g *Guard) judge(source netip.AddrPort, transport string, now time.Time) (over Limit, known bool) {
 	address := plain(source.Addr())
 	if g.keepsOut(address, source, transport, now) {
-		return Banned
+		return Banned, false
 	}
 	if !g.limited || g.isTrusted(address) {
-		return within
+		return within, true
 	}
-	over, tell := g.take(address, now.Sub(g.began))
+	over, known, tell := g.take(address, now.Sub(g.began))
 	if tell {
 		g.tellSlowed(over, source, transport, now)
 	}
-	return over
+	return over, known
 }
 
 // take takes a token for a message, or tells which limit is in the way, and whether
 // that is to be taken down.
-func (g *Guard) take(address netip.Addr, now time.Duration) (over Limit, tell bool) {
+func (g *Guard) take(address netip.Addr, now time.Duration) (over Limit, known, tell bool) {
 	second, key := secondOf(now), g.sources.key(address)
 	s := g.sources.lock(key)
 	defer s.mu.Unlock()
 	p := s.find(key)
 	if p != nil {
 		p.seen = second
-		if over = g.takeOwn(p, second, now); over == within {
-			return within, false
+		known = g.isKnown(p, second)
+		if over = g.takeOwn(p, known, now); over == within {
+			return within, known, false
 		}
 		tell = p.told == 0 || age(p.told, second) >= uint32(tellPause/time.Second)
 		tell = tell && g.telling.take(now)
 		if tell {
 			p.told = second
 		}
-		return over, tell
+		return over, known, tell
 	}
 	if !g.strangers.take(now) { // before it can take the place of another
-		return UnknownRate, g.telling.take(now)
+		return UnknownRate, false, g.telling.take(now)
 	}
 	if p = s.make(key, unknownLimit, g.ranks(second)); p != nil {
 		p.seen = second
 		g.own.take(&p.due, now)
 	}
-	return within, false
+	return within, false, false
 }
 
 // takeOwn takes a token of a source that has a place, and of all strangers together
 // where it is one.
-func (g *Guard) takeOwn(p *place, second uint32, now time.Duration) Limit {
-	if g.isKnown(p, second) {
+func (g *Guard) takeOwn(p *place, known bool, now time.Duration) Limit {
+	if known {
 		if !g.known.take(&p.due, now) {
 			return KnownRate
 		}
@@ -195,7 +204,7 @@ func (g *Guard) tellSlowed(over Limit, source netip.AddrPort, transport string, 
 			g.options.UnknownRate, who)
 	}
 	g.journal.Record(journal.Event{
-		Time: now, Kind: journal.Refused, Reason: journal.TooManyRequests, Source: source, Transport: transport, Detail: detail,
+		Time: now, Kind: journal.Refused, Reason: journal.TooManyRequests, Source: source, Transport: transport, Forgeable: transport == "UDP", Detail: detail,
 	})
 }
 

@@ -35,6 +35,41 @@ func admitted(g *Guard, address string, n int, now time.Time) (read int) {
 	return read
 }
 
+// Where there is no time for all, strangers come last: whoever is no stranger is told.
+func TestAdmitsDatagramTellsWhoIsKnown(t *testing.T) {
+	const address = "192.0.2.1"
+	for _, test := range []struct {
+		name            string
+		change          func(*Options)
+		before          func(g *Guard)
+		after           time.Duration
+		admitted, known bool
+	}{
+		{"a stranger", nil, nil, 0, true, false},
+		{"a stranger who has been here", nil, func(g *Guard) { admitted(g, address, 1, noon) }, 0, true, false},
+		{"a stranger who is slowed", nil, func(g *Guard) { admitted(g, address, 1000, noon) }, 0, false, false},
+		{"a known source", nil, func(g *Guard) { g.Proved(addressOf(address), noon) }, 0, true, true},
+		{"one that was known", nil, func(g *Guard) { g.Proved(addressOf(address), noon) }, 25 * time.Hour, true, false},
+		{"a trusted one", func(o *Options) { o.Trusted = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")} }, nil, 0, true, true},
+		{"without rates", func(o *Options) { o.Rate, o.UnknownRate, o.KnownRate = 0, 0, 0 }, nil, 0, true, true},
+		{"one that is banned", nil, func(g *Guard) {
+			g.Proved(addressOf(address), noon)
+			_, _ = g.Ban(netip.MustParsePrefix(address+"/32"), noon, 0)
+		}, 0, false, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			g, _ := limitedGuard(t, test.change)
+			if test.before != nil {
+				test.before(g)
+			}
+			admitted, known := g.AdmitsDatagram(from(address), "UDP", noon.Add(test.after))
+			if admitted != test.admitted || known != test.known {
+				t.Errorf("admitted %v, known %v; want %v, %v", admitted, known, test.admitted, test.known)
+			}
+		})
+	}
+}
+
 func TestRates(t *testing.T) {
 	const stranger, known, office = "192.0.2.1", "198.51.100.7", "2001:db8:1:2::9"
 	for _, test := range []struct {

@@ -13,7 +13,7 @@ const (
 	maxKept = 512
 
 	texts     = 9 // of an event
-	eventHead = 8 + 8 + 8 + 8 + 16 + 2 + 2 + 1 + 1 + 2*texts
+	eventHead = 8 + 8 + 8 + 8 + 16 + 2 + 2 + 1 + 1 + 1 + 2*texts
 )
 
 func (e *Event) texts() [texts]*string {
@@ -48,8 +48,12 @@ func encode(into []byte, e *Event, l *lengths) {
 	binary.LittleEndian.PutUint16(head[48:], e.Source.Port())
 	binary.LittleEndian.PutUint16(head[50:], uint16(e.Status))
 	head[52], head[53] = byte(e.Kind), byte(e.Reason)
+	head[54] = 0
+	if e.Forgeable {
+		head[54] = 1
+	}
 	for i, length := range l {
-		binary.LittleEndian.PutUint16(head[54+2*i:], length)
+		binary.LittleEndian.PutUint16(head[55+2*i:], length)
 	}
 	rest := into[eventHead:]
 	for i, text := range e.texts() {
@@ -71,7 +75,8 @@ func view(encoded []byte) (e Event) {
 	}
 	e.Status = int(binary.LittleEndian.Uint16(encoded[50:]))
 	e.Kind, e.Reason = Kind(encoded[52]), Reason(encoded[53])
-	lengths, rest := encoded[54:eventHead], encoded[eventHead:]
+	e.Forgeable = encoded[54] != 0
+	lengths, rest := encoded[55:eventHead], encoded[eventHead:]
 	for i, text := range e.texts() {
 		size := binary.LittleEndian.Uint16(lengths[2*i:])
 		*text, rest = unsafe.String(unsafe.SliceData(rest), int(size)), rest[size:]

@@ -17,6 +17,7 @@ type Event struct {
 	Reason    Reason
 	Source    netip.AddrPort
 	Transport string
+	Forgeable bool // the source may be a forged one: it is not known that anybody there has sent this
 	Authname  string
 	Label     string // of the peer, where it proved who it is
 	AOR       sipuri.AOR

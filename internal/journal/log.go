@@ -32,6 +32,9 @@ func (l *Log) Record(e Event) {
 		line.Str("src_ip", e.Source.Addr().Unmap().String()).Uint16("src_port", e.Source.Port())
 	}
 	text(line, "transport", e.Transport)
+	if e.Forgeable {
+		line.Bool("forgeable", true)
+	}
 	text(line, "reason", e.Reason.String())
 	if e.Status != 0 {
 		line.Int("status", e.Status)

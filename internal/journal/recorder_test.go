@@ -32,7 +32,7 @@ func newTestRecorder(bytes int) *Recorder {
 
 func wholeEvent() Event {
 	return Event{
-		Kind: Refused, Reason: WrongSecret, Source: netip.MustParseAddrPort("[2001:db8::7]:5060"), Transport: "TCP",
+		Kind: Refused, Reason: WrongSecret, Source: netip.MustParseAddrPort("[2001:db8::7]:5060"), Transport: "TCP", Forgeable: true,
 		Authname: "7f3a9c", Label: "Kitchen, 1st floor", AOR: sipuri.AOR{User: "2001", Domain: "example.com"},
 		Binding: 1795694400000000003, Contact: "sip:2001@192.0.2.7", Expires: 3600, UserAgent: "phone", CallID: "call", Status: 401, Detail: "detail",
 	}

@@ -133,8 +133,7 @@ func (b *Binding) appendFixed(text []byte) []byte {
 	}
 	var space [32]byte
 	local, _ := b.Local.AppendBinary(space[:0])
-	text = append(text, byte(len(local)))
-	text = append(text, local...)
+	text = AppendText(text, string(local)) // which may be long: a zone is any text
 	text, _ = b.Source.AppendBinary(text)
 	return text
 }

@@ -57,7 +57,7 @@ func (g *registration) checkAORs() *message.Response {
 	if g.aors.take(peerName{g.peer.Domain, g.peer.Authname}, g.peer.MaxAORs, g.now, g.countAORs) {
 		return nil
 	}
-	return g.end(403, "Too Many Addresses", journal.TooManyAORs, "max_aors is "+strconv.Itoa(g.peer.MaxAORs))
+	return g.End(403, "Too Many Addresses", journal.TooManyAORs, "max_aors is "+strconv.Itoa(g.peer.MaxAORs))
 }
 
 // binds tells whether the request asks for more than to remove.

@@ -22,50 +22,51 @@ type claim struct {
 
 // Step 3 (§22, RFC 7616). Whether an authname or an AOR exists is told neither
 // by the response nor by the time it takes.
-func (g *registration) authenticate() *message.Response {
-	realm := g.domains.Realm(g.domain)
-	c, found := g.claim(realm)
+func (a *Authentication) Authenticate() *message.Response {
+	realm := a.domains.Realm(a.domain)
+	c, found := a.claim(realm)
 	if !found {
-		if g.authenticateByCertificate() {
-			g.tellProved()
+		if a.authenticateByCertificate() {
+			a.tellProved()
 			return nil
 		}
-		return g.challengeFirst(realm)
+		return a.challengeFirst(realm)
 	}
-	g.authname = c.authname()
+	a.authname = c.authname()
 	if c.wrong != nil { // RFC 7616 §3.4: 4xx
-		return g.end(c.wrong.Status, c.wrong.Reason, journal.Malformed, c.wrong.Reason)
+		return a.End(c.wrong.Status, c.wrong.Reason, journal.Malformed, c.wrong.Reason)
 	}
-	if !g.isOverThisRequest(c.credentials.URI) {
-		return g.challengeAgain(realm, journal.WrongDigestURI, c.credentials.URI)
+	if !a.isOverThisRequest(c.credentials.URI) {
+		return a.challengeAgain(realm, journal.WrongDigestURI, c.credentials.URI)
 	}
-	if !g.mayTry(c.credentials) {
-		return g.challengeAgain(realm, journal.TooManyGuesses, "")
+	if !a.mayTry(c.credentials) {
+		return a.challengeAgain(realm, journal.TooManyGuesses, "")
 	}
-	result := g.authenticator.Verify(g.now, g.request.Method, c.credentials, c.a1, c.only)
+	result := a.authenticator.Verify(a.now, a.request.Method, c.credentials, c.a1, c.only)
 	if result == digest.Right {
-		g.peer, g.nonce = c.peer, c.credentials.Nonce
-		g.tellProved()
+		a.peer, a.nonce = c.peer, c.credentials.Nonce
+		a.tellProved()
 		return nil
 	}
+	a.reached = a.isReached(c.credentials)
 	if result != digest.Stale && result != digest.Replayed { // in these two the secret is right
-		g.tellFailed(c.credentials)
+		a.tellFailed(c.credentials)
 	}
-	reason, detail := g.whyNot(&c, result)
-	return g.challengeAgain(realm, reason, detail)
+	reason, detail := a.whyNot(&c, result)
+	return a.challengeAgain(realm, reason, detail)
 }
 
 // claim returns what the phone claims to be in the realm, if anything. Credentials
 // for other realms are somebody else's. Of several (RFC 8760 §2.4: one for each
 // challenge) those are taken that may serve, else the first.
-func (g *registration) claim(realm string) (first claim, found bool) {
-	for i := range g.request.Digests {
-		credentials := &g.request.Digests[i]
+func (a *Authentication) claim(realm string) (first claim, found bool) {
+	for i := range a.request.Digests {
+		credentials := &a.request.Digests[i]
 		if credentials.Realm != realm {
 			continue
 		}
-		c := g.claimOf(credentials)
-		if c.wrong == nil && g.authenticator.Takes(credentials, c.a1, c.only) {
+		c := a.claimOf(credentials)
+		if c.wrong == nil && a.authenticator.Takes(credentials, c.a1, c.only) {
 			return c, true
 		}
 		if !found {
@@ -75,9 +76,9 @@ func (g *registration) claim(realm string) (first claim, found bool) {
 	return first, found
 }
 
-func (g *registration) claimOf(credentials *message.Credentials) claim {
+func (a *Authentication) claimOf(credentials *message.Credentials) claim {
 	c := claim{credentials: credentials, wrong: credentials.Check()}
-	c.peer, c.a1 = g.snapshot.ByUsername(g.domain, credentials.Realm, credentials.Username)
+	c.peer, c.a1 = a.snapshot.ByUsername(a.domain, credentials.Realm, credentials.Username)
 	if c.peer != nil {
 		c.only = c.peer.Algorithm
 	}
@@ -85,8 +86,8 @@ func (g *registration) claimOf(credentials *message.Credentials) claim {
 }
 
 // whyNot puts a verification that failed into words for the journal.
-func (g *registration) whyNot(c *claim, result digest.Result) (reason journal.Reason, detail string) {
-	elsewhere, sent, held := g.elsewhere(c.credentials.Username), "sent as "+c.credentials.Username, c.heldTo() // in any case: it takes time
+func (a *Authentication) whyNot(c *claim, result digest.Result) (reason journal.Reason, detail string) {
+	elsewhere, sent, held := a.elsewhere(c.credentials.Username), "sent as "+c.credentials.Username, c.heldTo() // in any case: it takes time
 	switch result {
 	case digest.Stale:
 		return journal.StaleNonce, ""
@@ -140,19 +141,19 @@ func (c *claim) heldTo() string {
 }
 
 // elsewhere says of an authname in which other domain somebody has it.
-func (g *registration) elsewhere(authname string) string {
-	peer, domain := g.snapshot.Elsewhere(g.domain, authname)
+func (a *Authentication) elsewhere(authname string) string {
+	peer, domain := a.snapshot.Elsewhere(a.domain, authname)
 	if peer == nil {
 		return ""
 	}
-	return peer.String() + " belongs to " + domain + "; the phone used " + g.domain
+	return peer.String() + " belongs to " + domain + "; the phone used " + a.domain
 }
 
 // isOverThisRequest compares the URI that the digest covers with the
 // Request-URI. Proxies and phones change what stands around the host, so equal
 // hosts, or two served here, are enough.
-func (g *registration) isOverThisRequest(text string) bool {
-	if text == g.request.URIText || strings.EqualFold(text, withoutBrackets(g.request.URIText)) {
+func (a *Authentication) isOverThisRequest(text string) bool {
+	if text == a.request.URIText || strings.EqualFold(text, withoutBrackets(a.request.URIText)) {
 		return true
 	}
 	uri, err := sipuri.Parse(text)
@@ -161,12 +162,12 @@ func (g *registration) isOverThisRequest(text string) bool {
 			return false
 		}
 	}
-	host, target := sipuri.CanonicalHost(uri.Host), sipuri.CanonicalHost(g.request.URI.Host)
+	host, target := sipuri.CanonicalHost(uri.Host), sipuri.CanonicalHost(a.request.URI.Host)
 	if host == target {
 		return true
 	}
-	_, served := g.domains.Match(host)
-	return served && g.domains.Primary() != ""
+	_, served := a.domains.Match(host)
+	return served && a.domains.Primary() != ""
 }
 
 // withoutBrackets returns a URI as some phones digest it whose host is an IPv6 address.
@@ -174,30 +175,30 @@ func withoutBrackets(uri string) string { return strings.NewReplacer("[", "", "]
 
 // challengeFirst asks for credentials. That a phone came without them is no
 // failure; that it brought just those of another realm is taken down.
-func (g *registration) challengeFirst(realm string) *message.Response {
-	if len(g.request.Digests) > 0 {
-		g.authname = g.request.Digests[0].Username
-		return g.challengeAgain(realm, journal.WrongRealm, g.request.Digests[0].Realm+"; the realm here is "+realm)
+func (a *Authentication) challengeFirst(realm string) *message.Response {
+	if len(a.request.Digests) > 0 {
+		a.authname = a.request.Digests[0].Username
+		return a.challengeAgain(realm, journal.WrongRealm, a.request.Digests[0].Realm+"; the realm here is "+realm)
 	}
-	event := g.event(journal.Challenged, journal.None)
-	event.Detail = g.certificateInVain()
-	g.journal.Record(event)
-	return g.challenge(realm, false)
+	event := a.Event(journal.Challenged, journal.None)
+	event.Detail = a.certificateInVain()
+	a.journal.Record(event)
+	return a.challenge(realm, false)
 }
 
 // challengeAgain refuses credentials. stale=true lets a phone that knows the
 // secret retry in silence: its digest was right, its nonce too old, not of
 // this process, or used up.
-func (g *registration) challengeAgain(realm string, reason journal.Reason, detail string) *message.Response {
+func (a *Authentication) challengeAgain(realm string, reason journal.Reason, detail string) *message.Response {
 	stale := reason == journal.StaleNonce || reason == journal.Replay
-	return g.endWith(g.challenge(realm, stale), reason, detail)
+	return a.EndWith(a.challenge(realm, stale), reason, detail)
 }
 
-func (g *registration) challenge(realm string, stale bool) *message.Response {
-	response := g.request.Respond(401, "Unauthorized")
+func (a *Authentication) challenge(realm string, stale bool) *message.Response {
+	response := a.request.Respond(401, "Unauthorized")
 	var space [256]byte
-	for i := range g.authenticator.Challenges() {
-		response.WithBytes("WWW-Authenticate", g.authenticator.AppendChallenge(space[:0], i, g.now, realm, stale, g.request.Flow.Source.Addr()))
+	for i := range a.authenticator.Challenges() {
+		response.WithBytes("WWW-Authenticate", a.authenticator.AppendChallenge(space[:0], i, a.now, realm, stale, a.request.Flow.Source.Addr()))
 	}
 	return response
 }

@@ -21,7 +21,7 @@ func (g *registration) isQuery() bool {
 
 func (g *registration) findBindings() {
 	g.list(g.location.Bindings(g.aor, g.now))
-	g.journal.Record(g.event(journal.Listed, journal.None))
+	g.journal.Record(g.Event(journal.Listed, journal.None))
 }
 
 // Step 6. "*" removes all bindings, and has to stand with an Expires of 0. Of
@@ -31,7 +31,7 @@ func (g *registration) removeAllForWildcard() *message.Response {
 		return nil
 	}
 	if asked := g.request.Expires; !asked.Present || !asked.Valid || asked.Seconds != 0 {
-		return g.end(400, "Contact * Needs Expires 0", journal.WildcardMisused, "")
+		return g.End(400, "Contact * Needs Expires 0", journal.WildcardMisused, "")
 	}
 	return g.commit(g.removeAll)
 }
@@ -90,7 +90,7 @@ func (g *registration) readAsked() *message.Response {
 		case earlier == nil:
 			g.asked = append(g.asked, next)
 		case earlier.remove != next.remove || !earlier.binding.Expires.Equal(next.binding.Expires):
-			return g.end(400, "Contact Given Twice", journal.ContactGivenTwice, contact.Text)
+			return g.End(400, "Contact Given Twice", journal.ContactGivenTwice, contact.Text)
 		}
 	}
 	return nil
@@ -102,9 +102,9 @@ func (g *registration) checkContact(contact *message.Contact, seconds uint32) *m
 	case seconds == 0:
 		return nil
 	case !g.isSecureEnough(&contact.URI):
-		return g.end(403, "SIPS Needs TLS", journal.SIPSWithoutTLS, "the Contact is "+contact.Text)
+		return g.End(403, "SIPS Needs TLS", journal.SIPSWithoutTLS, "the Contact is "+contact.Text)
 	case g.isGRUU(&contact.URI):
-		return g.end(403, "Contact Is A GRUU", journal.ContactIsGRUU, contact.Text)
+		return g.End(403, "Contact Is A GRUU", journal.ContactIsGRUU, contact.Text)
 	}
 	if end := g.checkDestination("Contact", &contact.URI, contact.Text); end != nil || g.request.Path.Text == "" {
 		return end
@@ -140,7 +140,7 @@ func (g *registration) expiration(contact *message.Contact) (uint32, *message.Re
 	if minimum := g.peer.MinimumExpiration; wish.Seconds > 0 && wish.Seconds < hour && wish.Seconds < minimum {
 		response := g.request.Respond(423, "Interval Too Brief").
 			With("Min-Expires", strconv.FormatUint(uint64(minimum), 10))
-		return 0, g.endWith(response, journal.ExpiryTooBrief, fmt.Sprintf("%d; the minimum is %d", wish.Seconds, minimum))
+		return 0, g.EndWith(response, journal.ExpiryTooBrief, fmt.Sprintf("%d; the minimum is %d", wish.Seconds, minimum))
 	}
 	return min(wish.Seconds, g.peer.MaximumExpiration), nil
 }
@@ -319,7 +319,7 @@ func (g *registration) commit(change change) *message.Response {
 	case g.refused != nil:
 		return g.endOf(g.refused)
 	case err != nil: // all changes are undone
-		return g.endWith(notStored(g.request), journal.StoreFailed, err.Error())
+		return g.EndWith(notStored(g.request), journal.StoreFailed, err.Error())
 	}
 	g.bindings = append(append(g.bindings, g.changes.refreshed...), g.changes.added...)
 	g.list(g.changes.kept)

@@ -11,26 +11,31 @@ import (
 // peer of the domain says so that may bind the AOR. For another AOR the phone is asked for a
 // digest, as it may have a secret of another peer. A digest goes before a certificate: who
 // sends one means to be judged by it.
-func (g *registration) authenticateByCertificate() bool {
-	shown := g.request.Flow.Certificate
-	if shown == nil || g.now.After(shown.Expires) {
+func (a *Authentication) authenticateByCertificate() bool {
+	shown := a.request.Flow.Certificate
+	if shown == nil || a.now.After(shown.Expires) {
 		return false
 	}
-	aor := g.wantedAOR()
-	peer := g.snapshot.ByCertificate(g.domain, shown.Names, aor)
-	if peer == nil || !g.snapshot.MayBind(peer, aor) {
+	aor := a.wantedAOR()
+	peer := a.snapshot.ByCertificate(a.domain, shown.Names, aor)
+	if peer == nil || !a.snapshot.MayBind(peer, aor) {
 		return false
 	}
-	g.peer, g.authname = peer, peer.Authname
+	a.peer, a.authname = peer, peer.Authname
 	return true
 }
 
-// wantedAOR returns what To names, zero where that is none.
-func (g *registration) wantedAOR() sipuri.AOR {
-	if !g.request.To.URI.IsSIP() {
+// wantedAOR returns which address-of-record the sender is to be able to bind: that of To
+// for a REGISTER, for others his own, of From. Zero where that is none.
+func (a *Authentication) wantedAOR() sipuri.AOR {
+	uri := &a.request.To.URI
+	if a.request.Method != "REGISTER" {
+		uri = &a.request.From.URI
+	}
+	if !uri.IsSIP() {
 		return sipuri.AOR{}
 	}
-	aor, served := g.snapshot.AOR(g.request.To.URI)
+	aor, served := a.snapshot.AOR(*uri)
 	if !served {
 		return sipuri.AOR{}
 	}
@@ -41,15 +46,15 @@ func (g *registration) wantedAOR() sipuri.AOR {
 const maxNamesShown = 300
 
 // certificateInVain says why a certificate does not do. Empty: the phone has shown none.
-func (g *registration) certificateInVain() string {
-	shown := g.request.Flow.Certificate
+func (a *Authentication) certificateInVain() string {
+	shown := a.request.Flow.Certificate
 	switch {
 	case shown == nil:
 		return ""
-	case g.now.After(shown.Expires):
+	case a.now.After(shown.Expires):
 		return "the certificate has expired on " + shown.Expires.UTC().Format(time.DateTime)
 	}
-	if peer := g.snapshot.ByCertificate(g.domain, shown.Names, sipuri.AOR{}); peer != nil {
+	if peer := a.snapshot.ByCertificate(a.domain, shown.Names, sipuri.AOR{}); peer != nil {
 		return "the certificate is that of " + peer.String() + ", whose aorname is " + joined(peer.AORs)
 	}
 	text := "no peer has a name of the certificate: "

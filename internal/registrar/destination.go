@@ -61,7 +61,7 @@ func lastOf(network netip.Prefix) netip.Addr {
 // here. This is not in the RFC. Names are not looked up.
 func (g *registration) checkDestination(field string, uri *sipuri.URI, text string) *message.Response {
 	if why := g.misleads(uri); why != "" {
-		return g.end(403, field+" Address Not Allowed", journal.ContactMisleads, "the "+field+" is "+text+": "+why)
+		return g.End(403, field+" Address Not Allowed", journal.ContactMisleads, "the "+field+" is "+text+": "+why)
 	}
 	return nil
 }

@@ -57,9 +57,9 @@ func (g *registration) checkOutbound() *message.Response {
 	case flows == 0:
 		return nil
 	case flows > 1 && g.usesOutbound():
-		return g.end(400, "Several Contacts With Reg-Id", journal.OutboundMisused, "")
+		return g.End(400, "Several Contacts With Reg-Id", journal.OutboundMisused, "")
 	case len(g.request.Vias) > 1 && !g.request.Path.Outbound:
-		return g.end(439, "First Hop Lacks Outbound Support", journal.FirstHopWithoutOutbound, "")
+		return g.End(439, "First Hop Lacks Outbound Support", journal.FirstHopWithoutOutbound, "")
 	}
 	return nil
 }

@@ -8,22 +8,14 @@ import (
 	"sipregd/internal/journal"
 	"sipregd/internal/location"
 	"sipregd/internal/message"
-	"sipregd/internal/peers"
 	"sipregd/internal/sipuri"
 )
 
 // registration is a REGISTER on its way through the steps. Each step fills in
 // what the next ones need.
 type registration struct {
-	*Registrar
-	request  *message.Request
-	now      time.Time
-	snapshot *peers.Directory // the peers, for all steps
+	Authentication // steps 1 and 3
 
-	domain   string             // step 1
-	authname string             // step 3, as claimed
-	peer     *peers.Peer        // step 3, proved
-	nonce    string             // step 3, of the challenge that was answered; empty: a certificate was shown instead
 	aor      sipuri.AOR         // of To, for steps 4 to 8
 	served   bool               // the AOR's domain is served here, for step 5
 	asked    []asked            // step 7, of each Contact
@@ -42,7 +34,8 @@ type registration struct {
 type change func(current []location.Binding) ([]location.Binding, error)
 
 func newRegistration(r *Registrar) *registration {
-	g := &registration{Registrar: r}
+	g := &registration{}
+	g.Registrar = r
 	g.removeAll = g.changeBy((*registration).planRemovalOfAll)
 	g.update = g.changeBy((*registration).planUpdates)
 	g.made = g.takeDown
@@ -51,8 +44,8 @@ func newRegistration(r *Registrar) *registration {
 
 // reset makes a registration of another request where one was.
 func (g *registration) reset(request *message.Request, now time.Time) {
-	g.request, g.now, g.snapshot = request, now, g.directory.Load()
-	g.domain, g.authname, g.peer, g.nonce, g.aor, g.served, g.refused = "", "", nil, "", sipuri.AOR{}, false, nil
+	g.Authentication = g.Registrar.Authentication(request, now)
+	g.aor, g.served, g.refused = sipuri.AOR{}, false, nil
 	g.asked, g.next, g.bindings = g.asked[:0], g.next[:0], g.bindings[:0]
 	g.changes.reset()
 }
@@ -66,7 +59,7 @@ func (r *Registrar) register(request *message.Request, now time.Time) *message.R
 
 	// 1. The registrar inspects the Request-URI to determine whether it has
 	// access to bindings for the domain identified there.
-	if end := g.checkDomain(); end != nil {
+	if end := g.CheckDomain(); end != nil {
 		return end
 	}
 	// 2. It processes the Require header field values as described for UASs.
@@ -74,7 +67,7 @@ func (r *Registrar) register(request *message.Request, now time.Time) *message.R
 		return end
 	}
 	// 3. It authenticates the UAC.
-	if end := g.authenticate(); end != nil {
+	if end := g.Authenticate(); end != nil {
 		return end
 	}
 	// 4. It determines if the authenticated peer is authorized to modify
@@ -104,19 +97,6 @@ func (r *Registrar) register(request *message.Request, now time.Time) *message.R
 	return g.listBindings()
 }
 
-// Step 1. There is no proxy here to hand a request for another domain to: 404.
-func (g *registration) checkDomain() *message.Response {
-	if !g.request.URI.IsSIP() {
-		return g.unsupportedScheme(g.request)
-	}
-	domain, served := g.domains.Match(g.request.URI.Host)
-	if !served {
-		return g.end(404, "Domain Not Served Here", journal.DomainNotServed, g.request.URI.Host)
-	}
-	g.domain = domain
-	return nil
-}
-
 // Step 2, and with it what a UAS checks before it processes (§8.2.2.3, §8.2.3).
 func (g *registration) checkExtensions() *message.Response {
 	if tags := unsupported(g.request); tags != "" {
@@ -136,21 +116,18 @@ func (g *registration) checkExtensions() *message.Response {
 // registration) where the peer lists the AOR. enabled and permit are not in the
 // RFC.
 func (g *registration) authorize() *message.Response {
-	if !g.peer.Enabled {
-		return g.end(403, "Forbidden", journal.PeerDisabled, "")
-	}
-	if !g.peer.Permits(g.request.Flow.Source.Addr()) {
-		return g.end(403, "Forbidden", journal.SourceNotPermitted, "permit is "+joined(g.peer.Permit))
+	if end := g.CheckPeer(); end != nil {
+		return end
 	}
 	if !g.isSecureEnough(&g.request.URI) {
-		return g.end(403, "SIPS Needs TLS", journal.SIPSWithoutTLS, "the Request-URI is "+g.request.URIText)
+		return g.End(403, "SIPS Needs TLS", journal.SIPSWithoutTLS, "the Request-URI is "+g.request.URIText)
 	}
 	if !g.request.To.URI.IsSIP() {
 		return nil
 	}
 	g.aor, g.served = g.snapshot.AOR(g.request.To.URI)
 	if g.served && !g.snapshot.MayBind(g.peer, g.aor) {
-		return g.end(403, "Forbidden", journal.AORNotListed, "aorname is "+joined(g.peer.AORs))
+		return g.End(403, "Forbidden", journal.AORNotListed, "aorname is "+joined(g.peer.AORs))
 	}
 	return nil
 }
@@ -164,10 +141,10 @@ func (g *registration) isSecureEnough(uri *sipuri.URI) bool {
 // Step 5.
 func (g *registration) checkAOR() *message.Response {
 	if !g.request.To.URI.IsSIP() {
-		return g.end(404, "To Holds No SIP URI", journal.SchemeNotSupported, g.request.To.URI.Scheme)
+		return g.End(404, "To Holds No SIP URI", journal.SchemeNotSupported, g.request.To.URI.Scheme)
 	}
 	if !g.served {
-		return g.end(404, "Domain Not Served Here", journal.DomainNotServed, g.request.To.URI.Host)
+		return g.End(404, "Domain Not Served Here", journal.DomainNotServed, g.request.To.URI.Host)
 	}
 	return nil
 }
@@ -193,32 +170,4 @@ func (g *registration) listBindings() *message.Response {
 	response.With("Date", g.dateOf(g.now))
 	response.Keep = true
 	return response
-}
-
-// end takes down why the request is refused and returns the response. Once a
-// peer has proved who it is, a retransmission must get the same response.
-func (g *registration) end(status int, phrase string, reason journal.Reason, detail string) *message.Response {
-	return g.endWith(g.request.Respond(status, phrase), reason, detail)
-}
-
-func (g *registration) endWith(response *message.Response, reason journal.Reason, detail string) *message.Response {
-	return g.endOf(&refusal{response, reason, detail, ""})
-}
-
-func (g *registration) endOf(r *refusal) *message.Response {
-	event := g.event(journal.Refused, r.reason)
-	event.Status, event.Detail, event.Contact = r.response.Status, r.detail, r.contact
-	g.journal.Record(event)
-	r.response.Keep = g.peer != nil
-	return r.response
-}
-
-// event says what is known of the request by now.
-func (g *registration) event(kind journal.Kind, reason journal.Reason) journal.Event {
-	event := g.requestEvent(g.request)
-	event.Time, event.Kind, event.Reason, event.Authname = g.now, kind, reason, g.authname
-	if g.peer != nil {
-		event.Label = g.peer.Label
-	}
-	return event
 }

@@ -104,11 +104,12 @@ func (r *Registrar) requestEvent(request *message.Request) journal.Event {
 	event := journal.Event{
 		Source:    request.Flow.Source,
 		Transport: request.Flow.Transport,
+		Forgeable: !request.Flow.Reliable(),
 		CallID:    request.CallID,
 		UserAgent: request.UserAgent,
 	}
-	if request.To.URI.IsSIP() {
-		event.AOR, _ = r.directory.Load().AOR(request.To.URI)
+	if uri := subject(request); uri.IsSIP() {
+		event.AOR, _ = r.directory.Load().AOR(*uri)
 	}
 	return event
 }

@@ -17,6 +17,8 @@ type lending struct {
 	fd    uintptr
 	lent  bool
 	empty bool // the kernel has said that nothing is left to read, not the end either
+
+	answered bool // since the last read, and the kernel took it
 }
 
 func (l *lending) lend(fd uintptr) { *l = lending{fd: fd, lent: true} }
@@ -24,9 +26,10 @@ func (l *lending) lend(fd uintptr) { *l = lending{fd: fd, lent: true} }
 func (l *lending) takeBack() { *l = lending{} }
 
 // readNow reads without waiting. Where the kernel says that nothing is left it is not
-// asked again: the poller remembers what comes from then on.
+// asked again: the poller remembers what comes from then on. Of a reset that came before
+// the kernel says so to those alone who write or read again.
 func (l *lending) readNow(room []byte) (n int, err error) {
-	if l.empty {
+	if l.empty && l.answered {
 		return 0, syscall.EAGAIN
 	}
 	n, more, err := receiveStream(l.fd, room)
@@ -36,7 +39,7 @@ func (l *lending) readNow(room []byte) (n int, err error) {
 	case n == 0:
 		return 0, io.EOF
 	}
-	l.empty = !more
+	l.empty, l.answered = !more, false
 	return n, nil
 }
 

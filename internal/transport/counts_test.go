@@ -3,6 +3,7 @@ package transport
 import (
 	"bufio"
 	"io"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -55,6 +56,36 @@ func TestCountsOfWhatIsDroppedInOverload(t *testing.T) {
 	}
 	if got := s.Counts(); got.Datagrams != count || got.Dropped != count-leastAdmitted {
 		t.Errorf("got %+v", got)
+	}
+}
+
+// Who is not read at all takes no place of others, with credentials or without, and counts
+// as nothing for which the kernel would thin them out.
+func TestWhoIsNotReadTakesNoPlaceInOverload(t *testing.T) {
+	s := listen(t, []string{"127.0.0.1:0"}, nil)
+	phone, stranger := dial(t, "udp", s.readers[0].local.String()), dial(t, "udp", s.readers[0].local.String())
+	const count = 100
+	for range count - leastAdmitted {
+		write(t, stranger, "REGISTER sip:r SIP/2.0\r\nAuthorization: Digest\r\n\r\n")
+	}
+	for range leastAdmitted {
+		write(t, phone, "REGISTER sip:r SIP/2.0\r\n\r\n")
+	}
+	asked := 0
+	e := &echo{}
+	for _, d := range s.readers { // whichever the kernel has picked
+		d.admitted = leastAdmitted
+		d.reads = func(source netip.AddrPort, transport string, _ time.Time) (reads, known bool) {
+			asked++
+			return source.String() == phone.LocalAddr().String() && transport == "UDP", false
+		}
+		d.handle(d.takeWaiting(), e, time.Now())
+	}
+	if got := s.Counts(); asked != count || got.Datagrams != count || got.Dropped != 0 {
+		t.Errorf("asked for %d, %+v", asked, got)
+	}
+	if got := e.received.Load(); got != leastAdmitted {
+		t.Errorf("%d are handled", got)
 	}
 }
 

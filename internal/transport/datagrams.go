@@ -66,18 +66,21 @@ type datagrams struct {
 	// several says that the socket has all addresses of the machine: each answers
 	// for itself (RFC 3581 §4).
 	several bool
-	closing *atomic.Bool  // the server is, and wants no more than what has come
-	streams *atomic.Int64 // that are open
+	closing *atomic.Bool                                                                     // the server is, and wants no more than what has come
+	streams *atomic.Int64                                                                    // that are open
+	reads   func(source netip.AddrPort, transport string, now time.Time) (reads, known bool) // nil: all
 
 	in *incoming
 	overload
 	pacing  *pacing
-	crowded bool      // too much waited when the last batch was taken
-	dropped int       // unread, since that was last told
-	told    time.Time // when that was
-	rooms   [][]byte  // for the answer to each of them
-	ready   *outgoing // answers that may go out at once
-	resting *outgoing // answers that go out once the bindings they tell of last
+	crowded bool            // too much waited when the last batch was taken
+	dropped int             // unread, since that was last told
+	told    time.Time       // when that was
+	judged  []int           // of a batch: those that are read
+	known   [batchSize]bool // of those: their sources are
+	rooms   [][]byte        // for the answer to each of them
+	ready   *outgoing       // answers that may go out at once
+	resting *outgoing       // answers that go out once the bindings they tell of last
 
 	counters counters
 }
@@ -196,12 +199,15 @@ func (d *datagrams) take(fd uintptr) (int, error) {
 func (d *datagrams) handle(n int, handler Handler, now time.Time) {
 	d.ready.clear()
 	d.resting.clear()
-	picked := d.overload.pick(n, d.in.data)
-	d.dropped += n - len(picked)
+	judged := d.judge(n, now)
+	picked, phones := d.overload.pick(judged, d.known[:], d.in.data)
+	dropped := len(judged) - len(picked)
+	d.dropped += dropped
 	if n > 0 {
-		d.counters.countBatch(n, n-len(picked))
+		d.counters.countBatch(n, dropped)
 	}
-	if d.thinning.count(n, n-len(picked), now) {
+	// Strangers are no cause: the kernel cannot tell them from others.
+	if d.thinning.count(n, phones, now) {
 		_ = d.conn.SetReadDeadline(time.Time{})
 		d.thinning.apply(d.raw)
 	}
@@ -218,6 +224,23 @@ func (d *datagrams) handle(n int, handler Handler, now time.Time) {
 		}
 		out.add(d.in, i, reply.Data, reply.To, d.several)
 	}
+}
+
+// judge returns which of n datagrams are read, and takes down which are of known sources.
+// That comes before overload: who floods is to take no place there.
+func (d *datagrams) judge(n int, now time.Time) []int {
+	d.judged = d.judged[:0]
+	for i := range n {
+		reads, known := true, true
+		if d.reads != nil {
+			reads, known = d.reads(d.in.source(i), "UDP", now)
+		}
+		if reads {
+			d.judged = append(d.judged, i)
+			d.known[i] = known
+		}
+	}
+	return d.judged
 }
 
 // tellDropped tells once a second that datagrams were dropped.

@@ -15,13 +15,15 @@ const (
 
 // overload picks what of a batch is handled where more comes than can be: whoever
 // has credentials in hand is half done and goes first, with answers, which cost next
-// to nothing, and of all others as many as there is time for. The rest is dropped
-// unread, since phones ask again, and later each time (RFC 3261 §17.1.2.2).
+// to nothing, and of all others as many as there is time for, those of known sources
+// before strangers. The rest is dropped unread, since phones ask again, and later each
+// time (RFC 3261 §17.1.2.2).
 type overload struct {
-	since    time.Time // when too much began to wait; zero: it does not
-	admitted int       // how many without credentials are handled of a batch; 0: all
-	picked   []int
-	others   []int
+	since     time.Time // when too much began to wait; zero: it does not
+	admitted  int       // how many without credentials are handled of a batch; 0: all
+	picked    []int
+	others    []int
+	strangers []int // of sources that are not known
 	thinning
 }
 
@@ -46,25 +48,27 @@ func (o *overload) see(tooMuch bool, size int, now time.Time) {
 	}
 }
 
-// pick returns which of n datagrams to handle, in order.
-func (o *overload) pick(n int, data func(i int) []byte) []int {
-	o.picked = o.picked[:0]
+// pick returns which of some datagrams of a batch to handle, and how many of known
+// sources it leaves out.
+func (o *overload) pick(of []int, known []bool, data func(i int) []byte) (picked []int, leftOut int) {
 	if o.admitted == 0 {
-		for i := range n {
-			o.picked = append(o.picked, i)
-		}
-		return o.picked
+		return of, 0
 	}
-	o.others = o.others[:0]
-	for i := range n {
-		if o.goesFirst(data(i)) {
+	o.picked, o.others, o.strangers = o.picked[:0], o.others[:0], o.strangers[:0]
+	for _, i := range of {
+		switch {
+		case o.goesFirst(data(i)):
 			o.picked = append(o.picked, i)
-		} else {
+		case known[i]:
 			o.others = append(o.others, i)
+		default:
+			o.strangers = append(o.strangers, i)
 		}
 	}
-	o.picked = append(o.picked, o.others[:min(len(o.others), o.admitted)]...)
-	return o.picked
+	others := min(len(o.others), o.admitted)
+	strangers := min(len(o.strangers), o.admitted-others)
+	o.picked = append(append(o.picked, o.others[:others]...), o.strangers[:strangers]...)
+	return o.picked, len(o.others) - others
 }
 
 // goesFirst tells whether a datagram is handled in any case, and learns from it how long

@@ -7,6 +7,15 @@ import (
 	"time"
 )
 
+// first returns the first numbers.
+func first(n int) []int {
+	numbers := make([]int, n)
+	for i := range numbers {
+		numbers[i] = i
+	}
+	return numbers
+}
+
 func TestOverloadPicks(t *testing.T) {
 	const size = 64
 	start := time.Now()
@@ -43,7 +52,8 @@ func TestOverloadPicks(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			var o overload
 			test.before(&o)
-			picked := slices.Clone(o.pick(size, func(i int) []byte { return half[i] }))
+			picked, _ := o.pick(first(size), make([]bool, size), func(i int) []byte { return half[i] })
+			picked = slices.Clone(picked)
 			with := 0
 			for at, i := range picked {
 				if hasCredentials(half[i]) {
@@ -64,6 +74,31 @@ func TestOverloadPicks(t *testing.T) {
 	}
 }
 
+// Of those without credentials known sources go before strangers, wherever they stand, and
+// they alone are a cause for the kernel to thin out what comes.
+func TestOverloadPicksKnownSourcesFirst(t *testing.T) {
+	const size = 64
+	for _, test := range []struct {
+		known, wantKnown, wantStrangers, wantLeftOut int
+	}{{0, 0, 16, 0}, {5, 5, 11, 0}, {16, 16, 0, 0}, {20, 16, 0, 4}, {size, 16, 0, size - 16}} {
+		o, known := overload{admitted: leastAdmitted}, make([]bool, size)
+		for i := range test.known {
+			known[size-1-i] = true
+		}
+		picked, leftOut := o.pick(first(size), known, func(int) []byte { return []byte("REGISTER sip:r SIP/2.0\r\n\r\n") })
+		phones := 0
+		for _, i := range picked {
+			if known[i] {
+				phones++
+			}
+		}
+		if phones != test.wantKnown || len(picked)-phones != test.wantStrangers || leftOut != test.wantLeftOut {
+			t.Errorf("of %d known ones and strangers %d and %d are handled, %d known ones left out; want %d, %d, %d", test.known,
+				phones, len(picked)-phones, leftOut, test.wantKnown, test.wantStrangers, test.wantLeftOut)
+		}
+	}
+}
+
 // A phone whose answer is dropped would seem to be gone.
 func TestOverloadDropsNoAnswer(t *testing.T) {
 	o := overload{admitted: leastAdmitted}
@@ -74,7 +109,7 @@ func TestOverloadDropsNoAnswer(t *testing.T) {
 		return []byte("REGISTER sip:r SIP/2.0\r\n")
 	}
 	answers := 0
-	picked := o.pick(64, batch)
+	picked, _ := o.pick(first(64), make([]bool, 64), batch)
 	for _, i := range picked {
 		if i%2 == 0 {
 			answers++
@@ -124,7 +159,7 @@ func TestOverloadLearnsFromRequestsAlone(t *testing.T) {
 		of := func(batch [][]byte) (o overload) {
 			for range 200 {
 				o.admitted = leastAdmitted
-				o.pick(len(batch), func(i int) []byte { return batch[i] })
+				o.pick(first(len(batch)), make([]bool, len(batch)), func(i int) []byte { return batch[i] })
 			}
 			return o
 		}

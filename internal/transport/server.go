@@ -53,6 +53,11 @@ type Server struct {
 	// read of it. It is set before Serve, if at all; nil: all are.
 	Admits func(source netip.AddrPort, transport string, now time.Time) bool
 
+	// Reads tells whether a datagram from a source is to be read, and whether the source is
+	// known: where there are too many, those of strangers are dropped first. It is asked once
+	// for each. It is set before Serve, if at all; nil: all are read, and known.
+	Reads func(source netip.AddrPort, transport string, now time.Time) (reads, known bool)
+
 	// NoTLS is told why no TLS came about with somebody who has tried. nil: trouble is.
 	NoTLS func(flow message.Flow, cause error)
 
@@ -163,6 +168,7 @@ func (s *Server) Addresses() []string {
 func (s *Server) Serve(handler Handler, store Durability) {
 	s.handler, s.store = handler, store
 	for _, d := range s.readers {
+		d.reads = s.Reads
 		s.running.Go(func() { d.serve(handler, store, s.trouble) })
 	}
 	for _, l := range s.listeners {

@@ -220,6 +220,7 @@ func (s *stream) handle() (over bool, wrong error) {
 	answers, wrong := s.splitter.take((*room)[:0], s.answer)
 	s.countPings()
 	written := len(answers) == 0 || s.write(answers)
+	s.answered = len(answers) > 0
 	if len(answers) > 0 && cap(answers) <= maxRoom {
 		*room = answers
 	}
@@ -284,12 +285,11 @@ func (s *stream) setDeadline(deadline time.Time) bool {
 // committed at once, together with what other streams and sockets have.
 func (s *stream) answer(answers []byte, messages [][]byte) []byte {
 	mark := s.store.Begin()
-	now := time.Now()
 	var space [8]transaction.Reply
 	replies, rests, announced := space[:0], false, s.alive.announced
 	all, before := answers, len(answers)
 	for _, data := range messages {
-		reply := s.handler.Receive(all, data, s.flow, now)
+		reply := s.handler.Receive(all, data, s.flow, time.Now()) // the one before may have had to wait
 		if len(reply.Data) > 0 {
 			all = reply.Data
 		}
@@ -312,7 +312,7 @@ func (s *stream) answer(answers []byte, messages [][]byte) []byte {
 		own := all[before:max(before, len(replies[i].Data))]
 		before += len(own)
 		if replies[i].Rests {
-			own = s.handler.NotStored(messages[i], s.flow, now).Data
+			own = s.handler.NotStored(messages[i], s.flow, time.Now()).Data
 		}
 		answers = append(answers[:len(answers):len(answers)], own...)
 	}

@@ -87,6 +87,7 @@ type Event struct {
 	SourceIP  string    `json:"src_ip,omitempty"`
 	Port      uint16    `json:"src_port,omitempty"`
 	Transport string    `json:"transport,omitempty"`
+	Forgeable bool      `json:"forgeable,omitempty"`
 	Status    int       `json:"status,omitempty"`
 	Label     string    `json:"label,omitempty"`
 	Authname  string    `json:"authname,omitempty"`
