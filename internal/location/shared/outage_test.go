@@ -317,8 +317,11 @@ func TestCluster(t *testing.T) {
 	two, _ := open(t, url, "two")
 	const count = 100
 	for i := range count {
-		update(t, one, sipuri.AOR{User: fmt.Sprint(i)}, time.Now(), bind(phone("sip:a@h", time.Now())))
-		update(t, two, sipuri.AOR{User: fmt.Sprint(i)}, time.Now(), bind(phone("sip:a@h", time.Now())))
+		for _, s := range []*Store{one, two} { // a Cluster that has just begun may still be slow
+			eventually(t, "a phone registers", func() bool {
+				return s.Update(sipuri.AOR{User: fmt.Sprint(i)}, time.Now(), bind(phone("sip:a@h", time.Now())), nil) == nil
+			})
+		}
 	}
 	for _, s := range nodes {
 		if s.cli("DBSIZE") == "0" {
