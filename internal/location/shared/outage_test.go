@@ -67,7 +67,7 @@ func (p *phones) register(aor sipuri.AOR, stores []*Store) {
 	}
 }
 
-// fail waits until registrations have failed, and says how many have.
+// failures returns how many registrations have failed.
 func (p *phones) failures() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -94,7 +94,17 @@ func (p *phones) stop(t *testing.T, s *Store) {
 // goesAway has Redis go away under load by gone and come back by back.
 func goesAway(t *testing.T, gone, back func(), stores ...*Store) {
 	p := startPhones(20, stores...)
-	time.Sleep(200 * time.Millisecond)
+	eventually(t, "all phones have registered at all stores", func() bool {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		ready := 0
+		for _, cseq := range p.made {
+			if int(cseq) > len(stores) {
+				ready++
+			}
+		}
+		return ready == 20
+	})
 	if n := p.failures(); n > 0 {
 		t.Errorf("%d registrations failed before", n)
 	}
@@ -307,8 +317,11 @@ func TestCluster(t *testing.T) {
 	two, _ := open(t, url, "two")
 	const count = 100
 	for i := range count {
-		update(t, one, sipuri.AOR{User: fmt.Sprint(i)}, time.Now(), bind(phone("sip:a@h", time.Now())))
-		update(t, two, sipuri.AOR{User: fmt.Sprint(i)}, time.Now(), bind(phone("sip:a@h", time.Now())))
+		for _, s := range []*Store{one, two} { // a Cluster that has just begun may still be slow
+			eventually(t, "a phone registers", func() bool {
+				return s.Update(sipuri.AOR{User: fmt.Sprint(i)}, time.Now(), bind(phone("sip:a@h", time.Now())), nil) == nil
+			})
+		}
 	}
 	for _, s := range nodes {
 		if s.cli("DBSIZE") == "0" {

@@ -352,7 +352,6 @@ func TestUsesOutliveBindings(t *testing.T) {
 	eventually(t, "the hash goes", func() bool { return redis.cli("EXISTS", keyOf(alice)) == "0" })
 }
 
-// TestAQueryProvesItself remembers a use where nothing else is changed.
 func TestAUseWithoutAChangeIsRemembered(t *testing.T) {
 	redis := startServer(t)
 	one, _ := open(t, redis.url(), "one")
