@@ -64,7 +64,7 @@ audit:
 	.ci/audit
 
 unit:
-	.ci/apt gcc libc6-dev iproute2 nftables sip-tester baresip-core linphone-cli chromium systemd prometheus fail2ban redis-server
+	.ci/apt gcc libc6-dev iproute2 nftables sip-tester baresip-core linphone-cli chromium systemd prometheus fail2ban kamailio kamailio-utils-modules redis-server
 	.ci/phones || echo "SKIPPED: JsSIP and SIP.js could not be fetched, and the tests with them are left out" >&2
 	{ ip netns add sipregd-test && ip netns delete sipregd-test; } 2>/dev/null || echo "SKIPPED: no network namespaces can be made here, and the tests of phones behind a NAT are left out: run this as root" >&2
 	CI=$${CI:-} $(GO) test -race ./...

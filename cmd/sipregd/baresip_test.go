@@ -35,6 +35,13 @@ func startBaresip(t *testing.T, registrar netip.AddrPort, transport, authname, s
 // account.
 func startBaresipAt(t *testing.T, host netip.Addr, registrar netip.AddrPort, transport, authname, secret, parameters string, settings ...string) *baresip {
 	t.Helper()
+	return runBaresip(t, host, fmt.Sprintf("<sip:2001@%v;transport=%s>;auth_user=%s;auth_pass=%s;regint=60%s",
+		registrar, transport, authname, secret, parameters), settings...)
+}
+
+// runBaresip runs the phone with an account as its file has it.
+func runBaresip(t *testing.T, host netip.Addr, account string, settings ...string) *baresip {
+	t.Helper()
 	directory, family := t.TempDir(), "-4"
 	if host.Is6() {
 		family = "-6"
@@ -46,8 +53,7 @@ module_tmp account.so
 module_app menu.so
 %s
 `, netip.AddrPortFrom(host, 0), host, strings.Join(settings, "\n")))
-	writeFile(t, filepath.Join(directory, "accounts"), fmt.Sprintf(
-		"<sip:2001@%v;transport=%s>;auth_user=%s;auth_pass=%s;regint=60%s\n", registrar, transport, authname, secret, parameters))
+	writeFile(t, filepath.Join(directory, "accounts"), account+"\n")
 	b := &baresip{command: exec.Command("baresip", family, "-s", "-f", directory)}
 	b.command.Stdout, b.command.Stderr = &b.output, &b.output
 	if err := b.command.Start(); err != nil {

@@ -29,6 +29,7 @@ import (
 	"sipregd/internal/message"
 	"sipregd/internal/peers"
 	"sipregd/internal/qualify"
+	"sipregd/internal/redirect"
 	"sipregd/internal/registrar"
 	"sipregd/internal/stun"
 	"sipregd/internal/transaction"
@@ -52,6 +53,7 @@ type sipregd struct {
 	registrar     *registrar.Registrar
 	authenticator *digest.Authenticator
 	layer         *transaction.Layer
+	finals        *transaction.Finals // nil: calls are not answered
 	stun          stun.Keepalives
 	qualifier     *qualify.Qualifier
 	server        *transport.Server
@@ -72,7 +74,7 @@ type sipregd struct {
 	die      context.CancelFunc
 	fetching sync.WaitGroup // of secrets
 
-	asking     sync.WaitGroup // of the qualifier
+	asking     sync.WaitGroup // of the qualifier, and of what is sent again
 	stopAsking func()
 
 	tlsFailures zerolog.Sampler // which of them are taken down
@@ -247,8 +249,22 @@ func (d *sipregd) decide() error {
 	if store, isShared := d.store.(*shared.Store); isShared {
 		d.fetchSecret(store, gruuSecretName, key, d.registrar.ShareGRUUs)
 	}
-	d.layer = transaction.NewLayer(d.registrar, d.config.Listen.TransactionMemory<<20).Answering(d.qualifier.Clients())
+	memory := d.config.Listen.TransactionMemory << 20
+	d.layer = transaction.NewLayer(d.core(), memory).Answering(d.qualifier.Clients())
+	if d.config.Calls.Redirect {
+		d.finals = transaction.NewFinals(d.server.Send, memory/16)
+		d.layer.Repeating(d.finals)
+	}
 	return nil
+}
+
+// core returns what answers requests: the registrar, behind what tells callers where
+// phones are.
+func (d *sipregd) core() transaction.Core {
+	if !d.config.Calls.Redirect {
+		return d.registrar
+	}
+	return redirect.New(redirect.Options{Registrar: d.registrar, Location: d.store, Journal: d.journal, Permit: d.config.Calls.Permit})
 }
 
 // datagramsLost returns how many have come and were dropped.
@@ -262,6 +278,24 @@ func (d *sipregd) startAsking() {
 	var asking context.Context
 	asking, d.stopAsking = context.WithCancel(context.Background())
 	d.asking.Go(func() { d.qualifier.Run(asking) })
+	if d.finals != nil {
+		d.asking.Go(func() { repeatFinals(asking, d.finals) })
+	}
+}
+
+// repeatFinals has what is due sent again, until the context ends.
+func repeatFinals(ctx context.Context, finals *transaction.Finals) {
+	const step = 100 * time.Millisecond // Timer G fires after 500 ms at first
+	ticker := time.NewTicker(step)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-ticker.C:
+			finals.Step(now)
+		}
+	}
 }
 
 // shorten returns what the registrar shortens times by, nil where that is never.

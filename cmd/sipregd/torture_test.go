@@ -85,21 +85,45 @@ func TestTortureFiles(t *testing.T) {
 func TestTorture(t *testing.T) {
 	d := startDaemon(t, "", torturePeers)
 	for _, c := range readTortureCases(t) {
-		t.Run(c.name, func(t *testing.T) {
-			conn, port := dialDaemon(t, d)
-			message := bytes.ReplaceAll(c.message, []byte("{{PORT}}"), []byte(port))
-			response := exchange(t, conn, message)
-			if c.status == 0 {
-				if response != "" {
-					t.Errorf("answered:\n%q", response)
-				}
-				return
-			}
-			c.check(t, response)
-			checkResponseLines(t, response)
-			checkCopies(t, string(message), response, port)
-		})
+		t.Run(c.name, func(t *testing.T) { c.play(t, d) })
 	}
+}
+
+// Where calls are answered, who calls is asked to prove who he is, unless he calls within
+// a dialog, or somebody whom no URI of SIP names. All else is as before.
+func TestTortureOfARedirectServer(t *testing.T) {
+	d := startDaemon(t, redirecting, torturePeers)
+	for _, c := range readTortureCases(t) {
+		if c.status == 405 {
+			c.status, c.pattern = 401, regexp.MustCompile("WWW-Authenticate: Digest ")
+		}
+		if c.isOptionsOfAName() {
+			c.status, c.pattern, c.without = 401, regexp.MustCompile("WWW-Authenticate: Digest "), false
+		}
+		t.Run(c.name, func(t *testing.T) { c.play(t, d) })
+	}
+}
+
+// isOptionsOfAName tells whether the message asks for the abilities of a phone.
+func (c *tortureCase) isOptionsOfAName() bool {
+	line, _, _ := bytes.Cut(bytes.TrimLeft(c.message, "\r\n"), []byte("\n"))
+	return (c.status == 200 || c.status == 420) && bytes.HasPrefix(line, []byte("OPTIONS ")) && bytes.ContainsRune(line, '@')
+}
+
+// play sends the message and looks at the answer.
+func (c *tortureCase) play(t *testing.T, d *daemon) {
+	conn, port := dialDaemon(t, d)
+	message := bytes.ReplaceAll(c.message, []byte("{{PORT}}"), []byte(port))
+	response := exchange(t, conn, message)
+	if c.status == 0 {
+		if response != "" {
+			t.Errorf("answered:\n%q", response)
+		}
+		return
+	}
+	c.check(t, response)
+	checkResponseLines(t, response)
+	checkCopies(t, string(message), response, port)
 }
 
 // TestTortureBindings goes on where the point of a message is what it registers

@@ -16,6 +16,7 @@ import (
 // What a scrape reads from each source, with the names of labels.
 var (
 	registrationsTotal = describe("registrations_total", "What became of bindings, and of requests that ask for some.", "result")
+	redirectedTotal    = describe("redirected_total", "Calls and other requests for a phone that were told where it is ([calls] redirect).")
 	challengesTotal    = describe("challenges_total", "Requests without credentials that were asked for some.")
 	refusalsTotal      = describe("refusals_total", "Requests that were refused. sipregctl why says more.", "reason")
 	bindingsEnded      = describe("bindings_ended_total", "Bindings that were removed or replaced or have expired.", "reason")
@@ -26,6 +27,8 @@ var (
 	answersWithheld      = describe("answers_withheld_total", "Answers over UDP to who had proved nothing that were not given: of more than three times the bytes of the request, or too many.", "reason")
 	transactions         = describe("transactions", "Transactions in memory.")
 	transactionBytes     = describe("transaction_bytes", "Memory that transactions take or once took.")
+	invitesUnacked       = describe("invites_unacknowledged", "Responses to INVITEs over UDP that no ACK has come for yet, and that are sent again.")
+	invitesGivenUp       = describe("invites_given_up_total", "Responses to INVITEs over UDP that no ACK came for: in time (no_ack), or that were not sent again by themselves, as a sixteenth of transaction_memory was full of them (no_room).", "cause")
 	transactionsEvicted  = describe("transactions_evicted_total", "Transactions that made room for others before their time: their retransmissions are judged anew.")
 
 	batchSize        = describe("datagram_batch_size", "Datagrams that were taken from the kernel at once.")
@@ -104,9 +107,9 @@ func (s Sources) collectors() (all []prometheus.Collector) {
 			all = append(all, collector{descriptions, collect})
 		}
 	}
-	add(s.Events != nil, s.collectEvents, registrationsTotal, challengesTotal, refusalsTotal, bindingsEnded)
+	add(s.Events != nil, s.collectEvents, registrationsTotal, redirectedTotal, challengesTotal, refusalsTotal, bindingsEnded)
 	add(s.Requests != nil, s.collectRequests, requestsTotal, retransmissionsTotal, ignoredTotal, answersWithheld,
-		transactions, transactionBytes, transactionsEvicted)
+		transactions, transactionBytes, transactionsEvicted, invitesUnacked, invitesGivenUp)
 	add(s.Sockets != nil, s.collectSockets, batchSize, datagramsDropped, datagramsLost,
 		streamsOpen, streamsAccepted, streamsRefused, streamsUnproved, acceptFailures, keepalives)
 	add(s.Bindings != nil, s.collectBindings, bindingsNow, aorsNow)
@@ -134,9 +137,12 @@ func newCount(name, help string, count func() int) prometheus.Collector {
 func (s Sources) collectEvents(out sink) {
 	counts := s.Events()
 	for _, kind := range journal.Kinds() {
-		if kind == journal.Challenged {
+		switch kind {
+		case journal.Challenged:
 			out.counter(challengesTotal, counts.Of(kind))
-		} else {
+		case journal.Redirected:
+			out.counter(redirectedTotal, counts.Of(kind))
+		default:
 			out.counter(registrationsTotal, counts.Of(kind), kind.String())
 		}
 	}
@@ -167,6 +173,9 @@ func (s Sources) collectRequests(out sink) {
 	out.gauge(transactions, float64(counts.Transactions))
 	out.gauge(transactionBytes, float64(counts.Bytes))
 	out.counter(transactionsEvicted, counts.Evicted)
+	out.gauge(invitesUnacked, float64(counts.Unacknowledged))
+	out.counter(invitesGivenUp, counts.NoACK, "no_ack")
+	out.counter(invitesGivenUp, counts.NoRoom, "no_room")
 }
 
 // withUsual adds the usual answers that were not given yet: what appears with its

@@ -40,7 +40,7 @@ var moves = []struct {
 	{`sipregd_requests_total{code="200",method="REGISTER"}`, 1, "registration", func(m *monitored) { m.register(contact) }},
 	{`sipregd_requests_total{code="401",method="REGISTER"}`, 2, "wrong secret", func(m *monitored) { m.registerAs("7f3a9c", "wrong", contact) }},
 	{`sipregd_requests_total{code="200",method="OPTIONS"}`, 1, "OPTIONS", func(m *monitored) { m.exchange(m.request("OPTIONS")) }},
-	{`sipregd_requests_total{code="405",method="other"}`, 1, "INVITE", func(m *monitored) { m.exchange(m.request("INVITE")) }},
+	{`sipregd_requests_total{code="405",method="INVITE"}`, 1, "INVITE", func(m *monitored) { m.exchange(m.request("INVITE")) }},
 	{`sipregd_requests_total{code="none",method="ACK"}`, 1, "ACK", func(m *monitored) { m.send(m.request("ACK")); m.exchange(m.request("OPTIONS")) }},
 	{`sipregd_retransmissions_total`, 1, "the same again", func(m *monitored) { m.exchange(m.register(contact)) }},
 	{`sipregd_messages_ignored_total`, 1, "keepalive", func(m *monitored) { m.send("\r\n\r\n"); m.exchange(m.request("OPTIONS")) }},
@@ -54,6 +54,10 @@ var moves = []struct {
 		}
 		m.await("some get no answer", func() bool { return m.requests(time.Now()).TooMany > 0 })
 	}},
+	{`sipregd_invites_unacknowledged`, 3, "lost ACKs", func(m *monitored) { m.calls.Unacknowledged = 3 }},
+	{`sipregd_invites_given_up_total{cause="no_ack"}`, 4, "lost ACKs", func(m *monitored) { m.calls.NoACK = 4 }},
+	{`sipregd_invites_given_up_total{cause="no_room"}`, 5, "many lost ACKs", func(m *monitored) { m.calls.NoRoom = 5 }},
+	{`sipregd_redirected_total`, 1, "a call", func(m *monitored) { m.recorder.Record(journal.Event{Kind: journal.Redirected}) }},
 	{`sipregd_transactions`, 1, "registration", func(m *monitored) { m.register(contact) }},
 	{`sipregd_transaction_bytes`, 0, "registration", func(m *monitored) { m.register(contact) }},
 	{`sipregd_transactions_evicted_total`, 0, "many registrations", func(m *monitored) {
@@ -252,7 +256,7 @@ func allowedLabels() map[string][]string {
 		"result": {"success", "failure", "posted", "dropped"},
 		"kind":   {"crlf", "stun", "known", "unknown"},
 		"limit":  {"rate", "unknown_rate", "known_rate"},
-		"cause":  {"total", "source", "late", "made_room"},
+		"cause":  {"total", "source", "late", "made_room", "no_ack", "no_room"},
 		"reason": {"size", "rate"},
 	}
 	for _, kind := range journal.Kinds() {

@@ -54,6 +54,7 @@ type monitored struct {
 	cseq      int
 
 	moreAtSockets transport.Counts
+	calls         transaction.Counts // just what there is of calls
 	stun          stun.Keepalives
 	webhook       api.Webhook
 	shared        admin.SharedCounts
@@ -124,9 +125,13 @@ func startMonitored(t *testing.T) *monitored {
 		Location: m.store, Journal: m.recorder,
 	})
 	layer := transaction.NewLayer(m.registrar, transactionMemory)
-	m.requests = layer.Counts
+	m.requests = func(now time.Time) transaction.Counts {
+		counts := layer.Counts(now)
+		counts.Unacknowledged, counts.NoACK, counts.NoRoom = m.calls.Unacknowledged, m.calls.NoACK, m.calls.NoRoom
+		return counts
+	}
 	m.metrics.Read(admin.Sources{
-		Events: m.recorder.Counts, Watches: m.recorder.Watches, Requests: layer.Counts, Bindings: m.store.Count,
+		Events: m.recorder.Counts, Watches: m.recorder.Watches, Requests: m.requests, Bindings: m.store.Count,
 		Nonces: authenticator.UsedPages, Sockets: m.listen(layer), STUN: m.stun.Answered, Qualify: func() qualify.Counts { return m.qualified },
 		Saving: func() (bool, int) {
 			status := m.store.Status()

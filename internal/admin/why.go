@@ -66,7 +66,7 @@ func (s *Server) attempts(events []journal.Event, asked func(*journal.Event) boo
 const slowedTime = 2 * time.Minute
 
 // settle takes down which failures are over: bans that were lifted, sources that are
-// slowed no more, phones that have come back, and bindings that can be reached again or are gone. It returns how many bans those are.
+// slowed no more, phones that have come back or that were called in vain, and bindings that can be reached again or are gone. It returns how many bans those are.
 func (s *Server) settle(attempts []diagnosis.Attempt) (lifted int) {
 	now := s.Clock()
 	for i := range attempts {
@@ -78,6 +78,8 @@ func (s *Server) settle(attempts []diagnosis.Attempt) (lifted int) {
 		case a.Event.Reason == journal.TooManyRequests && now.Sub(a.Event.Time) > slowedTime:
 			a.Settle()
 		case a.Event.Kind == journal.Expired && s.isBack(&a.Event, now):
+			a.Settle()
+		case a.Event.Reason == journal.NotRegistered && len(s.Store.Bindings(a.Event.AOR, now)) > 0:
 			a.Settle()
 		case a.Event.Kind == journal.Unreachable && !s.isUnreachable(&a.Event, now):
 			a.Settle()

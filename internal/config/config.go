@@ -23,6 +23,7 @@ type Config struct {
 	Peers     Peers
 	Location  Location
 	Security  Security
+	Calls     Calls
 	Admin     Admin
 	Log       Log
 }
@@ -87,6 +88,12 @@ type Security struct {
 	KnownRate     int            // of each source where one has
 	Ban           bool           // sources that try many authnames
 	Trusted       []netip.Prefix // are neither limited nor banned by themselves
+}
+
+// Calls is what is done for calls.
+type Calls struct {
+	Redirect bool           // callers are told where the phones are that they call
+	Permit   []netip.Prefix // PBXs and proxies, that need prove nothing for that
 }
 
 // Admin is where the administrator is listened to, and told.

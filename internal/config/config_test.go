@@ -312,7 +312,7 @@ func TestFaults(t *testing.T) {
 		{"unknown key", "[registrar]\nmax_contact = 1", "2: [registrar] unknown key max_contact; did you mean max_contacts?"},
 		{"key of another section", "[listen]\nrealm = x", "2: [listen] unknown key realm; write it below [registrar]"},
 		{"unknown section", "[registar]\nrealm = x", "1: [registar] unknown section; did you mean registrar?"},
-		{"unknown section like none", "[general]", "1: [general] unknown section; the sections are listen, registrar, peers, location, security, admin, log"},
+		{"unknown section like none", "[general]", "1: [general] unknown section; the sections are listen, registrar, peers, location, security, calls, admin, log"},
 		{"key before the sections", "realm = x", "1: realm stands before the first section; write it below [registrar]"},
 		{"unknown key before the sections", "foo = x", "1: foo stands before the first section; write it below its section, such as [listen]"},
 		{"key twice", "[log]\nlevel = info\n\nlevel = info", "4: [log] level stands on line 2 already; keep one of the two"},

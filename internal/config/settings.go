@@ -75,6 +75,9 @@ func settings(c *Config, directory string) []setting {
 		{"security", "ban", yesOrNo(&c.Security.Ban)},
 		{"security", "trusted", networks(&c.Security.Trusted)},
 
+		{"calls", "redirect", yesOrNo(&c.Calls.Redirect)},
+		{"calls", "permit", networks(&c.Calls.Permit)},
+
 		{"admin", "socket", path(&c.Admin.Socket, directory)},
 		{"admin", "http", address(&c.Admin.HTTP)},
 		{"admin", "token", token(&c.Admin.Token)},

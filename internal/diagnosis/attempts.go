@@ -103,7 +103,7 @@ func (ends endings) take(e *journal.Event) {
 // isSuccess tells whether a phone got what it asked for.
 func isSuccess(e *journal.Event) bool {
 	switch e.Kind {
-	case journal.Added, journal.Refreshed, journal.Listed:
+	case journal.Added, journal.Refreshed, journal.Listed, journal.Redirected:
 		return true
 	case journal.Removed:
 		return e.Reason == journal.ByPhone

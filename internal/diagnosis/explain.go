@@ -32,6 +32,8 @@ func (x explainer) explain() (cause, cure string) {
 			x.event.Reason.Advice()
 	case journal.Unreachable:
 		return x.unreachable()
+	case journal.Redirected:
+		return x.redirected()
 	case journal.Reachable:
 		return fmt.Sprintf("The phone of %s at %s can be reached again: %s.", x.aor(), shown(x.event.Contact), printable(x.event.Detail)), ""
 	}
@@ -174,6 +176,10 @@ var refusals = map[journal.Reason]func(explainer) (cause, cure string){
 	journal.Banned:             explainer.banned,
 	journal.TooManyGuesses:     explainer.guessed,
 	journal.ByConfiguration:    explainer.reloaded,
+
+	journal.NotRegistered:       explainer.notRegistered,
+	journal.NoSuchAOR:           explainer.noSuchAOR,
+	journal.CallerNotRegistered: explainer.callerNotRegistered,
 }
 
 // causes are of the other refusals.

@@ -14,6 +14,9 @@ import (
 
 // unanswered explains a challenge that nothing followed.
 func (x explainer) unanswered() (cause, cure string) {
+	if method, _, isCall := x.method(); isCall {
+		return x.callUnanswered(method)
+	}
 	cause = fmt.Sprintf("The phone was challenged (401) and never answered: it has not sent a password for %s.", x.aor())
 	if len(x.names.binders(x.event.AOR)) == 0 {
 		cause += " No peer has that in its aorname."

@@ -30,6 +30,9 @@ type Event struct {
 	Detail    string // what exactly, for people
 }
 
+// CallBy stands in Detail before the method of a request that is no REGISTER.
+const CallBy = "by "
+
 // Journal takes events down. It must not block for long, and keep no text of an
 // event: those of a request go with it.
 type Journal interface {

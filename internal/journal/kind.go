@@ -18,13 +18,17 @@ const (
 	Listed           // the bindings of an AOR, for a request that changes nothing
 	Challenged       // a request without credentials: no failure
 	Refused          // a request
+	Redirected       // a call, or another request for a phone, to where that is
 )
+
+const kinds = Redirected + 1
 
 // kindNames are as they stand in the field "event" of a log line.
 var kindNames = [...]string{
 	Added: "added", Refreshed: "refreshed", Removed: "removed", Replaced: "replaced", Expired: "expired",
 	Unreachable: "unreachable", Reachable: "reachable",
 	Listed: "listed", Challenged: "challenged", Refused: "refused",
+	Redirected: "redirected",
 }
 
 // Kinds returns all kinds.

@@ -57,11 +57,14 @@ func (l *Log) Record(e Event) {
 
 func level(kind Kind, reason Reason) zerolog.Level {
 	switch kind {
-	case Refreshed, Challenged, Listed:
+	case Refreshed, Challenged, Listed, Redirected:
 		return zerolog.DebugLevel
 	case Refused:
 		if reason == StaleNonce { // phones retry by themselves
 			return zerolog.DebugLevel
+		}
+		if reason == NotRegistered { // as phones are off at times
+			return zerolog.InfoLevel
 		}
 		return zerolog.WarnLevel
 	}
@@ -96,6 +99,8 @@ func message(e Event) string {
 		return "bindings listed"
 	case Refused:
 		return "request refused"
+	case Redirected:
+		return "request redirected"
 	}
 	return "binding " + e.Kind.String()
 }

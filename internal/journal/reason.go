@@ -41,6 +41,9 @@ const (
 	Banned
 	TooManyRequests
 	TooManyGuesses
+	NotRegistered
+	NoSuchAOR
+	CallerNotRegistered
 	NoAnswer
 	ByPhone
 	ByAdministrator
@@ -51,13 +54,15 @@ const (
 	StreamGone
 )
 
+const reasonCount = StreamGone + 1
+
 // reasons holds of each its name, as it stands in the field "reason" of a log
 // line, and a sentence of advice.
 var reasons = [...]struct{ name, advice string }{
 	Malformed: {"malformed",
 		"The phone, or something between it and here, sends what is no sound SIP: look for newer firmware, and switch off any SIP ALG of the router."},
 	MethodNotAllowed: {"method_not_allowed",
-		"This is a registrar and no proxy: point calls, messages and subscriptions of the phone at the PBX."},
+		"This is a registrar and no proxy: point calls, messages and subscriptions of the phone at the PBX. Or set redirect = yes in [calls] of sipregd.conf, and phones are told where to call."},
 	SchemeNotSupported: {"scheme_not_supported",
 		"Write the addresses in the phone as sip: URIs, or as plain names and numbers."},
 	SIPSWithoutTLS: {"sips_without_tls",
@@ -120,6 +125,12 @@ var reasons = [...]struct{ name, advice string }{
 		"If these are phones of yours, nothing is to be done as a rule: they ask again, and get in. If that happens often, raise the rate in [security] of sipregd.conf that the detail names and restart, or have trusted there name the PBX or proxy that they come by."},
 	TooManyGuesses: {"too_many_guesses",
 		"Type the password anew into the phone that goes on trying: it gets in within some seconds. If no phone of yours does so, somebody guesses, and nothing is to be done."},
+	NotRegistered: {"not_registered",
+		"Look why the phone that was called is not registered: sipregctl why with its address says so. To have another one answer meanwhile, set defaultname and defaulthost in its peer."},
+	NoSuchAOR: {"no_such_aor",
+		"Look what was dialled: no peer has that address. If one is to have it, add it to its aorname in peers.conf and reload."},
+	CallerNotRegistered: {"caller_not_registered",
+		"Have the calling phone register first. If it is a PBX or a proxy, add its address to permit in [calls] of sipregd.conf and restart."},
 	NoAnswer: {"no_answer",
 		"Look whether the phone is on, and awake. If it is, the way to it through a NAT is lost: switch the phone's keepalive on, or lower qualify_frequency. For one that never answers OPTIONS set qualify_frequency = 0."},
 	ByPhone: {"by_phone",

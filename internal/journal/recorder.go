@@ -29,10 +29,12 @@ func (e *Event) class() class {
 	return changes
 }
 
-func isRoutine(k Kind) bool { return k == Refreshed || k == Challenged || k == Listed }
+func isRoutine(k Kind) bool {
+	return k == Refreshed || k == Challenged || k == Listed || k == Redirected
+}
 
 // Counts is how many events there were.
-type Counts [Refused + 1][StreamGone + 1]uint64
+type Counts [kinds][reasonCount]uint64
 
 // Of returns how many there were of a kind, whatever the reason.
 func (c *Counts) Of(kind Kind) (count uint64) {
@@ -75,7 +77,7 @@ type Selective interface {
 type Recorder struct {
 	clock func() time.Time
 	log   Journal
-	logs  [Refused + 1][StreamGone + 1]bool // what the log takes down
+	logs  [kinds][reasonCount]bool // what the log takes down
 
 	mu      sync.Mutex // held while the log is written too, so that it has the same order
 	seq     uint64

@@ -20,6 +20,9 @@ type Directory struct {
 	named      index[sipuri.AOR] // by some peer, "*" aside
 	namesHosts bool              // some peer names an AOR with a host where one domain stands for all
 
+	standIns index[sipuri.AOR] // of AORs: the first peer that has a stand-in for it
+	anyAOR   map[string]uint32 // of domains: the first peer that may bind each AOR that nobody names
+
 	byCertificate map[certificateKey][]uint32 // places of peers, rising; nil where none has a certificate's name
 }
 
@@ -29,7 +32,8 @@ type identity struct {
 }
 
 func newDirectory(domains Domains) *Directory {
-	return &Directory{domains: domains, byAuthname: newIndex[identity](), named: newIndex[sipuri.AOR]()}
+	return &Directory{domains: domains, byAuthname: newIndex[identity](), named: newIndex[sipuri.AOR](),
+		standIns: newIndex[sipuri.AOR](), anyAOR: map[string]uint32{}}
 }
 
 // reserve makes room for so many more peers with an AOR each.
@@ -178,4 +182,5 @@ func (d *Directory) add(p *Peer) {
 		}
 		d.namesHosts = d.namesHosts || aor.Domain != ""
 	}
+	d.addStandIn(p, at)
 }

@@ -183,7 +183,9 @@ func (a *Authentication) challengeFirst(realm string) *message.Response {
 		return a.challengeAgain(realm, journal.WrongRealm, a.request.Digests[0].Realm+"; the realm here is "+realm)
 	}
 	event := a.Event(journal.Challenged, journal.None)
-	event.Detail = a.certificateInVain()
+	if event.Detail = a.certificateInVain(); event.Detail == "" && a.request.Method != "REGISTER" {
+		event.Detail = journal.CallBy + a.request.Method
+	}
 	a.journal.Record(event)
 	return a.challenge(realm, false)
 }

@@ -27,6 +27,7 @@ type Authentication struct {
 
 	use         location.Use // of that nonce, where other nodes ask for it
 	provesLater bool         // they may know that use already
+	about       *sipuri.AOR  // that events name; nil: the sender's
 }
 
 // Authentication returns that of a request, of which nothing is known yet.
@@ -42,6 +43,9 @@ func (a *Authentication) Domain() string { return a.domain }
 
 // Peer returns who has sent the request, nil: he has not proved that.
 func (a *Authentication) Peer() *peers.Peer { return a.peer }
+
+// About has events name that address-of-record from now on.
+func (a *Authentication) About(aor sipuri.AOR) { a.about = &aor }
 
 // CheckDomain ends what is for a domain that is not served. There is no proxy here to
 // hand it to: 404.
@@ -98,14 +102,17 @@ func (a *Authentication) Event(kind journal.Kind, reason journal.Reason) journal
 	if a.peer != nil || a.reached {
 		event.Forgeable = false
 	}
+	if a.about != nil {
+		event.AOR = *a.about
+	}
 	return event
 }
 
-// subject returns what a request is about: the address-of-record of To for a REGISTER
-// (§10.2), and that of the Request-URI for others, if it names one (§8.1.1.1).
-func subject(request *message.Request) *sipuri.URI {
-	if request.Method == "REGISTER" || request.URI.User == "" {
+// own returns the address-of-record that the sender of a request is, or acts for: that of
+// To for a REGISTER (§10.2), else that of From.
+func own(request *message.Request) *sipuri.URI {
+	if request.Method == "REGISTER" {
 		return &request.To.URI
 	}
-	return &request.URI
+	return &request.From.URI
 }

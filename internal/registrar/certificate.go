@@ -28,10 +28,7 @@ func (a *Authentication) authenticateByCertificate() bool {
 // wantedAOR returns which address-of-record the sender is to be able to bind: that of To
 // for a REGISTER, for others his own, of From. Zero where that is none.
 func (a *Authentication) wantedAOR() sipuri.AOR {
-	uri := &a.request.To.URI
-	if a.request.Method != "REGISTER" {
-		uri = &a.request.From.URI
-	}
+	uri := own(a.request)
 	if !uri.IsSIP() {
 		return sipuri.AOR{}
 	}

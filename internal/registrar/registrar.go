@@ -79,6 +79,7 @@ type Registrar struct {
 	serviceRoute    string
 	flowTimer       int // seconds
 	shorten         func(now time.Time) float64
+	allowed         string
 
 	qualifier     Qualifier // nil: nobody asks
 	guard         Guard     // nil: all credentials are looked at
@@ -117,7 +118,7 @@ func New(o Options) *Registrar {
 	r := &Registrar{
 		domains: o.Domains, authenticator: o.Authenticator, location: o.Location, journal: o.Journal,
 		disconnectGrace: o.DisconnectGrace, serviceRoute: o.ServiceRoute, flowTimer: o.FlowTimer,
-		here: o.Here, others: newOthers(&o), shorten: o.Shorten,
+		here: o.Here, allowed: allowed, others: newOthers(&o), shorten: o.Shorten,
 	}
 	r.ShareGRUUs(o.GRUUKey)
 	r.aors.forget()

@@ -32,7 +32,7 @@ func (g *registration) makeRoom(c *changes) *refusal {
 func (g *registration) replaceUnreachable(c *changes, most int) (replaced int) {
 	reachable := c.kept[:0]
 	for _, b := range c.kept {
-		if replaced < most && g.isUnreachable(&b) {
+		if replaced < most && g.IsUnreachable(&b) {
 			c.replaced = append(c.replaced, b)
 			replaced++
 			continue
@@ -43,8 +43,8 @@ func (g *registration) replaceUnreachable(c *changes, most int) (replaced int) {
 	return replaced
 }
 
-// isUnreachable tells whether the phone of a binding has lost its connection, or was
+// IsUnreachable tells whether the phone of a binding has lost its connection, or was
 // asked and did not answer.
-func (g *registration) isUnreachable(b *location.Binding) bool {
-	return g.FlowGone(b) || g.qualifier != nil && g.qualifier.Unreachable(b.ID)
+func (r *Registrar) IsUnreachable(b *location.Binding) bool {
+	return r.FlowGone(b) || r.qualifier != nil && r.qualifier.Unreachable(b.ID)
 }

@@ -1,6 +1,7 @@
 package registrar
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -9,8 +10,19 @@ import (
 	"sipregd/internal/message"
 )
 
-// What is done here, as Allow says it.
+// allowed is what is done here, as Allow says it.
 const allowed = "REGISTER, OPTIONS, CANCEL, ACK"
+
+// Allowing has Allow tell of more methods, which others answer. It is to be called before
+// any request is answered, and returns the registrar.
+func (r *Registrar) Allowing(methods ...string) *Registrar {
+	for _, method := range methods {
+		if !slices.Contains(strings.Split(r.allowed, ", "), method) {
+			r.allowed += ", " + method
+		}
+	}
+	return r
+}
 
 // Answer returns the response to a request (RFC 3261 §8.2). ACK and CANCEL
 // belong to the transaction layer and do not come here.
@@ -22,7 +34,7 @@ func (r *Registrar) Answer(request *message.Request, now time.Time) *message.Res
 		return r.options(request)
 	}
 	// §8.2.1
-	response := request.Respond(405, "Method Not Allowed").With("Allow", allowed)
+	response := request.Respond(405, "Method Not Allowed").With("Allow", r.allowed)
 	return r.refuse(request, response, journal.MethodNotAllowed, request.Method)
 }
 
@@ -60,7 +72,7 @@ func (r *Registrar) options(request *message.Request) *message.Response {
 		return r.unsupportedExtension(request, strings.Join(request.Require, ", "))
 	}
 	return request.Respond(200, "OK").
-		With("Allow", allowed).
+		With("Allow", r.allowed).
 		With("Accept", ""). // no body is understood
 		With("Supported", "path, outbound, gruu")
 }
@@ -108,7 +120,7 @@ func (r *Registrar) requestEvent(request *message.Request) journal.Event {
 		CallID:    request.CallID,
 		UserAgent: request.UserAgent,
 	}
-	if uri := subject(request); uri.IsSIP() {
+	if uri := own(request); uri.IsSIP() {
 		event.AOR, _ = r.directory.Load().AOR(*uri)
 	}
 	return event

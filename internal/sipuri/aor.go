@@ -49,15 +49,30 @@ func Unescape(text string) string {
 // AppendEscaped appends text as the value of a URI parameter, with escapes for what may
 // not stand there as it is.
 func AppendEscaped(parameter []byte, text string) []byte {
+	return appendEscaped(parameter, text, classParam, "")
+}
+
+// AppendEscapedHeader does so with the value of a header of a URI.
+func AppendEscapedHeader(header []byte, text string) []byte {
+	return appendEscaped(header, text, classHeader, "&=")
+}
+
+// AppendEscapedUser does so with the user part of a URI.
+func AppendEscapedUser(uri []byte, text string) []byte {
+	return appendEscaped(uri, text, classUser, "#")
+}
+
+// appendEscaped escapes what is not of the class, and others.
+func appendEscaped(escaped []byte, text string, class uint8, others string) []byte {
 	const digits = "0123456789ABCDEF"
 	for i := range len(text) {
-		if c := text[i]; c != '%' && classes[c]&classParam != 0 {
-			parameter = append(parameter, c)
+		if c := text[i]; c != '%' && classes[c]&class != 0 && strings.IndexByte(others, c) < 0 {
+			escaped = append(escaped, c)
 		} else {
-			parameter = append(parameter, '%', digits[c>>4], digits[c&15])
+			escaped = append(escaped, '%', digits[c>>4], digits[c&15])
 		}
 	}
-	return parameter
+	return escaped
 }
 
 // CanonicalHost returns a host in the one form in which hosts are compared as

@@ -12,6 +12,7 @@ type method uint8
 const (
 	methodRegister method = iota
 	methodOptions
+	methodInvite
 	methodACK
 	methodCancel
 	methodOther
@@ -20,7 +21,7 @@ const (
 
 // methodNames are as they stand in a request, but for the last.
 var methodNames = [methods]string{
-	methodRegister: "REGISTER", methodOptions: "OPTIONS", methodACK: "ACK", methodCancel: "CANCEL", methodOther: "other",
+	methodRegister: "REGISTER", methodOptions: "OPTIONS", methodInvite: "INVITE", methodACK: "ACK", methodCancel: "CANCEL", methodOther: "other",
 }
 
 func methodOf(name string) method {
@@ -29,6 +30,8 @@ func methodOf(name string) method {
 		return methodRegister
 	case "OPTIONS":
 		return methodOptions
+	case "INVITE":
+		return methodInvite
 	case "ACK":
 		return methodACK
 	case "CANCEL":
@@ -71,6 +74,9 @@ type Counts struct {
 	Evicted         uint64     // transactions that made room before Timer J fired
 	Transactions    int        // in memory
 	Bytes           int        // that they take, or once took
+	Unacknowledged  int        // responses to INVITEs that are sent again until an ACK comes
+	NoACK           uint64     // that were given up, since none came (Timer H)
+	NoRoom          uint64     // that are not sent again by themselves, as there was no room
 }
 
 // Answered is how many requests got a status.
@@ -93,6 +99,7 @@ func (l *Layer) Counts(now time.Time) Counts {
 		}
 	}
 	l.table.addTo(&counts, now)
+	l.finals.addTo(&counts)
 	return counts
 }
 

@@ -33,6 +33,9 @@ func (l *Layer) identifyAs(space *identitySpace, request *message.Request, metho
 	text = appendPart(text, request.From.Tag)
 	text = appendPart(text, request.CallID)
 	text = append(strconv.AppendUint(text, uint64(request.CSeq.Number), 10), 0)
+	if method == "INVITE" { // a proxy may have one call ask for several, which are not the same request
+		text = appendPart(text, request.URIText)
+	}
 	id := identity{key: maphash.Bytes(l.keys, text), merges: request.To.Tag == ""}
 	address := request.Flow.Source.Addr().As16()
 	text = append(text, address[:]...)

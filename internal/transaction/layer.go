@@ -1,8 +1,8 @@
-// Package transaction is RFC 3261 §17 for non-INVITE requests: the server side
-// (§17.2.2), and the client side for those that ask phones whether they are there
-// (§17.1.2), without a goroutine or a timer for any of them. What can be answered
-// anew with the same outcome, a first challenge above all, is answered without state
-// (§8.2.7).
+// Package transaction is RFC 3261 §17: the server side (§17.2.2, and §17.2.1 for INVITEs,
+// all of which are answered at once), and the client side for those that ask phones
+// whether they are there (§17.1.2), without a goroutine or a timer for any of them. What
+// can be answered anew with the same outcome, a first challenge above all, is answered
+// without state (§8.2.7).
 package transaction
 
 import (
@@ -32,8 +32,9 @@ type Reply struct {
 	Data []byte         // as a rule in the room that was given for it
 	To   netip.AddrPort // over UDP; on a stream the answer goes back on it
 	// Rests says that it rests on bindings: it must not go out before they last.
-	Rests bool
-	Ends  bool // the stream that the message came on is to be closed
+	Rests  bool
+	Proved bool // a peer has proved itself, or whoever sent the message need not
+	Ends   bool // the stream that the message came on is to be closed
 	// Alive is for how long that stream may be silent from now on, as the phone is told
 	// by Flow-Timer (RFC 5626 §4.4); 0: for as long as before.
 	Alive time.Duration
@@ -45,6 +46,7 @@ type Layer struct {
 	parser  *message.Parser
 	core    Core
 	clients *Clients // nil: nothing is asked
+	finals  *Finals  // nil: nothing is sent again by itself
 	table   *table
 	keys    maphash.Seed // of what transactions are found by
 	tags    maphash.Seed
@@ -74,6 +76,13 @@ func (l *Layer) Answering(clients *Clients) *Layer {
 	return l
 }
 
+// Repeating has the final responses to INVITEs sent again until they are acknowledged. It
+// is to be called before Receive, and returns the layer.
+func (l *Layer) Repeating(finals *Finals) *Layer {
+	l.finals = finals
+	return l
+}
+
 // Receive handles one message and returns what is to be sent for it, appended to
 // room.
 func (l *Layer) Receive(room, data []byte, flow message.Flow, now time.Time) Reply {
@@ -87,16 +96,16 @@ func (l *Layer) Receive(room, data []byte, flow message.Flow, now time.Time) Rep
 	}
 	switch request.Method {
 	case "ACK": // never answered (§8.2.7, §17.2.1)
-		return l.ignoreACK()
+		return l.takeACK(request)
 	case "CANCEL":
 		return l.answerCancel(room, request, now)
 	}
 	var space identitySpace
 	id := l.identify(&space, request)
-	if flow.Reliable() || len(request.Digests) == 0 {
+	if request.Method != "INVITE" && (flow.Reliable() || len(request.Digests) == 0) {
 		// Timer J is 0 over streams; without credentials nothing is changed.
 		response := l.core.Answer(request, now)
-		return l.reply(room, request, id, response, now).resting(response.Keep)
+		return l.reply(room, request, id, response, now).after(request, response.Keep)
 	}
 	return l.answerOnce(room, request, id, now)
 }
@@ -112,13 +121,16 @@ func (l *Layer) Refuse(data []byte, flow message.Flow, wrong *message.Error) Rep
 	return l.answerMalformed(nil, request, wrong, data, time.Time{})
 }
 
-// answerOnce answers a request in a transaction of its own (§17.2.2).
+// answerOnce answers a request in a transaction of its own (§17.2.2; §17.2.1 for an
+// INVITE, which needs no 100 as its final response goes out at once). What is not to be
+// kept, as it would be answered the same again, leaves no state (§8.2.7): so a stranger's
+// INVITE gets its challenge once, and Timer G makes nobody's address a target.
 func (l *Layer) answerOnce(room []byte, request *message.Request, id identity, now time.Time) Reply {
 	state, stored := l.table.begin(id, now)
 	switch state {
 	case completed: // a retransmission gets the same bytes
 		l.counters.retransmissions.Add(1)
-		return render(room, request, stored, id.tag).resting(true)
+		return render(room, request, stored, id.tag).after(request, true)
 	case trying: // a retransmission before the answer is dropped
 		l.counters.retransmissions.Add(1)
 		return Reply{}
@@ -127,7 +139,13 @@ func (l *Layer) answerOnce(room []byte, request *message.Request, id identity, n
 	}
 	response := l.core.Answer(request, now)
 	l.table.end(id, response.Own(), response.Keep, now)
-	return l.reply(room, request, id, response, now).resting(response.Keep)
+	reply := l.reply(room, request, id, response, now).after(request, response.Keep)
+	if request.Method == "INVITE" && response.Keep && !request.Flow.Reliable() && l.finals != nil {
+		own := reply
+		own.Data = reply.Data[len(room):]
+		l.finals.begin(id, request.Flow, &own, now)
+	}
+	return reply
 }
 
 // NotStored answers a message anew whose answer must not go out, since what it
@@ -149,15 +167,32 @@ func (l *Layer) NotStored(data []byte, flow message.Flow, now time.Time) Reply {
 }
 
 // answerCancel answers a CANCEL (§9.2). It comes too late for whatever it
-// matches, and has no effect on it. Only REGISTER has transactions here.
+// matches, and has no effect on it.
 func (l *Layer) answerCancel(room []byte, request *message.Request, now time.Time) Reply {
 	var space identitySpace
-	id := l.identifyAs(&space, request, "REGISTER")
+	id := l.identifyAs(&space, request, "INVITE")
+	matches := l.table.has(id, now)
+	if !matches {
+		id = l.identifyAs(&space, request, "REGISTER")
+		matches = l.table.has(id, now)
+	}
 	response := request.Respond(481, "Call/Transaction Does Not Exist")
-	if l.table.has(id, now) {
+	if matches {
 		response = request.Respond(200, "OK")
 	}
 	return l.reply(room, request, id, response, now) // with the To tag of what it cancels
+}
+
+// takeACK takes in that the response to an INVITE has come: one that is no success is
+// acknowledged in the transaction of the INVITE (§17.2.3), by a To with our tag, which the
+// INVITE had not (§17.1.1.3).
+func (l *Layer) takeACK(request *message.Request) Reply {
+	if l.finals != nil {
+		var space identitySpace
+		request.To.Tag = ""
+		l.finals.acknowledge(l.identifyAs(&space, request, "INVITE"))
+	}
+	return l.ignoreACK()
 }
 
 // answerUnread answers what is SIP, but not as it should be.
@@ -213,7 +248,9 @@ func render(room []byte, request *message.Request, own []byte, tag uint64) Reply
 	return r
 }
 
-func (r Reply) resting(rests bool) Reply {
-	r.Rests = rests
+// after says of a reply what follows from its being kept: just a registration rests on
+// bindings that are to last.
+func (r Reply) after(request *message.Request, kept bool) Reply {
+	r.Proved, r.Rests = kept, kept && request.Method == "REGISTER"
 	return r
 }

@@ -14,7 +14,10 @@ import (
 	"github.com/coder/websocket"
 )
 
-const stranger = "OPTIONS sip:r SIP/2.0\r\nContent-Length: 0\r\n\r\n"
+const (
+	stranger = "OPTIONS sip:r SIP/2.0\r\nContent-Length: 0\r\n\r\n"
+	call     = "INVITE sip:r SIP/2.0\r\nContent-Length: 0\r\n\r\n" // of a peer, whose answer rests on no binding
+)
 
 func TestSourceOf(t *testing.T) {
 	for address, want := range map[string]string{
@@ -164,8 +167,10 @@ func TestAStreamWithoutASuccessEnds(t *testing.T) {
 			if got := s.Counts().Refused; got != (Refusals{Late: 1}) {
 				t.Errorf("counted as %+v", got)
 			}
-			if lived := talks(sound, 2*time.Second); lived < 2*time.Second {
-				t.Errorf("a peer's stream has ended after %v", lived)
+			for _, text := range []string{sound, call} {
+				if lived := talks(text, 2*time.Second); lived < 2*time.Second {
+					t.Errorf("a peer's stream has ended after %v", lived)
+				}
 			}
 		})
 	}

@@ -40,7 +40,8 @@ func (p *proving) Receive(room, data []byte, flow message.Flow, now time.Time) t
 	}
 	reply := p.echo.Receive(room, data, flow, now)
 	reply.Data = append(reply.Data, p.padding...)
-	reply.Rests = !bytes.HasPrefix(data, []byte("OPTIONS "))
+	reply.Proved = bytes.HasPrefix(data, []byte("INVITE "))
+	reply.Rests = !reply.Proved && !bytes.HasPrefix(data, []byte("OPTIONS "))
 	return reply
 }
 

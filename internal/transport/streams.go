@@ -286,21 +286,21 @@ func (s *stream) setDeadline(deadline time.Time) bool {
 func (s *stream) answer(answers []byte, messages [][]byte) []byte {
 	mark := s.store.Begin()
 	var space [8]transaction.Reply
-	replies, rests, announced := space[:0], false, s.alive.announced
+	replies, rests, proved, announced := space[:0], false, false, s.alive.announced
 	all, before := answers, len(answers)
 	for _, data := range messages {
 		reply := s.handler.Receive(all, data, s.flow, time.Now()) // the one before may have had to wait
 		if len(reply.Data) > 0 {
 			all = reply.Data
 		}
-		replies, rests = append(replies, reply), rests || reply.Rests
+		replies, rests, proved = append(replies, reply), rests || reply.Rests, proved || reply.Rests || reply.Proved
 		announced = cmp.Or(reply.Alive, announced)
 		if s.ended = reply.Ends; s.ended {
 			break
 		}
 	}
 	s.handled = true
-	if rests && !s.proved {
+	if proved && !s.proved {
 		s.proved = true
 		s.all.proved(s)
 	}

@@ -1,0 +1,151 @@
+package redirect
+
+import (
+	"fmt"
+	"time"
+
+	"sipregd/internal/journal"
+	"sipregd/internal/location"
+	"sipregd/internal/message"
+	"sipregd/internal/peers"
+	"sipregd/internal/registrar"
+	"sipregd/internal/sipuri"
+)
+
+// call is a request for a phone on its way through the steps.
+type call struct {
+	registrar.Authentication
+	server  *Server
+	request *message.Request
+	now     time.Time
+
+	permitted bool // the caller need prove nothing
+	aor       sipuri.AOR
+}
+
+// answer carries out the steps. Each returns nil to go on, or the response that ends the
+// request. Until the caller has proved who he is, nothing depends on whom he calls.
+func (c *call) answer() *message.Response {
+	if end := c.CheckDomain(); end != nil {
+		return end
+	}
+	if end := c.checkCaller(); end != nil {
+		return end
+	}
+	response := c.redirect()
+	// A retransmission is to get the same response, and that may be as long as it is: the
+	// caller is a peer, or who the administrator vouches for.
+	response.Keep = true
+	return response
+}
+
+// checkCaller lets peers call that are registered, and those whose addresses are permitted.
+// A UAS asks for credentials by 401 (§22.2), a redirect server too.
+func (c *call) checkCaller() *message.Response {
+	if c.permitted = c.server.permits(c.request.Flow.Source.Addr()); c.permitted {
+		return nil
+	}
+	if end := c.Authenticate(); end != nil {
+		return end
+	}
+	if end := c.CheckPeer(); end != nil {
+		return end
+	}
+	if !c.isRegistered(c.Peer()) {
+		return c.End(403, "Register First", journal.CallerNotRegistered, journal.CallBy+c.request.Method)
+	}
+	return nil
+}
+
+// isRegistered tells whether a peer has a binding: to the address-of-record that it calls
+// from, or to another one of its own.
+func (c *call) isRegistered(p *peers.Peer) bool {
+	if aor, served := c.Peers().AOR(c.request.From.URI); served && c.Peers().MayBind(p, aor) && c.isBoundBy(p, aor) {
+		return true
+	}
+	for _, aor := range p.AORs {
+		if c.isBoundBy(p, aor) {
+			return true
+		}
+	}
+	return false
+}
+
+func (c *call) isBoundBy(p *peers.Peer, aor sipuri.AOR) bool {
+	for _, b := range c.server.location.Bindings(aor, c.now) {
+		if b.Authname == p.Authname { // which nobody else has in that domain
+			return true
+		}
+	}
+	return false
+}
+
+// redirect tells where the phones of the address-of-record are that the Request-URI names.
+func (c *call) redirect() *message.Response {
+	aor, bindings := c.Locate(c.request.URI, c.now)
+	c.aor = aor
+	c.About(aor)
+	if c.request.URI.Scheme == "sips" && !c.request.Flow.Secure() { // §26.2.2
+		return c.End(403, "SIPS Needs TLS", journal.SIPSWithoutTLS, "the Request-URI is "+c.request.URIText)
+	}
+	targets, left := c.targets(bindings)
+	switch {
+	case len(targets) > 0:
+		return c.moved(targets)
+	case !c.isGRUU(): // that leads to one phone and to nothing else
+		if uri := c.standIn(); uri != "" {
+			return c.movedTo(uri)
+		}
+	}
+	if len(bindings) == 0 && !c.Peers().HasAOR(c.aor) {
+		return c.End(404, "Not Found", journal.NoSuchAOR, journal.CallBy+c.request.Method)
+	}
+	return c.End(480, "Temporarily Unavailable", journal.NotRegistered, journal.CallBy+c.request.Method+left)
+}
+
+func (c *call) isGRUU() bool {
+	_, is := c.request.URI.Param("gr")
+	return is
+}
+
+// standIn returns the address that the peer has for while nothing is registered, empty: none,
+// or none but that which was called.
+func (c *call) standIn() string {
+	name, host := c.Peers().StandIn(c.aor)
+	if host == "" {
+		return ""
+	}
+	text := append([]byte(c.request.URI.Scheme), ':')
+	text = append(append(sipuri.AppendEscapedUser(text, name), '@'), host...)
+	if uri, err := sipuri.Parse(string(text)); err != nil || uri.Equal(c.request.URI) {
+		return ""
+	}
+	return string(text)
+}
+
+// moved redirects to bindings.
+func (c *call) moved(targets []location.Binding) *message.Response {
+	response := c.request.Respond(302, "Moved Temporarily")
+	var space [512]byte
+	for i := range targets {
+		response.WithBytes("Contact", appendContact(space[:0], &targets[i], c.now))
+	}
+	contacts := "a Contact"
+	if len(targets) > 1 {
+		contacts = fmt.Sprintf("%d Contacts", len(targets))
+	}
+	c.record(targets[0].Contact, "to "+contacts)
+	return response
+}
+
+// movedTo redirects to the address that stands in.
+func (c *call) movedTo(uri string) *message.Response {
+	c.record(uri, "to defaulthost, as nothing is registered")
+	return c.request.Respond(302, "Moved Temporarily").With("Contact", "<"+uri+">")
+}
+
+func (c *call) record(contact, detail string) {
+	event := c.Event(journal.Redirected, journal.None)
+	event.Contact, event.Detail = contact, journal.CallBy+c.request.Method+" "+detail
+	c.server.journal.Record(event)
+}
