@@ -38,9 +38,8 @@ func newAtOnce(size int) *atOnce {
 	}
 }
 
-// handleAtOnce handles what was picked of a batch, each queue of those that carry
-// credentials on a goroutine of its own, the last one on this. The others do not wait for
-// the store.
+// handleAtOnce handles what was picked of a batch, each queue of those that may wait
+// for the store on a goroutine of its own, the last one on this.
 func (d *datagrams) handleAtOnce(picked []int, handler Handler, now time.Time) {
 	a := d.atOnce
 	a.arrange(d, picked)
@@ -78,7 +77,7 @@ func (a *atOnce) arrange(d *datagrams, picked []int) {
 	a.queues, a.others = a.queues[:0], a.others[:0]
 	for _, i := range picked {
 		a.flows[i] = d.flow(i)
-		if data := d.in.data(i); hasCredentials(data) {
+		if data := d.in.data(i); mayWait(data) {
 			a.append(i, queueName{a.flows[i].Source, string(callIDOf(data))})
 		} else {
 			a.others = append(a.others, i)
@@ -94,6 +93,20 @@ func (a *atOnce) append(i int, to queueName) {
 		a.queues = append(a.queues, i)
 	}
 	a.last[to] = i
+}
+
+// mayWait tells whether a message may ask the store for something: one with credentials,
+// or a call of somebody who needs none.
+func mayWait(data []byte) bool {
+	if hasCredentials(data) {
+		return true
+	}
+	for _, quick := range [...]string{"REGISTER ", "OPTIONS ", "ACK ", answerBegin} {
+		if bytes.HasPrefix(data, []byte(quick)) {
+			return false
+		}
+	}
+	return mayBeRequest(data)
 }
 
 // callIDOf is a look at the Call-ID as phones spell it. Empty: it is spelled in another
