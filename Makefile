@@ -64,7 +64,7 @@ audit:
 	.ci/audit
 
 unit:
-	.ci/apt gcc libc6-dev iproute2 nftables sip-tester baresip-core linphone-cli chromium systemd prometheus fail2ban kamailio kamailio-presence-modules kamailio-utils-modules
+	.ci/apt gcc libc6-dev iproute2 nftables sip-tester baresip-core linphone-cli chromium systemd prometheus fail2ban kamailio kamailio-presence-modules kamailio-utils-modules redis-server
 	.ci/phones || echo "SKIPPED: JsSIP and SIP.js could not be fetched, and the tests with them are left out" >&2
 	{ ip netns add sipregd-test && ip netns delete sipregd-test; } 2>/dev/null || echo "SKIPPED: no network namespaces can be made here, and the tests of phones behind a NAT are left out: run this as root" >&2
 	CI=$${CI:-} $(GO) test -race ./...
@@ -81,8 +81,8 @@ fuzz:
 # times, its disk is full for a minute, 10,000 slow streams are held against it, and for an
 # hour faults befall it at random. SIPREGD_SEED=n chooses those of another run again.
 endure:
-	SIPREGD_KILLS=1000 SIPREGD_DISKFULL=60 SIPREGD_SLOW=10000 SIPREGD_IDLE=5000 SIPREGD_SOAK=3600 $(GO) test -timeout 150m \
-		-run 'TestKills|TestFullDisk|TestSlowStreams|TestAnIdleStream|TestSoak' -v ./cmd/sipregd
+	SIPREGD_KILLS=1000 SIPREGD_DISKFULL=60 SIPREGD_SLOW=10000 SIPREGD_IDLE=5000 SIPREGD_SOAK=3600 SIPREGD_NODES=60 $(GO) test -timeout 150m \
+		-run 'TestKills|TestFullDisk|TestSlowStreams|TestAnIdleStream|TestSoak|TestManyNodes|TestAFailover' -v ./cmd/sipregd
 
 # Registrations per second and CPU per registration; beside Kamailio's where
 # it is installed (apt-get install kamailio).

@@ -21,7 +21,8 @@ tells
   AUTHNAME    what the phone has proved with its password
   CONTACT     where the phone says that it is reached
   RECEIVED    where its REGISTER came from: behind NAT, that is the router
-  VIA         the transport, and NAT where the phone sits behind one
+  VIA         the transport, NAT where the phone sits behind one, and where machines
+              share the bindings the name of that which has its connection
   EXPIRES     when the binding ends, if the phone does not refresh it
   SEEN        when the phone has last done so
   ANSWERS     whether it answers when it is asked (qualify_frequency): how fast, or no
@@ -97,6 +98,7 @@ func printContacts(ctx context.Context, c *client, l *listing, path string, out 
 			return err
 		}
 		sum.add(contacts, p.total)
+		sum.stale = sum.stale || p.stale
 		if len(contacts) == 0 {
 			return nil
 		}
@@ -132,10 +134,14 @@ func contactRows(contacts []api.Contact, now time.Time) (rows [][]string) {
 
 // via tells how a phone has come.
 func via(c api.Contact) string {
+	text := c.Transport
 	if c.NAT {
-		return c.Transport + " NAT"
+		text += " NAT"
 	}
-	return c.Transport
+	if c.Node != "" {
+		text += " at " + c.Node
+	}
+	return text
 }
 
 // roundTrip tells how fast a phone answers, or that it does not; empty where it was not asked.
@@ -150,6 +156,7 @@ func roundTrip(c api.Contact) string {
 type contactSum struct {
 	bindings, addresses, total int
 	last                       string
+	stale                      bool
 }
 
 func (s *contactSum) add(contacts []api.Contact, total int) {
@@ -164,6 +171,13 @@ func (s *contactSum) add(contacts []api.Contact, total int) {
 
 // String returns the line below the table.
 func (s *contactSum) String() string {
+	if s.stale {
+		return s.counted() + "; Redis IS AWAY: these are what this node saw last, and others may be bound by now"
+	}
+	return s.counted()
+}
+
+func (s *contactSum) counted() string {
 	switch {
 	case s.bindings == 0:
 		return "no bindings"

@@ -42,6 +42,7 @@ type page struct {
 	total   int
 	entries []json.RawMessage
 	next    string
+	stale   bool // the store is away: these are what the daemon saw last
 }
 
 // readPage reads a page whose entries stand in the field of that name.
@@ -50,7 +51,7 @@ func readPage(text []byte, field string) (p page, err error) {
 	if err = json.Unmarshal(text, &fields); err != nil {
 		return p, err
 	}
-	for name, value := range map[string]any{"total": &p.total, field: &p.entries, "next": &p.next} {
+	for name, value := range map[string]any{"total": &p.total, field: &p.entries, "next": &p.next, "stale": &p.stale} {
 		if raw, ok := fields[name]; ok && err == nil {
 			err = json.Unmarshal(raw, value)
 		}
@@ -99,7 +100,7 @@ func (l *listing) eachPage(ctx context.Context, c *client, path, field string, t
 
 // printAsOne prints all pages as one, with the entries as they came.
 func (l *listing) printAsOne(ctx context.Context, c *client, path, field string, out io.Writer) error {
-	begun := false
+	begun, stale := false, false
 	err := l.eachPage(ctx, c, path, field, func(p page) error {
 		var text bytes.Buffer
 		if !begun {
@@ -111,12 +112,16 @@ func (l *listing) printAsOne(ctx context.Context, c *client, path, field string,
 			}
 			text.Write(visibleJSON(entry))
 		}
-		begun = true
+		begun, stale = true, stale || p.stale
 		_, err := out.Write(text.Bytes())
 		return err
 	})
+	end := "]}\n"
+	if stale {
+		end = `],"stale":true}` + "\n"
+	}
 	if err == nil {
-		_, err = io.WriteString(out, "]}\n")
+		_, err = io.WriteString(out, end)
 	}
 	return err
 }

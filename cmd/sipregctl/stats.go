@@ -70,8 +70,14 @@ func storeState(s api.Store, now time.Time) string {
 		return s.Kind
 	}
 	text := s.Kind + ", NOT SAVED: " + s.Failure
+	if s.Kind == "redis" {
+		text = s.Kind + ", AWAY: " + s.Failure
+	}
 	if s.Since != nil {
 		text += ", since " + strings.TrimSuffix(ago(now, *s.Since), " ago")
+	}
+	if s.Kind == "redis" {
+		return text + ", and registrations are answered 503"
 	}
 	return text + ", " + plural(s.Unsaved, "address waits", "addresses wait")
 }

@@ -76,12 +76,15 @@ AOR    LABEL  AUTHN…
 	}
 }
 
-// Where a phone sits behind NAT, its transport says so.
+// Where a phone sits behind NAT, or its connection is at one of several nodes, its
+// transport says so.
 func TestContactsTellOfNAT(t *testing.T) {
 	behind := kitchen
 	behind.NAT = true
-	for i, want := range []string{"UDP NAT", "TCP"} {
-		if got := contactRows([]api.Contact{behind, desk}, noon)[i][5]; contactColumns[5].title != "VIA" || got != want {
+	elsewhere := behind
+	elsewhere.Node = "sip1"
+	for i, want := range []string{"UDP NAT", "TCP", "UDP NAT at sip1"} {
+		if got := contactRows([]api.Contact{behind, desk, elsewhere}, noon)[i][5]; contactColumns[5].title != "VIA" || got != want {
 			t.Errorf("below %s stands %q, want %q", contactColumns[5].title, got, want)
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"sipregd/internal/journal"
 	"sipregd/internal/location"
 	"sipregd/internal/location/durable"
+	"sipregd/internal/location/shared"
 	"sipregd/internal/peers"
 	"sipregd/internal/sipuri"
 )
@@ -111,7 +112,12 @@ func (d *sipregd) Check() api.Reload {
 
 // Ready returns why phones cannot register.
 func (d *sipregd) Ready() error {
-	if store, ok := d.store.(*durable.Store); ok && d.config.Location.RequireDurable {
+	switch store := d.store.(type) {
+	case *durable.Store:
+		if d.config.Location.RequireDurable {
+			return store.Status().Failure
+		}
+	case *shared.Store:
 		return store.Status().Failure
 	}
 	return nil
@@ -149,11 +155,15 @@ func (d *sipregd) readMetrics() {
 	if d.notifier != nil {
 		sources.Subscriptions = d.notifier.Counts
 	}
-	if store, ok := d.store.(*durable.Store); ok {
+	switch store := d.store.(type) {
+	case *durable.Store:
 		sources.Saving = func() (durable bool, unsaved int) {
 			status := store.Status()
 			return status.Failure == nil, status.Unsaved
 		}
+	case *shared.Store:
+		sources.Saving = func() (durable bool, unsaved int) { return store.Status().Failure == nil, 0 }
+		sources.Shared = func() admin.SharedCounts { return sharedCounts(store) }
 	}
 	if d.webhook != nil {
 		sources.Webhook = d.webhook.Status
@@ -162,15 +172,21 @@ func (d *sipregd) readMetrics() {
 }
 
 func (d *sipregd) storeStats() api.Store {
-	stats := api.Store{Kind: d.config.Location.Store}
-	store, ok := d.store.(*durable.Store)
-	if !ok {
+	stats := api.Store{Kind: d.config.Location.Store, Node: d.node}
+	var failure error
+	var since time.Time
+	switch store := d.store.(type) {
+	case *durable.Store:
+		status := store.Status()
+		stats.Unsaved, failure, since = status.Unsaved, status.Failure, status.Since
+	case *shared.Store:
+		status := store.Status()
+		failure, since = status.Failure, status.Since
+	default:
 		return stats
 	}
-	status := store.Status()
-	stats.Durable, stats.Unsaved = status.Failure == nil, status.Unsaved
-	if status.Failure != nil {
-		stats.Failure, stats.Since = status.Failure.Error(), &status.Since
+	if stats.Durable = failure == nil; failure != nil {
+		stats.Failure, stats.Since = failure.Error(), &since
 	}
 	return stats
 }
@@ -180,6 +196,9 @@ func (d *sipregd) storeStats() api.Store {
 func readerWarnings(path string, c *config.Config) (warnings []string) {
 	if othersRead(path) && (c.Admin.Token != "" || c.Admin.WebhookSecret != "") {
 		warnings = append(warnings, path+": every account on this machine can read the secrets in [admin]; take that away with chmod o-r")
+	}
+	if othersRead(path) && (c.Security.NonceSecret != "" || c.Location.Store == "redis" && strings.Contains(c.Location.Redis, "@")) {
+		warnings = append(warnings, path+": every account on this machine can read nonce_secret or the password of Redis; take that away with chmod o-r")
 	}
 	if key := c.Listen.PrivateKey; key != "" && othersRead(key) {
 		warnings = append(warnings, key+": every account on this machine can read the private key; take that away with chmod o-r")

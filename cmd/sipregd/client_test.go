@@ -25,6 +25,9 @@ type client struct {
 	answerWithin      time.Duration
 	nonce, realmOfNow string
 	dial              func(network, address string) (net.Conn, error)
+	count             int    // of the nonce
+	keeps             bool   // the nonce, as long as it is taken
+	move              func() // happens before each request; nil: nothing
 }
 
 // reply is a response as far as the tests look at it.
@@ -32,6 +35,7 @@ type reply struct {
 	status   int
 	header   textproto.MIMEHeader
 	contacts map[string]int // URI → expires
+	versions map[string]int // URI → v, a parameter that says which request bound it
 }
 
 var errNoAnswer = errors.New("no answer")
@@ -65,6 +69,9 @@ func (c *client) close() {
 // out: sent tells whether it had credentials.
 func (c *client) register(lines ...string) (answer reply, sent bool, err error) {
 	for range 3 {
+		if c.move != nil {
+			c.move()
+		}
 		all := lines
 		if c.nonce != "" {
 			all, sent = append([]string{c.authorization()}, lines...), true
@@ -84,19 +91,23 @@ func (c *client) takeChallenge(challenge string) {
 		if field[1] == "realm" {
 			c.realmOfNow = field[2]
 		} else {
-			c.nonce = field[2]
+			c.nonce, c.count = field[2], 0
 		}
 	}
 }
 
-// authorization answers the last challenge once.
+// authorization answers the last challenge, once where it is not kept.
 func (c *client) authorization() string {
 	hash := func(text string) string { return fmt.Sprintf("%x", md5.Sum([]byte(text))) }
 	a1 := hash(c.authname + ":" + c.realmOfNow + ":" + c.secret)
-	response := hash(a1 + ":" + c.nonce + ":00000001:c:auth:" + hash("REGISTER:sip:test"))
-	line := fmt.Sprintf(`Authorization: Digest username="%s", realm="%s", nonce="%s", uri="sip:test", response="%s", qop=auth, nc=00000001, cnonce="c"`,
-		c.authname, c.realmOfNow, c.nonce, response)
-	c.nonce = ""
+	c.count++
+	count := fmt.Sprintf("%08x", c.count)
+	response := hash(a1 + ":" + c.nonce + ":" + count + ":c:auth:" + hash("REGISTER:sip:test"))
+	line := fmt.Sprintf(`Authorization: Digest username="%s", realm="%s", nonce="%s", uri="sip:test", response="%s", qop=auth, nc=%s, cnonce="c"`,
+		c.authname, c.realmOfNow, c.nonce, response, count)
+	if !c.keeps {
+		c.nonce = ""
+	}
 	return line
 }
 
@@ -161,7 +172,7 @@ func readReply(reader *bufio.Reader) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	answer := reply{contacts: map[string]int{}}
+	answer := reply{contacts: map[string]int{}, versions: map[string]int{}}
 	if _, err := fmt.Sscanf(line, "SIP/2.0 %d", &answer.status); err != nil {
 		return reply{}, err
 	}
@@ -174,6 +185,9 @@ func readReply(reader *bufio.Reader) (reply, error) {
 		seconds, _, _ := strings.Cut(expires, ";")
 		if answer.contacts[uri], err = strconv.Atoi(seconds); err != nil {
 			return reply{}, err
+		}
+		if _, version, found := strings.Cut(params, ";v="); found {
+			answer.versions[uri], _ = strconv.Atoi(version)
 		}
 	}
 	return answer, nil

@@ -110,8 +110,12 @@ func (d *sipregd) takePair(pair *transport.Pair, difference *reloaded) {
 
 // takePeers puts other peers in the place of those of today.
 func (d *sipregd) takePeers(next *peers.Directory) peers.Difference {
-	difference := peers.Compare(d.registrar.Directory(), next)
+	last := d.registrar.Directory()
+	difference := peers.Compare(last, next)
 	d.directory.Store(next)
+	if d.isStale() && d.owed == nil {
+		d.owed = last
+	}
 	mark := d.store.Begin()
 	d.registrar.Reload(next)
 	_ = d.store.Commit(mark) // a disk that fails is another matter

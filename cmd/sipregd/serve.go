@@ -25,6 +25,7 @@ import (
 	"sipregd/internal/guard"
 	"sipregd/internal/journal"
 	"sipregd/internal/location"
+	"sipregd/internal/location/shared"
 	"sipregd/internal/message"
 	"sipregd/internal/peers"
 	"sipregd/internal/qualify"
@@ -65,6 +66,15 @@ type sipregd struct {
 
 	loaded   chan struct{} // bindings of an earlier life were read, or are to be looked at
 	settleAt time.Time     // when those whose phones have not come back go; zero: they did
+
+	node     string           // that others know this one by, empty: there are none
+	spread   *spread          // of phones over time
+	settled  bool             // what other nodes share was there, and looked at
+	owed     *peers.Directory // of whose peers bindings are to be removed yet, nil: of none
+	twinTold time.Time        // when another node with that name was last told of
+	living   context.Context  // until the daemon stops
+	die      context.CancelFunc
+	fetching sync.WaitGroup // of secrets
 
 	asking     sync.WaitGroup // of the qualifier, the notifier, and of what is sent again
 	stopAsking func()
@@ -124,6 +134,8 @@ func newDaemon(path string, c config.Config, log zerolog.Logger) *sipregd {
 		d.journal = lines
 	}
 	d.loaded = make(chan struct{}, 1)
+	d.living, d.die = context.WithCancel(context.Background())
+	d.spread = newSpread(&c.Registrar, c.Location.Store == "redis")
 	s := &c.Security
 	d.guard = guard.New(guard.Options{
 		Journal: d.journal, Rate: s.Rate, UnknownRate: s.UnknownRate, KnownRate: s.KnownRate, Ban: s.Ban, Trusted: s.Trusted,
@@ -147,6 +159,7 @@ func (d *sipregd) start() error {
 	d.server.Bound = d.carries
 	d.server.NoTLS = d.noTLS
 	d.server.Admits, d.server.Reads = d.guard.AdmitsStream, d.guard.AdmitsDatagram
+	d.server.Blocks = d.node != ""
 	d.server.Serve(d.guard.Before(d.stun.Before(d.layer)), d.store)
 	d.startAsking()
 	d.serving = true
@@ -161,6 +174,8 @@ func (d *sipregd) start() error {
 func (d *sipregd) stop() {
 	d.stopAsking()
 	d.asking.Wait()
+	d.die()
+	d.fetching.Wait()
 	if d.server != nil {
 		d.server.Close()
 	}
@@ -213,7 +228,7 @@ func (d *sipregd) listen() (err error) {
 
 // decide makes the registrar and the transactions before it.
 func (d *sipregd) decide() error {
-	authenticator, err := newAuthenticator(&d.config)
+	authenticator, err := d.newAuthenticator()
 	if err != nil {
 		return err
 	}
@@ -225,13 +240,17 @@ func (d *sipregd) decide() error {
 	d.qualifier = qualify.New(qualify.Options{
 		Store: d.store, Directory: d.Directory, Journal: d.journal, Send: d.server.Send, Gone: transport.ErrNoFlow,
 		Clock: time.Now, Random: rand.Reader, RoundTrip: d.metrics.RoundTrip, Lost: d.datagramsLost,
+		Node: d.node, Outbound: d.config.Location.Outbound,
 	})
 	d.registrar = registrar.New(registrar.Options{
 		Domains: domains(&d.config), Directory: d.directory.Load(), Authenticator: authenticator,
 		Location: d.store, Journal: d.watched(), GRUUKey: key, Here: d.here(),
-		DisconnectGrace: d.disconnectGrace(),
-		ServiceRoute:    d.config.Registrar.ServiceRoute, FlowTimer: d.config.Registrar.FlowTimer,
+		DisconnectGrace: d.disconnectGrace(), Others: d.others(), Shorten: d.shorten(),
+		ServiceRoute: d.config.Registrar.ServiceRoute, FlowTimer: d.config.Registrar.FlowTimer,
 	}).QualifiedBy(d.qualifier).GuardedBy(d.guard)
+	if store, isShared := d.store.(*shared.Store); isShared {
+		d.fetchSecret(store, gruuSecretName, key, d.registrar.ShareGRUUs)
+	}
 	memory := d.config.Listen.TransactionMemory << 20
 	d.layer = transaction.NewLayer(d.core(), memory).Answering(d.qualifier.Clients())
 	if d.notifier != nil {
@@ -287,13 +306,12 @@ func repeatFinals(ctx context.Context, finals *transaction.Finals) {
 	}
 }
 
-func newAuthenticator(c *config.Config) (*digest.Authenticator, error) {
-	var key [32]byte
-	if _, err := rand.Read(key[:]); err != nil {
-		return nil, fmt.Errorf("no random key for nonces: %w", err)
+// shorten returns what the registrar shortens times by, nil where that is never.
+func (d *sipregd) shorten() func(now time.Time) float64 {
+	if d.spread.most == 0 {
+		return nil
 	}
-	lifetime := time.Duration(c.Security.NonceLifetime) * time.Second
-	return digest.New(key, c.Registrar.Algorithms, lifetime), nil
+	return d.spread.shorten
 }
 
 // loop does what time and signals ask for, until one asks to stop.
@@ -306,6 +324,7 @@ func (d *sipregd) loop(signals <-chan os.Signal) {
 			d.heap.tune(now)
 			d.store.Expire(now, d.registrar.Expired)
 			d.removeFlowless(now)
+			d.lookForTwin(now)
 		case <-d.loaded:
 			d.settle(time.Now())
 		case s := <-signals:
@@ -320,6 +339,10 @@ func (d *sipregd) loop(signals <-chan os.Signal) {
 
 // removeFlowless removes the bindings whose connections have ended for good.
 func (d *sipregd) removeFlowless(now time.Time) {
+	if d.isStale() {
+		return
+	}
+	d.settleShared(now)
 	d.registrar.RemoveFlowless(now)
 	if !d.settleAt.IsZero() && !now.Before(d.settleAt) {
 		d.registrar.RemoveEarlierFlows()

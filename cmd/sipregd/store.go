@@ -25,9 +25,12 @@ const startTimeout = 30 * time.Second
 // openStore opens the store that [location] asks for.
 func (d *sipregd) openStore() error {
 	c := &d.config.Location
-	if c.Store == "memory" {
+	switch c.Store {
+	case "memory":
 		d.store = location.NewMemory(time.Now())
 		return nil
+	case "redis":
+		return d.openShared()
 	}
 	store, err := durable.Open(durable.Options{
 		Path: c.Path, Require: c.RequireDurable, Observer: d, Unwanted: d.endLeftover,

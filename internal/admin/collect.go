@@ -54,8 +54,14 @@ var (
 	notifiesTotal    = describe("notifies_total", "NOTIFYs of registration events, without those that were sent again.")
 	notifyFailures   = describe("notify_failures_total", "NOTIFYs that had no answer, or another than 2xx, or whose connection was gone. Each has ended a subscription.")
 
-	storeDurable = describe("store_durable", "Whether bindings are saved: 1, or 0 while the disk fails.")
+	storeDurable = describe("store_durable", "Whether bindings are saved: 1, or 0 while the disk fails or Redis is away.")
 	storeUnsaved = describe("store_unsaved_aors", "Addresses-of-record whose bindings are still to be saved.")
+
+	redisUp         = describe("redis_up", "Whether Redis is there: 1, or 0 and registrations are answered 503.")
+	redisOperations = describe("redis_operations_total", "Operations on Redis: round trips.")
+	redisConflicts  = describe("redis_conflicts_total", "Changes that were made again, as another node was quicker.")
+	redisErrors     = describe("redis_errors_total", "Operations on Redis that failed.")
+	redisReplayed   = describe("redis_replays_total", "Requests that were refused since what proved them was used at another node before.")
 
 	bansNow       = describe("bans", "Bans in force.")
 	bannedDropped = describe("banned_dropped_total", "Messages and streams from banned networks, dropped unread.")
@@ -114,6 +120,7 @@ func (s Sources) collectors() (all []prometheus.Collector) {
 	add(s.Qualify != nil, s.collectQualify, bindingsReachable, bindingsUnreachable, qualifyRequests, qualifyFailures, qualifyLate)
 	add(s.Subscriptions != nil, s.collectSubscriptions, subscriptionsNow, notifiesTotal, notifyFailures)
 	add(s.Saving != nil, s.collectSaving, storeDurable, storeUnsaved)
+	add(s.Shared != nil, s.collectShared, redisUp, redisOperations, redisConflicts, redisErrors, redisReplayed)
 	add(s.Guard != nil, s.collectGuard, bansNow, bannedDropped, bansSet, rateDropped, guessesUnread, sourcesNow)
 	add(s.Webhook != nil, s.collectWebhook, webhookEvents, webhookFailing, webhookWaiting)
 	if s.Peers != nil {
@@ -248,6 +255,15 @@ func (s Sources) collectSaving(out sink) {
 	durable, unsaved := s.Saving()
 	out.gauge(storeDurable, oneIf(durable))
 	out.gauge(storeUnsaved, float64(unsaved))
+}
+
+func (s Sources) collectShared(out sink) {
+	counts := s.Shared()
+	out.gauge(redisUp, oneIf(counts.Up))
+	out.counter(redisOperations, counts.Operations)
+	out.counter(redisConflicts, counts.Conflicts)
+	out.counter(redisErrors, counts.Errors)
+	out.counter(redisReplayed, counts.Replayed)
 }
 
 func (s Sources) collectGuard(out sink) {

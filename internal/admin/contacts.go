@@ -42,7 +42,7 @@ func (s *Server) contacts(text, after string, limit int) api.Contacts {
 	s.searching.Lock()
 	defer s.searching.Unlock()
 	now := s.Clock()
-	page := api.Contacts{Contacts: []api.Contact{}}
+	page := api.Contacts{Contacts: []api.Contact{}, Stale: s.isStale()}
 	first := firstAORs{limit: limit, after: after}
 	text = strings.ToLower(text)
 	for aor, bindings := range s.Store.All() {
@@ -162,7 +162,7 @@ func (s *Server) contactOf(aor sipuri.AOR, b *location.Binding, now time.Time) a
 		Source: b.Source.String(), Transport: b.Transport, ExpiresIn: b.Remaining(now),
 		Expires: b.Expires.UTC(), LastSeen: b.Changed.UTC(),
 		UserAgent: b.UserAgent, CallID: b.CallID, CSeq: b.CSeq,
-		Instance: instanceOf(b), Push: pushOf(b), NAT: b.NAT, Path: b.Path,
+		Instance: instanceOf(b), Push: pushOf(b), NAT: b.NAT, Path: b.Path, Node: b.Node,
 	}
 	switch {
 	case b.Stream != 0 && s.Daemon.FlowGone(b):
@@ -173,6 +173,12 @@ func (s *Server) contactOf(aor sipuri.AOR, b *location.Binding, now time.Time) a
 		contact.RoundTrip = float64(status.RoundTrip.Microseconds()) / 1000
 	}
 	return contact
+}
+
+// isStale tells whether the store is away, so that bindings are those that were seen last.
+func (s *Server) isStale() bool {
+	store, mayBe := s.Store.(interface{ Stale() bool })
+	return mayBe && store.Stale()
 }
 
 // instanceOf returns the instance ID of a phone without its brackets, empty if it has none.
@@ -205,11 +211,15 @@ var reachable = map[qualify.State]string{qualify.Reachable: "yes", qualify.Unrea
 func (s *Server) showContacts(w http.ResponseWriter, r *http.Request) {
 	now := s.Clock()
 	aor, bindings := s.locate(r)
-	page := api.Contacts{Contacts: []api.Contact{}}
+	page := api.Contacts{Contacts: []api.Contact{}, Stale: s.isStale()}
 	for i := range bindings {
 		page.Contacts = append(page.Contacts, s.contactOf(aor, &bindings[i], now))
 	}
 	if page.Total = len(page.Contacts); page.Total == 0 {
+		if page.Stale {
+			fail(w, http.StatusServiceUnavailable, "the store is away, and this node has seen no binding of "+aor.String())
+			return
+		}
 		fail(w, http.StatusNotFound, s.noBinding(r, aor))
 		return
 	}

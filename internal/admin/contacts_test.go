@@ -207,3 +207,18 @@ func TestPeersComePageByPage(t *testing.T) {
 		}
 	}
 }
+
+// Who reads a list is told where a phone's connection is, and that the list may be old.
+func TestContactsOfNodes(t *testing.T) {
+	l := newLab(t)
+	l.bind(sipuri.AOR{User: "2001"}, location.Binding{Contact: "sip:2001@192.0.2.7", Node: "sip1"})
+	for _, stale := range []bool{false, true} {
+		l.stale = stale
+		for _, path := range []string{"/api/v1/contacts", "/api/v1/contacts/2001"} {
+			_, text := l.ask("GET", path, "")
+			if strings.Contains(text, `"stale":true`) != stale || !strings.Contains(text, `"node":"sip1"`) {
+				t.Errorf("%s while stale is %v: %s", path, stale, text)
+			}
+		}
+	}
+}

@@ -55,6 +55,7 @@ type lab struct {
 	*testing.T
 	*Server
 	store       *location.Memory
+	stale       bool // it is away
 	registrar   *registrar.Registrar
 	file        string // of the peers
 	domains     peers.Domains
@@ -86,7 +87,7 @@ func newLab(t *testing.T, settings ...labSetting) *lab {
 	recorder := journal.NewRecorder(1<<20, clock, journalOfNothing{})
 	l.store = location.NewMemory(noon)
 	l.Server = New(Options{
-		Daemon: l, Store: l.store, Recorder: recorder, Guard: guard.New(guard.Options{Journal: recorder}), Bans: l, Metrics: labMetrics(),
+		Daemon: l, Store: seen{l.store, l}, Recorder: recorder, Guard: guard.New(guard.Options{Journal: recorder}), Bans: l, Metrics: labMetrics(),
 		Clock: clock, Trouble: func(err error) { t.Log(err) }, Qualifier: l,
 	})
 	for _, set := range settings {
@@ -226,6 +227,14 @@ func (l *lab) bind(aor sipuri.AOR, b location.Binding) {
 	l.Helper()
 	addBinding(l.T, l.store, aor, b)
 }
+
+// seen is the store as it was last seen, where it is away.
+type seen struct {
+	*location.Memory
+	lab *lab
+}
+
+func (s seen) Stale() bool { return s.lab.stale }
 
 func addBinding(t testing.TB, store *location.Memory, aor sipuri.AOR, b location.Binding) {
 	t.Helper()

@@ -50,9 +50,19 @@ type Sources struct {
 	// Saving tells whether bindings last, and of how many AORs they are still to be
 	// saved; nil: none are meant to last.
 	Saving  func() (durable bool, unsaved int)
+	Shared  func() SharedCounts // nil: no nodes share the bindings
 	Peers   func() int
 	Guard   *guard.Guard
 	Webhook func() api.Webhook // nil: there is none
+}
+
+// SharedCounts is what a store has done that nodes share.
+type SharedCounts struct {
+	Up         bool
+	Operations uint64 // round trips
+	Conflicts  uint64 // changes that were made again, as another node was quicker
+	Errors     uint64 // operations that failed
+	Replayed   uint64 // requests that were proved by what another node had seen already
 }
 
 // NewMetrics returns the metrics of a daemon that has loaded its configuration at
@@ -61,8 +71,8 @@ func NewMetrics(loaded time.Time) *Metrics {
 	m := &Metrics{
 		registry: prometheus.NewRegistry(),
 		commitSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "sipregd_store_commit_duration_seconds", Help: "Time to write bindings to disk for good, for each commit.",
-			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5},
+			Name: "sipregd_store_commit_duration_seconds", Help: "Time to write bindings to disk for good, or to Redis, for each commit.",
+			Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5},
 		}),
 		commitAORs: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "sipregd_store_commit_aors", Help: "Addresses-of-record written in one commit.",

@@ -110,6 +110,12 @@ var moves = []struct {
 	{`sipregd_store_durable`, -1, "the disk fails", func(m *monitored) { m.breakDisk() }},
 	{`sipregd_store_unsaved_aors`, 1, "the disk fails", func(m *monitored) { m.breakDisk() }},
 
+	{`sipregd_redis_up`, 1, "Redis is there", func(m *monitored) { m.shared.Up = true }},
+	{`sipregd_redis_operations_total`, 3, "registrations", func(m *monitored) { m.shared.Operations = 3 }},
+	{`sipregd_redis_conflicts_total`, 4, "two nodes at once", func(m *monitored) { m.shared.Conflicts = 4 }},
+	{`sipregd_redis_errors_total`, 5, "Redis is away", func(m *monitored) { m.shared.Errors = 5 }},
+	{`sipregd_redis_replays_total`, 6, "a replay", func(m *monitored) { m.shared.Replayed = 6 }},
+
 	{`sipregd_datagram_batch_size_count`, 1, "datagram", func(m *monitored) { m.exchange(m.request("OPTIONS")) }},
 	{`sipregd_datagram_batch_size_sum`, 1, "datagram", func(m *monitored) { m.exchange(m.request("OPTIONS")) }},
 	{`sipregd_datagram_batch_size_bucket{le="1"}`, 1, "datagram", func(m *monitored) { m.exchange(m.request("OPTIONS")) }},

@@ -58,6 +58,7 @@ type monitored struct {
 	calls         transaction.Counts // just what there is of calls
 	stun          stun.Keepalives
 	webhook       api.Webhook
+	shared        admin.SharedCounts
 	qualified     qualify.Counts // what the qualifier says
 	subscribed    regevent.Counts
 }
@@ -139,6 +140,7 @@ func startMonitored(t *testing.T) *monitored {
 			status := m.store.Status()
 			return status.Failure == nil, status.Unsaved
 		},
+		Shared:  func() admin.SharedCounts { return m.shared },
 		Peers:   func() int { return m.registrar.Directory().Len() },
 		Guard:   m.guard,
 		Webhook: func() api.Webhook { return m.webhook },

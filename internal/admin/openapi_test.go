@@ -148,7 +148,11 @@ var answers = []struct {
 	{"DELETE /api/v1/contacts/sip:2001@host%3Bgr=urn:nobody", "", nil, 404},
 	{"DELETE /api/v1/contacts/nobody", "", nil, 404},
 	{"DELETE /api/v1/contacts/2001", "", func(l *lab) { l.removeFails = errors.New("no space left") }, 503},
-	{"GET /api/v1/peers", "", nil, 200},
+	{"GET /api/v1/contacts", "", func(l *lab) { l.stale = true }, 200},
+	{"GET /api/v1/contacts/2001", "", nil, 200},
+	{"GET /api/v1/contacts/nobody", "", nil, 503},
+	{"GET /api/v1/why?q=2001", "", nil, 200},
+	{"GET /api/v1/peers", "", func(l *lab) { l.stale = false }, 200},
 	{"GET /api/v1/peers?q=workshop&limit=1&after=0", "", nil, 200},
 	{"GET /api/v1/peers?limit=many", "", nil, 400},
 	{"GET /api/v1/peers?after=-1", "", nil, 400},
@@ -203,7 +207,7 @@ func fillLab(l *lab) {
 	}
 	l.bind(sipuri.AOR{User: "2001"}, whole)
 	l.bind(sipuri.AOR{User: "2001"}, location.Binding{Contact: "sip:2001@192.0.2.8;pn-provider=fcm;pn-param=app;pn-prid=token"})
-	l.bind(sipuri.AOR{User: "2002"}, location.Binding{Contact: "sip:2002@192.0.2.8"})
+	l.bind(sipuri.AOR{User: "2002"}, location.Binding{Contact: "sip:2002@192.0.2.8", Node: "sip1"})
 	for _, reason := range journal.Reasons() {
 		l.Recorder.Record(journal.Event{Kind: journal.Refused, Reason: reason})
 		l.Recorder.Record(wholeEvent(reason))

@@ -32,7 +32,7 @@ func (s *Server) why(name string, limit int) api.Why {
 	s.searching.Lock()
 	defer s.searching.Unlock()
 	directory := s.Daemon.Directory()
-	result := api.Why{Query: name, Registered: s.registered(name, directory), Attempts: []api.Attempt{}}
+	result := api.Why{Query: name, Registered: s.registered(name, directory), Attempts: []api.Attempt{}, Stale: s.isStale()}
 	events, asked := s.eventsOf(name, directory)
 	attempts, underWay := s.attempts(events, asked, name == "", directory)
 	for i := range attempts[:min(len(attempts), limit)] {

@@ -61,6 +61,7 @@ type Registrar struct {
 	RemoveUnavailable bool   // with RemoveExisting off: bindings that are unreachable make room
 	QualifyFrequency  int    // seconds between two questions whether a phone is there; 0: never; inifile.Auto: behind NAT alone
 	QualifyTimeout    int    // seconds without an answer that make it unreachable
+	ExpiryJitter      int    // percent that a time is shortened by at most, by chance; inifile.Auto: after an outage of a shared store alone
 }
 
 // Peers is where peers are read from.
@@ -74,11 +75,14 @@ type Location struct {
 	Path           string
 	RequireDurable bool
 	Redis          string // URL; it may hold a password
+	Node           string // name of this daemon among those that share the bindings, empty: that of the machine
+	Outbound       string // value of Path by which others reach the phones whose flow is here, empty: none
 }
 
 // Security is what keeps strangers off. Rates are in requests a second, 0: no limit.
 type Security struct {
 	NonceLifetime int            // seconds
+	NonceSecret   string         // which all have that take each other's nonces, empty: that of the shared store, or none
 	Rate          int            // of each source where no peer has proved itself lately
 	UnknownRate   int            // of all those together
 	KnownRate     int            // of each source where one has
@@ -132,6 +136,7 @@ func defaults(directory string) Config {
 			FlowTimer:         120,
 			QualifyFrequency:  inifile.Auto,
 			QualifyTimeout:    3,
+			ExpiryJitter:      inifile.Auto,
 		},
 		Peers:    Peers{Files: []string{filepath.Join(directory, "peers.conf")}},
 		Location: Location{Store: "file", Path: "/var/lib/sipregd", Redis: "redis://127.0.0.1:6379/0"},

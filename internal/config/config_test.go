@@ -107,6 +107,7 @@ service_route = <sip:proxy.example.com;lr>
 flow_timer = 0
 qualify_frequency = 60
 qualify_timeout = 5
+expiry_jitter = 10
 [peers]
 file = peers.conf, /srv/peers.d/*.conf
 [location]
@@ -114,8 +115,11 @@ store = memory
 path = state
 require_durable = yes
 redis = rediss://:pass@redis.example:6380/1
+node = sip1.example
+outbound = sip:sip1.example.com;transport=tcp
 [security]
 nonce_lifetime = 60
+nonce_secret = any text; with blanks
 rate = 0
 unknown_rate = 100
 known_rate = 50
@@ -165,6 +169,7 @@ format = json
 			ServiceRoute:      "<sip:proxy.example.com;lr>",
 			QualifyFrequency:  60,
 			QualifyTimeout:    5,
+			ExpiryJitter:      10,
 			Realm:             `Office "one"`,
 			DefaultExpiration: 600,
 			MinimumExpiration: 120,
@@ -175,8 +180,8 @@ format = json
 		},
 		Peers: Peers{Files: []string{"/etc/x/peers.conf", "/srv/peers.d/*.conf"}},
 		Location: Location{Store: "memory", Path: "/etc/x/state", RequireDurable: true,
-			Redis: "rediss://:pass@redis.example:6380/1"},
-		Security: Security{NonceLifetime: 60, UnknownRate: 100, KnownRate: 50,
+			Redis: "rediss://:pass@redis.example:6380/1", Node: "sip1.example", Outbound: "<sip:sip1.example.com;transport=tcp;lr>"},
+		Security: Security{NonceLifetime: 60, NonceSecret: "any text; with blanks", UnknownRate: 100, KnownRate: 50,
 			Trusted: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::7/128")}},
 		Calls: Calls{Redirect: true, Permit: []netip.Prefix{netip.MustParsePrefix("192.0.2.9/32")}, Events: true,
 			MaxSubscriptions: 9, SubscriptionsPerAOR: 8, SubscriptionsPerPeer: 7},
@@ -244,6 +249,18 @@ func TestAddresses(t *testing.T) {
 	}
 }
 
+func TestRedisURLs(t *testing.T) {
+	for _, url := range []string{
+		"redis://127.0.0.1:6379/0", "redis://redis.example", "rediss://sipregd:pa%23ss@[2001:db8::7]:6380/15?ca=/etc/ca.pem&server_name=redis.example",
+		"valkey://10.0.0.1:7000,10.0.0.2:7000,10.0.0.3:7000", "redis://:p@s1:26379,s2:26379/0?master_set=mymaster&sentinel_password=x",
+		"unix:///run/redis/redis.sock", "unix://sipregd:p@/run/redis/redis.sock?db=2",
+	} {
+		if got, err := load("[location]\nredis = " + url); err != nil || got.Location.Redis != url {
+			t.Errorf("%s: %q, %v", url, got.Location.Redis, err)
+		}
+	}
+}
+
 func TestFaults(t *testing.T) {
 	tests := []struct {
 		name, text string
@@ -266,10 +283,22 @@ func TestFaults(t *testing.T) {
 		{"webhook of nothing", "[admin]\nrecent_memory = 0\nwebhook = http://h/", "3: [admin] webhook needs events, and recent_memory = 0 keeps none; write recent_memory = 8, or leave webhook empty"},
 		{"webhook_secret alone", "[admin]\nwebhook_secret = 0123456789abcdef", "2: [admin] webhook_secret is of no use without webhook; write the URL to post to as webhook"},
 		{"http without port", "[admin]\nhttp = 127.0.0.1", `2: [admin] http holds "127.0.0.1", which is no address to listen on; write host:port with a port from 1 to 65535, such as 127.0.0.1:5060`},
-		{"redis store", "[location]\nstore = redis", "2: [location] store = redis is not built yet; write memory or file"},
-		{"unknown store", "[location]\nstore = disk", `2: [location] store is "disk"; write memory or file`},
+		{"unknown store", "[location]\nstore = disk", `2: [location] store is "disk"; write memory, file or redis`},
 		{"no path", "[location]\npath =", "2: [location] path is empty; write a path, or leave the line out"},
 		{"redis URL keeps its password", "[location]\nredis = http://:hunter2@h", "2: [location] redis is no URL of a Redis server; write one such as redis://127.0.0.1:6379/0"},
+		{"redis URL of a socket", "[location]\nredis = unix://run/redis.sock", "2: [location] redis names a socket without a whole path; write three slashes, as in unix:///run/redis/redis.sock"},
+		{"redis URL with a bad port", "[location]\nredis = redis://:hunter2@h:70000", "2: [location] redis names no host and port of a Redis server; write one such as redis://127.0.0.1:6379/0"},
+		{"redis URL with a bad database", "[location]\nredis = redis://:hunter2@h/sip", "2: [location] redis names no database; write its number behind the host, as the 0 in redis://127.0.0.1:6379/0"},
+		{"redis URL with a # in its password", "[location]\nredis = redis://:hun#ter2@h/0", "2: [location] redis is no URL of a Redis server; write one such as redis://127.0.0.1:6379/0"},
+		{"redis URL with a hole in its hosts", "[location]\nredis = redis://:hunter2@h:1,,i:2", "2: [location] redis names no host and port of a Redis server; write one such as redis://127.0.0.1:6379/0"},
+		{"redis URL with an unknown word", "[location]\nredis = redis://h/0?hunter2=1", "2: [location] redis has something behind its ? that is not known; known are master_set, addr, db, sentinel_username, sentinel_password, ca, certificate, private_key, server_name, skip_verify"},
+		{"redis URL with a bad addr", "[location]\nredis = redis://h/0?addr=hunter2:", "2: [location] redis has an addr that is no host and port; write each as addr=10.0.0.6:6379"},
+		{"redis URL without a master", "[location]\nredis = redis://h/0?master_set=", "2: [location] redis has an empty master_set; write the name that the Sentinels know it by, as master_set=mymaster"},
+		{"node", "[location]\nnode = sip 1", "2: [location] node is no name of a node; write up to 63 letters, digits, hyphens, dots and underscores, such as sip1"},
+		{"outbound", "[location]\noutbound = sip1.example.com", "2: [location] outbound is no SIP URI; write one that leads to this node, such as sip:sip1.example.com:5060"},
+		{"several outbound", "[location]\noutbound = <sip:a;lr>,<sip:b;lr>", "2: [location] outbound is no SIP URI; write one that leads to this node, such as sip:sip1.example.com:5060"},
+		{"nonce_secret", "[security]\nnonce_secret = hunter2", "2: [security] nonce_secret is too easy to guess; write 16 characters or more, such as what openssl rand -hex 24 prints"},
+		{"jitter", "[registrar]\nexpiry_jitter = 51", `2: [registrar] expiry_jitter is "51"; write a whole number from 0 to 50, or auto`},
 		{"expiration with a unit", "[registrar]\ndefault_expiration = 1h", `2: [registrar] default_expiration is "1h"; write a whole number from 1 to 4294967295`},
 		{"expiration 0", "[registrar]\nminimum_expiration = 0", `2: [registrar] minimum_expiration is "0"; write a whole number from 1 to 4294967295`},
 		{"expiration beyond 32 bits", "[registrar]\nmaximum_expiration = 4294967296", `2: [registrar] maximum_expiration is "4294967296"; write a whole number from 1 to 4294967295`},

@@ -56,15 +56,19 @@ func settings(c *Config, directory string) []setting {
 		{"registrar", "flow_timer", number(&c.Registrar.FlowTimer, 0, 86400)},
 		{"registrar", "qualify_frequency", numberOrAuto(&c.Registrar.QualifyFrequency, 0, 86400)},
 		{"registrar", "qualify_timeout", number(&c.Registrar.QualifyTimeout, 1, 60)},
+		{"registrar", "expiry_jitter", numberOrAuto(&c.Registrar.ExpiryJitter, 0, 50)},
 
 		{"peers", "file", files(&c.Peers.Files, directory)},
 
-		{"location", "store", store(&c.Location.Store)},
+		{"location", "store", word(&c.Location.Store, "memory", "file", "redis")},
 		{"location", "path", required(path(&c.Location.Path, directory))},
 		{"location", "require_durable", yesOrNo(&c.Location.RequireDurable)},
 		{"location", "redis", redisURL(&c.Location.Redis)},
+		{"location", "node", nodeName(&c.Location.Node)},
+		{"location", "outbound", outbound(&c.Location.Outbound)},
 
 		{"security", "nonce_lifetime", number(&c.Security.NonceLifetime, 1, 86400)},
+		{"security", "nonce_secret", secret(&c.Security.NonceSecret)},
 		{"security", "rate", number(&c.Security.Rate, 0, maxRate)},
 		{"security", "unknown_rate", number(&c.Security.UnknownRate, 0, maxRate)},
 		{"security", "known_rate", number(&c.Security.KnownRate, 0, maxRate)},
@@ -265,16 +269,6 @@ func routes(target *string) func(string) *inifile.Fault {
 	}
 }
 
-func store(target *string) func(string) *inifile.Fault {
-	read := word(target, "memory", "file")
-	return func(value string) *inifile.Fault {
-		if strings.EqualFold(value, "redis") {
-			return &inifile.Fault{Cause: "= redis is not built yet", Advice: "write memory or file"}
-		}
-		return read(value)
-	}
-}
-
 // minToken is how many characters nobody guesses.
 const minToken = 16
 
@@ -291,23 +285,23 @@ func token(target *string) func(string) *inifile.Fault {
 	}
 }
 
-// webhook does not repeat the URL in its fault: it may hold a password.
-func webhook(target *string) func(string) *inifile.Fault {
+// secret does not repeat the text in its fault. It may be any.
+func secret(target *string) func(string) *inifile.Fault {
 	return func(value string) *inifile.Fault {
-		if u, err := url.Parse(value); value != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "") {
-			return &inifile.Fault{Cause: "is no URL to post to", Advice: "write one such as https://pbx.example.com/sip-events"}
+		if value != "" && len(value) < minToken {
+			return &inifile.Fault{Cause: "is too easy to guess",
+				Advice: fmt.Sprintf("write %d characters or more, such as what openssl rand -hex 24 prints", minToken)}
 		}
 		*target = value
 		return nil
 	}
 }
 
-// redisURL does not repeat the URL in its fault: it may hold a password.
-func redisURL(target *string) func(string) *inifile.Fault {
+// webhook does not repeat the URL in its fault: it may hold a password.
+func webhook(target *string) func(string) *inifile.Fault {
 	return func(value string) *inifile.Fault {
-		u, err := url.Parse(value)
-		if err != nil || !slices.Contains([]string{"redis", "rediss", "unix"}, u.Scheme) || u.Host == "" && u.Path == "" {
-			return &inifile.Fault{Cause: "is no URL of a Redis server", Advice: "write one such as redis://127.0.0.1:6379/0"}
+		if u, err := url.Parse(value); value != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "") {
+			return &inifile.Fault{Cause: "is no URL to post to", Advice: "write one such as https://pbx.example.com/sip-events"}
 		}
 		*target = value
 		return nil

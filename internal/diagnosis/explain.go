@@ -203,7 +203,7 @@ var causes = map[journal.Reason]string{
 	journal.WatcherNotPermitted:     "Somebody wants to watch the registrations of an address that is none of its own",
 	journal.TooManySubscriptions:    "There are as many subscriptions to registrations as there may be",
 	journal.SubscriptionUnknown:     "A subscription is to go on that is not there any more",
-	journal.StoreFailed:             "The binding could not be saved, and require_durable is set",
+	journal.StoreFailed:             "The binding could not be saved: Redis is away, or the disk fails and require_durable is set",
 }
 
 func withDetail(cause, detail string) string {

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"sipregd/internal/message"
@@ -21,7 +22,7 @@ type Result uint8
 const (
 	Right               Result = iota // the secret is proved, with a nonce and count not used before
 	Wrong                             // the digest does not fit
-	Stale                             // the digest is right, the nonce too old or not one of this process
+	Stale                             // the digest is right, the nonce too old or not one under this key
 	Replayed                          // the digest is right, its nonce count was used before
 	AlgorithmNotOffered               // to anybody
 	AlgorithmNotOfPeer                // offered, but the peer is held to another, or has no digest of it
@@ -35,6 +36,7 @@ type Authenticator struct {
 	lifetime   uint32      // of a nonce, in seconds
 	clock      clock
 	mint       mint
+	begun      atomic.Uint32 // by clock; nonces of others issued up to then may have been used already
 	used       *usedNonces
 	decoy      A1
 }
@@ -43,6 +45,29 @@ type Authenticator struct {
 // key has to be random and new for each process; nonces live that long, in
 // whole seconds.
 func New(key [32]byte, algorithms []Algorithm, lifetime time.Duration) *Authenticator {
+	// A start that strangers cannot guess hides how many challenges went out.
+	start := sha256.Sum256(key[:])
+	return newAuthenticator(key, binary.BigEndian.Uint64(start[:]), algorithms, lifetime)
+}
+
+// NewShared is New with a key that others have too, in this life and earlier ones: what
+// one of them has challenged a phone with may be answered to another. start has to be
+// random, so that no two give the same number to a nonce. What of others was used before
+// now this process cannot know: such nonces are Stale.
+func NewShared(key [32]byte, start uint64, now time.Time, algorithms []Algorithm, lifetime time.Duration) *Authenticator {
+	a := newAuthenticator(key, start, algorithms, lifetime)
+	a.begun.Store(a.clock.seconds(now))
+	return a
+}
+
+// Share has nonces made by another key from now on, which others have too and which was
+// not known before. Nonces of before are Stale.
+func (a *Authenticator) Share(key [32]byte, now time.Time) {
+	a.begun.Store(a.clock.seconds(now))
+	a.mint.setKey(key)
+}
+
+func newAuthenticator(key [32]byte, start uint64, algorithms []Algorithm, lifetime time.Duration) *Authenticator {
 	seconds := uint32(lifetime / time.Second)
 	a := &Authenticator{
 		algorithms: algorithms,
@@ -50,10 +75,10 @@ func New(key [32]byte, algorithms []Algorithm, lifetime time.Duration) *Authenti
 		used:       newUsedNonces(seconds, MaxUsedPages),
 		decoy:      NewA1("", "", hex.EncodeToString(key[:])),
 	}
+	a.mint.blocks.New = func() any { return new(block) }
 	a.mint.setKey(key)
-	// A start that strangers cannot guess hides how many challenges went out.
-	start := sha256.Sum256(key[:])
-	a.mint.last.Store(binary.BigEndian.Uint64(start[:]))
+	a.mint.first = start
+	a.mint.last.Store(start)
 	return a
 }
 
@@ -148,25 +173,37 @@ func isAuth(qop string) bool { return qop == "" || strings.EqualFold(qop, "auth"
 // no count: their nonce is good for one use.
 func (a *Authenticator) checkNonce(now uint32, c *message.Credentials) Result {
 	n, ours := a.mint.read(c.Nonce)
-	if !ours || now-n.issued > a.lifetime {
+	if !ours || n.age(now) > a.lifetime || n.issued <= a.begun.Load() && !a.mint.hasMade(n) {
 		return Stale
 	}
-	count := uint32(math.MaxUint32)
-	if c.QOP != "" {
-		parsed, _ := strconv.ParseUint(c.NC, 16, 32) // Credentials.Check has looked at it
-		count = uint32(parsed)
+	return a.used.claim(now, n, Count(c))
+}
+
+// Count returns the nonce count of credentials, which Credentials.Check has looked at.
+// Without qop there is none, and the nonce is good for one use: nothing is above it.
+func Count(c *message.Credentials) uint32 {
+	if c.QOP == "" {
+		return math.MaxUint32
 	}
-	return a.used.claim(now, n, count)
+	count, _ := strconv.ParseUint(c.NC, 16, 32)
+	return uint32(count)
+}
+
+// Numbers returns when a nonce of ours was given out, in seconds of a clock, and its
+// number, which no other under this key has.
+func (a *Authenticator) Numbers(nonce string) (issued uint32, number uint64) {
+	n, _ := a.mint.read(nonce)
+	return n.issued, n.number
 }
 
 // Age returns how long ago a nonce was given out, at most: it is kept in seconds. One
-// that is not of this process is as old as can be.
+// that is not under this key is as old as can be.
 func (a *Authenticator) Age(now time.Time, nonce string) time.Duration {
 	n, ours := a.mint.read(nonce)
 	if !ours {
 		return math.MaxInt64
 	}
-	return time.Duration(a.clock.seconds(now)-n.issued+1) * time.Second
+	return time.Duration(n.age(a.clock.seconds(now))+1) * time.Second
 }
 
 // GivenTo tells whether a nonce was given out to a source, an IPv4 address or a /64 of

@@ -16,7 +16,19 @@ import (
 // that none has to be remembered when it is given out.
 type nonce struct {
 	issued uint32 // by clock.seconds
-	number uint64 // unlike that of any other nonce of this process
+	number uint64 // unlike that of any other nonce under this key
+}
+
+// maxAhead is by how many seconds the clock of another may be ahead that shares the key.
+const maxAhead = 60
+
+// age returns how old a nonce is, in seconds. One that is from the future by too much is
+// as old as can be.
+func (n *nonce) age(now uint32) uint32 {
+	if ahead := n.issued - now; ahead <= maxAhead {
+		return 0
+	}
+	return now - n.issued
 }
 
 const (
@@ -30,24 +42,27 @@ const (
 var nonceText = base64.RawURLEncoding.Strict()
 
 // mint makes and checks nonces: base64url of time, number, a mark of the source and a
-// MAC over all under a key of this process. They fit into one block of AES, which then is
+// MAC over all under one key. They fit into one block of AES, which then is
 // a MAC by itself and far quicker than a hash. The mark is one over number and source,
 // under another key: a nonce is good from everywhere, as some phones come by several
 // ways, and tells whether it was given out there.
 type mint struct {
-	cipher cipher.Block
-	source cipher.Block
+	keys   atomic.Pointer[mintKeys]
 	blocks sync.Pool // of *block: what a cipher.Block is passed would be put on the heap each time
+	first  uint64    // number, which no nonce has
 	last   atomic.Uint64
 }
+
+type mintKeys struct{ cipher, source cipher.Block }
 
 type block [aes.BlockSize]byte
 
 func (m *mint) setKey(key [32]byte) {
 	other := sha256.Sum256(append(key[:], "source"...))
-	m.cipher, _ = aes.NewCipher(key[:]) // a key of that length is always good
-	m.source, _ = aes.NewCipher(other[:])
-	m.blocks.New = func() any { return new(block) }
+	var keys mintKeys
+	keys.cipher, _ = aes.NewCipher(key[:]) // a key of that length is always good
+	keys.source, _ = aes.NewCipher(other[:])
+	m.keys.Store(&keys)
 }
 
 // appendNonce appends a new nonce for a source; now is a time of clock.seconds.
@@ -73,6 +88,9 @@ func (m *mint) read(text string) (n nonce, ours bool) {
 		number: binary.BigEndian.Uint64(raw[4:]),
 	}, true
 }
+
+// hasMade tells whether a nonce is one of this process, as its number tells.
+func (m *mint) hasMade(n nonce) bool { return n.number-m.first-1 < m.last.Load()-m.first }
 
 // givenTo tells whether a nonce was issued under this key for a source. One of 65,536
 // is said to be though it was not.
@@ -106,7 +124,7 @@ func (m *mint) markOf(number []byte, source netip.Addr) [nonceSource]byte {
 	} else {
 		copy(b[8:], address[:8])
 	}
-	m.source.Encrypt(b[:], b[:])
+	m.keys.Load().source.Encrypt(b[:], b[:])
 	return [nonceSource]byte(b[:])
 }
 
@@ -115,6 +133,6 @@ func (m *mint) mac(fields [nonceFields]byte) (mac [nonceMAC]byte) {
 	defer m.blocks.Put(b)
 	*b = block{}
 	copy(b[:], fields[:])
-	m.cipher.Encrypt(b[:], b[:])
+	m.keys.Load().cipher.Encrypt(b[:], b[:])
 	return [nonceMAC]byte(b[:])
 }

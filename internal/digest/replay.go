@@ -45,7 +45,8 @@ func newUsedNonces(lifetime uint32, capacity int) *usedNonces {
 func (u *usedNonces) claim(now uint32, n nonce, count uint32) Result {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.latest = max(u.latest, now) // others may have been let in since now
+	// Others may have been let in since now, and clocks of others may be ahead.
+	u.latest = max(u.latest, now, n.issued)
 	u.turn(u.latest)
 	mark, at := min(count, math.MaxUint32-1)+1, n.number%pageNonces
 	here := u.current[n.number/pageNonces]

@@ -124,7 +124,7 @@ var reasons = [...]struct{ name, advice string }{
 	LoopOrMerge: {"same_request_by_two_ways",
 		"Have the phone's requests come here by one way: two proxies, or a loop, double them."},
 	StoreFailed: {"store_failed",
-		"Mend the disk, or make room on it: sipregctl stats and the log say what is wrong. The phone asks again."},
+		"Mend the disk, or make room on it, or have Redis run: sipregctl stats and the log say what is wrong. The phone asks again."},
 	Banned: {"banned",
 		"Lift the ban with sipregctl ban remove, once the cause is gone."},
 	TooManyRequests: {"too_many_requests",

@@ -31,6 +31,9 @@ type Binding struct {
 	Stream uint64
 	Path   string // values of Path, in order, with commas (RFC 3327)
 	NAT    bool   // the phone sits behind NAT: it is reached by its flow alone
+	// Node is the name of the node that took the last REGISTER, and has the
+	// connection. Empty: there are no other nodes.
+	Node string
 }
 
 // EarlierStream stands for a connection of an earlier life of the daemon, where no

@@ -80,6 +80,54 @@ func (m *Memory) expireAOR(s *shard, hash uint64, aor sipuri.AOR, now time.Time,
 	}
 }
 
+// Due returns AORs with bindings that have expired at now, and leaves those as they are:
+// somebody else has to say that they are gone. The next second they are due again. Once
+// limit is reached it stops, and goes on from there the next time.
+func (m *Memory) Due(now time.Time, limit int) (aors []sipuri.AOR) {
+	for range shards {
+		if len(aors) >= limit {
+			break
+		}
+		aors = m.shards[m.looked.Add(1)%shards].due(now, aors)
+	}
+	return aors
+}
+
+func (s *shard) due(now time.Time, aors []sipuri.AOR) []sipuri.AOR {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if now.Unix() < s.wakes.done { // the clock went back
+		s.planAnew(now)
+	}
+	for _, hash := range s.wakes.due(now.Unix()) {
+		for aor := range s.lists.withHash(hash) {
+			l := s.lists.get(hash, aor)
+			if l.wake > now.Unix() {
+				continue
+			}
+			s.plan(hash, aor, l.bindings)
+			if firstExpiry(l.bindings) <= now.Unix() {
+				aors = append(aors, aor)
+			}
+		}
+	}
+	return aors
+}
+
+// planAnew plans all AORs for a clock that has gone back to now.
+func (s *shard) planAnew(now time.Time) {
+	s.wakes = wakes{at: map[int64][]uint64{}, done: now.Unix() - 1}
+	for aor, l := range s.lists.all() {
+		s.plan(s.hash(aor), aor, l.bindings)
+	}
+}
+
+// plan plans an AOR anew, whatever was planned before.
+func (s *shard) plan(hash uint64, aor sipuri.AOR, bindings Packed) {
+	s.lists.set(hash, aor, []byte(bindings), 0)
+	s.store(aor, bindings)
+}
+
 // firstExpiry returns the first second in which one of the bindings has expired.
 func firstExpiry(bindings Packed) int64 {
 	first := int64(math.MaxInt64)

@@ -23,6 +23,7 @@ type Memory struct {
 	shards [shards]shard
 	// unsaved has a bit for each shard in which there are changes to take.
 	unsaved atomic.Uint64
+	looked  atomic.Uint32 // shards that Due has looked at
 }
 
 type shard struct {
@@ -158,6 +159,14 @@ func (m *Memory) Bindings(aor sipuri.AOR, now time.Time) []Binding {
 	defer s.mu.Unlock()
 	current, _ := split(s.bindings(aor).unpack(), now)
 	return current
+}
+
+// Look returns what an AOR is bound to, expired bindings too.
+func (m *Memory) Look(aor sipuri.AOR) []Binding {
+	s := m.shard(aor)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.bindings(aor).unpack()
 }
 
 // Count returns how many AORs are bound, and to how many Contacts in all.

@@ -109,18 +109,31 @@ func (p Packed) unpackTo(bindings []Binding) []Binding {
 	return bindings
 }
 
+// The flags in a Fixed. The name of a node stands there only where there is one.
+const (
+	flagNAT  = 1
+	flagNode = 2
+)
+
 func (b *Binding) appendFixed(text []byte) []byte {
 	for _, field := range [...]string{b.Contact, b.Params, b.Q, b.CallID, b.Domain, b.Authname, b.Label, b.UserAgent, b.Transport, b.Path} {
 		text = AppendText(text, field)
 	}
 	text = binary.AppendUvarint(text, b.Stream)
-	var nat byte
+	var flags byte
 	if b.NAT {
-		nat = 1
+		flags |= flagNAT
+	}
+	if b.Node != "" {
+		flags |= flagNode
+	}
+	text = append(text, flags)
+	if b.Node != "" {
+		text = AppendText(text, b.Node)
 	}
 	var space [32]byte
 	local, _ := b.Local.AppendBinary(space[:0])
-	text = AppendText(append(text, nat), string(local)) // which may be long: a zone is any text
+	text = AppendText(text, string(local)) // which may be long: a zone is any text
 	text, _ = b.Source.AppendBinary(text)
 	return text
 }
@@ -159,8 +172,14 @@ func (r *Record) unpack(b *Binding) (ok bool) {
 	if size <= 0 || len(rest) < size+1 {
 		return false
 	}
-	b.Stream, b.NAT = stream, rest[size] != 0
-	local, source, ok := CutText(rest[size+1:])
+	flags, rest := rest[size], rest[size+1:]
+	b.Stream, b.NAT = stream, flags&flagNAT != 0
+	if flags&flagNode != 0 {
+		if b.Node, rest, ok = CutText(rest); !ok {
+			return false
+		}
+	}
+	local, source, ok := CutText(rest)
 	if !ok {
 		return false
 	}

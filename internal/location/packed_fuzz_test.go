@@ -7,6 +7,8 @@ import "testing"
 func FuzzRecord(f *testing.F) {
 	b := Binding{Contact: "sip:a@192.0.2.7", Params: ";x", CallID: "c", Authname: "a", Label: "A", Transport: "TCP", Path: "<sip:p;lr>", Stream: 1 << 40, NAT: true}
 	f.Add(string(b.appendFixed(nil)))
+	b.Node = "node-1"
+	f.Add(string(b.appendFixed(nil)))
 	f.Add("")
 	f.Add("\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01")
 	f.Fuzz(func(t *testing.T, fixed string) {

@@ -11,6 +11,21 @@ import (
 // ErrNotDurable says that a change cannot be made to last, and was not made.
 var ErrNotDurable = errors.New("the bindings cannot be saved")
 
+// ErrReplayed says that what proved a request has proved another one before, on
+// whatever node, and that nothing was changed.
+var ErrReplayed = errors.New("the credentials were used before")
+
+// ErrAsItWas is what a change returns that only looks at the bindings. They may be
+// those that a node has seen last.
+var ErrAsItWas = errors.New("nothing is changed")
+
+// Use is what proved a request: the use of a nonce (RFC 7616 §3.4).
+type Use struct {
+	Issued uint32 // when the nonce was given out, in seconds of a clock that all nodes share
+	Number uint64 // of the nonce, unlike that of any other one issued in that second
+	Count  uint32 // nonce count
+}
+
 // Mark is a moment in the life of a store.
 type Mark uint64
 
@@ -19,7 +34,9 @@ type Store interface {
 	// Update shows change the current bindings of an AOR and stores what it
 	// returns, as one step. After an error all is as before; else made is called
 	// within that step, with what had expired. Texts that they are given, and the
-	// AOR's, need be good no longer than they run.
+	// AOR's, need be good no longer than they run. change may be run again, with
+	// other bindings, where another node was quicker: what came of the last run
+	// alone counts. made runs once.
 	Update(aor sipuri.AOR, now time.Time, change func(current []Binding) ([]Binding, error), made func(expired []Binding)) error
 	// Bindings returns what an AOR is bound to at that time.
 	Bindings(aor sipuri.AOR, now time.Time) []Binding

@@ -2,8 +2,8 @@ package qualify
 
 import (
 	"encoding/hex"
-	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"sipregd/internal/location"
@@ -70,7 +70,7 @@ func bindingOf(e *entry, bindings []location.Binding) *location.Binding {
 
 // settingsOf returns those of the peer of a binding; nil: it is not to be asked.
 func (q *Qualifier) settingsOf(b *location.Binding) *peers.Settings {
-	if b == nil {
+	if b == nil || !q.isHere(b) {
 		return nil
 	}
 	peer := q.Directory().ByAuthname(b.Domain, b.Authname)
@@ -78,6 +78,17 @@ func (q *Qualifier) settingsOf(b *location.Binding) *peers.Settings {
 		return nil
 	}
 	return peer.Settings
+}
+
+// isHere tells whether the flow of a phone is at this node.
+func (q *Qualifier) isHere(b *location.Binding) bool { return b.Node == "" || b.Node == q.Node }
+
+// routeTo returns the values of Path by which this node reaches a phone: without its own.
+func (q *Qualifier) routeTo(b *location.Binding) string {
+	if rest, own := strings.CutPrefix(b.Path, q.Outbound); own && q.Outbound != "" {
+		return strings.TrimPrefix(rest, ",")
+	}
+	return b.Path
 }
 
 // hasFlow tells whether it is known by which flow a phone has registered.
@@ -95,7 +106,7 @@ func (q *Qualifier) request(b *location.Binding, settings *peers.Settings) (tran
 	var digits [64]byte
 	hex.Encode(digits[:], bytes[:])
 	o := message.Options{
-		Contact: b.Contact, Route: b.Path,
+		Contact: b.Contact, Route: q.routeTo(b),
 		Branch: string(digits[:32]), Tag: string(digits[32:48]), CallID: string(digits[48:]),
 		Flow: message.Flow{Transport: b.Transport, Source: b.Source, Local: b.Local, Stream: b.Stream},
 	}
@@ -154,8 +165,6 @@ func (q *Qualifier) end(e *entry, end *ending, now time.Time) {
 	})
 }
 
-var errAsItWas = errors.New("nothing is changed")
-
 // atOnce calls do with the binding of an entry, nil where it is gone, while nothing else
 // can happen to its AOR. The store is not to take that for a change, which it may refuse.
 func (q *Qualifier) atOnce(e *entry, now time.Time, do func(*location.Binding)) {
@@ -165,7 +174,7 @@ func (q *Qualifier) atOnce(e *entry, now time.Time, do func(*location.Binding)) 
 			done = true
 			do(bindingOf(e, current))
 		}
-		return nil, errAsItWas
+		return nil, location.ErrAsItWas
 	}, nil)
 	if !done { // it lets nobody change anything just now
 		do(bindingOf(e, q.Store.Bindings(e.aor, now)))

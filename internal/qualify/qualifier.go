@@ -53,6 +53,9 @@ type Options struct {
 	Random    io.Reader           // such as nobody guesses; it never fails
 	RoundTrip func(time.Duration) // told of each answer; nil: nobody is
 	Lost      func() uint64       // datagrams that came and were dropped here unread, so far; nil: none
+	// Node is the name of this node where others share the store: each asks the phones that
+	// have registered with it last. Outbound is the value of Path that leads to it.
+	Node, Outbound string
 }
 
 // Qualifier knows which bindings are to be asked, and when, and what came of it. All of
@@ -205,7 +208,7 @@ func (q *Qualifier) lookAtAll(now time.Time) {
 	for aor, bindings := range q.Store.All() {
 		for i := range bindings {
 			b := &bindings[i]
-			if peer := directory.ByAuthname(b.Domain, b.Authname); peer != nil && b.Expires.After(now) {
+			if peer := directory.ByAuthname(b.Domain, b.Authname); peer != nil && q.isHere(b) && b.Expires.After(now) {
 				q.spread(aor, b, peer.QualifyEvery(b.NAT), now)
 			}
 		}

@@ -44,8 +44,10 @@ func (a *Authentication) Authenticate() *message.Response {
 	}
 	result := a.authenticator.Verify(a.now, a.request.Method, c.credentials, c.a1, c.only)
 	if result == digest.Right {
-		a.peer, a.nonce = c.peer, c.credentials.Nonce
-		a.tellProved()
+		a.peer = c.peer
+		if a.prove(c.credentials); !a.provesLater {
+			a.tellProved()
+		}
 		return nil
 	}
 	a.reached = a.isReached(c.credentials)

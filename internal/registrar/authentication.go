@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"sipregd/internal/journal"
+	"sipregd/internal/location"
 	"sipregd/internal/message"
 	"sipregd/internal/peers"
 	"sipregd/internal/sipuri"
@@ -24,7 +25,9 @@ type Authentication struct {
 	nonce    string      // of the challenge that was answered; empty: a certificate was shown instead
 	reached  bool        // the sender is where the request seems to come from
 
-	about *sipuri.AOR // that events name; nil: the sender's
+	use         location.Use // of that nonce, where other nodes ask for it
+	provesLater bool         // they may know that use already
+	about       *sipuri.AOR  // that events name; nil: the sender's
 }
 
 // Authentication returns that of a request, of which nothing is known yet.

@@ -19,9 +19,14 @@ func (g *registration) isQuery() bool {
 	return !g.request.Contacts.Star && len(g.request.Contacts.Values) == 0
 }
 
-func (g *registration) findBindings() {
-	g.list(g.location.Bindings(g.aor, g.now))
+func (g *registration) findBindings() *message.Response {
+	bindings := g.location.Bindings(g.aor, g.now)
+	if g.isStale() {
+		return g.EndWith(notStored(g.request), journal.StoreFailed, "what is bound is not known just now")
+	}
+	g.list(bindings)
 	g.journal.Record(g.Event(journal.Listed, journal.None))
+	return nil
 }
 
 // Step 6. "*" removes all bindings, and has to stand with an Expires of 0. Of
@@ -60,6 +65,7 @@ func (g *registration) updateEach() *message.Response {
 	if end := g.checkAORs(); end != nil {
 		return end
 	}
+	g.shortenAll()
 	return g.commit(g.update)
 }
 
@@ -145,10 +151,26 @@ func (g *registration) expiration(contact *message.Contact) (uint32, *message.Re
 	return min(wish.Seconds, g.peer.MaximumExpiration), nil
 }
 
+// shortenAll grants less time than is asked for, as far as phones are to come again at
+// different times, but not less than the minimum (§10.3 step 7).
+func (g *registration) shortenAll() {
+	if g.shorten == nil {
+		return
+	}
+	part := g.shorten(g.now)
+	for i := range g.asked {
+		expires := &g.asked[i].binding.Expires
+		asked := expires.Sub(g.now)
+		granted := (asked - time.Duration(part*float64(asked))).Truncate(time.Second)
+		*expires = g.now.Add(max(granted, min(asked, time.Duration(g.peer.MinimumExpiration)*time.Second)))
+	}
+}
+
 // maxUserAgent bounds what is kept of a User-Agent with each binding, in bytes.
 const maxUserAgent = 128
 
 func (g *registration) binding(contact *message.Contact, seconds uint32) location.Binding {
+	stream, nat := g.streamOfPhone(), g.isBehindNAT(contact)
 	return location.Binding{
 		Contact:   contact.Text,
 		Params:    g.paramsOf(contact),
@@ -164,9 +186,10 @@ func (g *registration) binding(contact *message.Contact, seconds uint32) locatio
 		Transport: g.request.Flow.Transport,
 		Source:    g.request.Flow.Source,
 		Local:     g.request.Flow.Local,
-		Stream:    g.streamOfPhone(),
-		Path:      g.request.Path.Text,
-		NAT:       g.isBehindNAT(contact),
+		Stream:    stream,
+		Path:      g.pathTo(stream, nat),
+		NAT:       nat,
+		Node:      g.others.Node,
 	}
 }
 
@@ -299,6 +322,7 @@ var errRefused = errors.New("the request was refused")
 // changeBy returns a change that has plan work out the changes.
 func (g *registration) changeBy(plan func(g *registration, current []location.Binding) *refusal) change {
 	return func(current []location.Binding) ([]location.Binding, error) {
+		g.beginChange(current)
 		if g.refused = g.checkStillAuthorized(); g.refused == nil {
 			g.refused = plan(g, current)
 		}
@@ -311,14 +335,32 @@ func (g *registration) changeBy(plan func(g *registration, current []location.Bi
 	}
 }
 
+// beginChange forgets what an earlier run has worked out, which another node was quicker
+// than.
+func (g *registration) beginChange(current []location.Binding) {
+	g.changes.reset()
+	g.next = g.next[:0]
+	for i := range g.asked {
+		g.asked[i].binding.ID = 0
+	}
+	g.lookForTwin(current)
+}
+
 // commit makes a change to the AOR's bindings, all of it or nothing. It is taken
 // down before anything else can happen to the AOR.
 func (g *registration) commit(change change) *message.Response {
-	err := g.location.Update(g.aor, g.now, change, g.made)
+	err := g.store(change)
+	if errors.Is(err, location.ErrReplayed) {
+		return g.challengeAgain(g.domains.Realm(g.domain), journal.Replay, "another node may have seen it before")
+	}
+	if g.provesLater {
+		g.tellProved()
+	}
 	switch {
+	case err == nil:
 	case g.refused != nil:
 		return g.endOf(g.refused)
-	case err != nil: // all changes are undone
+	default: // all changes are undone
 		return g.EndWith(notStored(g.request), journal.StoreFailed, err.Error())
 	}
 	g.bindings = append(append(g.bindings, g.changes.refreshed...), g.changes.added...)

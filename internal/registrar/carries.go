@@ -7,15 +7,16 @@ import (
 )
 
 // Carries tells whether a binding is reached over a connection, or may be: of those with
-// very many AORs it is not known which these are.
+// very many AORs it is not known which these are, and of none while the location service
+// is out of reach.
 func (r *Registrar) Carries(stream uint64, now time.Time) bool {
 	aors := r.flows.over(stream)
-	if len(aors) >= maxBoundAORs {
+	if len(aors) >= maxBoundAORs || len(aors) > 0 && r.isStale() {
 		return true
 	}
 	for _, aor := range aors {
 		for _, b := range r.location.Bindings(aor, now) {
-			if b.Stream == stream {
+			if r.isOver(stream, &b) {
 				return true
 			}
 		}

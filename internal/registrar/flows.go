@@ -98,7 +98,7 @@ func (r *Registrar) FlowEnded(stream uint64, now time.Time) { r.flows.end(stream
 // FlowGone tells whether the phone of a binding has lost the connection that it is
 // reached by.
 func (r *Registrar) FlowGone(b *location.Binding) bool {
-	if b.Stream == 0 {
+	if b.Stream == 0 || !r.isHere(b) {
 		return false
 	}
 	known, ended := r.flows.knows(b.Stream)
@@ -133,13 +133,13 @@ func (r *Registrar) RemoveFlowless(now time.Time) {
 // removeFlowless removes the bindings of an AOR over a connection. Those that a phone
 // has taken to another one are not over it any more.
 func (r *Registrar) removeFlowless(aor sipuri.AOR, stream uint64, now time.Time) error {
-	_, err := r.removeWhere(aor, journal.StreamGone, now, func(b *location.Binding) bool { return b.Stream == stream })
+	_, err := r.removeWhere(aor, journal.StreamGone, now, func(b *location.Binding) bool { return r.isOver(stream, b) })
 	return err
 }
 
 // removeAllOver removes the bindings over a connection, whichever they are.
 func (r *Registrar) removeAllOver(stream uint64) {
-	r.location.RemoveIf(func(_ sipuri.AOR, b *location.Binding) bool { return b.Stream == stream }, r.recordFlowless)
+	r.location.RemoveIf(func(_ sipuri.AOR, b *location.Binding) bool { return r.isOver(stream, b) }, r.recordFlowless)
 }
 
 // RemoveEarlierFlows removes the bindings over connections of an earlier life of the
@@ -147,7 +147,7 @@ func (r *Registrar) removeAllOver(stream uint64) {
 func (r *Registrar) RemoveEarlierFlows() {
 	r.location.RemoveIf(func(_ sipuri.AOR, b *location.Binding) bool {
 		known, _ := r.flows.knows(b.Stream)
-		return b.Stream != 0 && !known
+		return b.Stream != 0 && !known && r.isHere(b)
 	}, r.recordFlowless)
 }
 

@@ -31,7 +31,10 @@ type gruus struct {
 	key  []byte // of the nonces
 }
 
-func newGRUUs(key [32]byte) gruus {
+// ShareGRUUs has temporary GRUUs sealed with another key from now on.
+func (r *Registrar) ShareGRUUs(key [32]byte) { r.gruus.Store(newGRUUs(key)) }
+
+func newGRUUs(key [32]byte) *gruus {
 	half := func(purpose string) []byte {
 		mac := hmac.New(sha256.New, key[:])
 		mac.Write([]byte(purpose))
@@ -45,7 +48,7 @@ func newGRUUs(key [32]byte) gruus {
 	if err != nil {
 		panic(err)
 	}
-	return gruus{seal: seal, key: half("nonce")}
+	return &gruus{seal: seal, key: half("nonce")}
 }
 
 // temporary is what a temporary GRUU stands for. It is good while the phone of that
@@ -121,7 +124,7 @@ func (g *registration) appendGRUUs(text []byte, b *location.Binding) []byte {
 	text = append(sipuri.AppendEscaped(append(text, ";gr="...), unbracketed(instance)), '"')
 	text = append(append(append(text, `;temp-gruu="`...), to.Scheme...), ':')
 	temporary := temporaryOf(g.aor, instance, b.CallID)
-	text = append(append(temporary.appendTo(text, &g.gruus, g.now), '@'), host...)
+	text = append(append(temporary.appendTo(text, g.gruus.Load(), g.now), '@'), host...)
 	return append(text, `;gr"`...)
 }
 
@@ -141,7 +144,7 @@ func (g *registration) isGRUU(contact *sipuri.URI) bool {
 		return false
 	}
 	if gr == "" {
-		_, ours := g.gruus.open(contact.User)
+		_, ours := g.gruus.Load().open(contact.User)
 		return ours
 	}
 	aor, served := g.snapshot.AOR(*contact)
@@ -169,7 +172,7 @@ func (r *Registrar) Locate(uri sipuri.URI, now time.Time) (aor sipuri.AOR, bindi
 }
 
 func (r *Registrar) locateTemporary(name string, now time.Time) (aor sipuri.AOR, bindings []location.Binding) {
-	wanted, ok := r.gruus.open(name)
+	wanted, ok := r.gruus.Load().open(name)
 	if !ok {
 		return sipuri.AOR{User: name}, nil
 	}

@@ -63,6 +63,11 @@ type setup struct {
 	journal      journal.Journal // nil: the lab itself
 	here         registrar.Here
 	store        *location.Memory // nil: an empty one
+
+	others  registrar.Others
+	shorten func(time.Time) float64
+	// wrap returns what the registrar uses instead of the store, if anything.
+	wrap func(interrupted) registrar.Location
 }
 
 func withStore(store *location.Memory) setting { return func(s *setup) { s.store = store } }
@@ -110,9 +115,13 @@ func newLab(t testing.TB, settings ...setting) *lab {
 	if s.journal == nil {
 		s.journal = l
 	}
+	var bindings registrar.Location = interrupted{l.store, l}
+	if s.wrap != nil {
+		bindings = s.wrap(interrupted{l.store, l})
+	}
 	l.registrar = registrar.New(registrar.Options{
 		Domains: domains, Directory: l.load(s.peers), Authenticator: authenticator,
-		Location: interrupted{l.store, l}, Journal: s.journal,
+		Location: bindings, Journal: s.journal, Others: s.others, Shorten: s.shorten,
 		DisconnectGrace: 32 * time.Second, ServiceRoute: s.serviceRoute, FlowTimer: 120, GRUUKey: [32]byte{2}, Here: s.here,
 	})
 	l.layer = transaction.NewLayer(l.registrar, 64<<20)
@@ -142,9 +151,19 @@ func (i interrupted) Update(aor sipuri.AOR, now time.Time, change func([]locatio
 	var texts []byte
 	defer func() { overwrite(texts) }()
 	return i.Memory.Update(aor, now, func(current []location.Binding) ([]location.Binding, error) {
+		i.lab.runInVain(change, current)
 		current, texts = lend(current)
 		return change(current)
 	}, made)
+}
+
+// runInVain has a change worked out from what another node was quicker to change: from
+// nothing, and from what is there no more.
+func (l *lab) runInVain(change func([]location.Binding) ([]location.Binding, error), current []location.Binding) {
+	other := location.Binding{ID: 1, Contact: "sip:other@192.0.2.99", Authname: "other", CallID: "other", Expires: l.now.Add(time.Hour), Changed: l.now}
+	for _, seen := range [][]location.Binding{nil, append(slices.Clone(current), other)} {
+		_, _ = change(seen)
+	}
 }
 
 // lend returns bindings whose texts stand in a place that can be overwritten.
@@ -153,7 +172,7 @@ func lend(bindings []location.Binding) (lent []location.Binding, texts []byte) {
 	for i := range lent {
 		b := &lent[i]
 		for _, text := range [...]*string{
-			&b.Contact, &b.Params, &b.Q, &b.CallID, &b.Domain, &b.Authname, &b.Label, &b.UserAgent, &b.Transport, &b.Path,
+			&b.Contact, &b.Params, &b.Q, &b.CallID, &b.Domain, &b.Authname, &b.Label, &b.UserAgent, &b.Transport, &b.Path, &b.Node,
 		} {
 			at := len(texts)
 			texts = append(texts, *text...)

@@ -83,7 +83,9 @@ func (r *Registrar) register(request *message.Request, now time.Time) *message.R
 	// 6. It checks whether there is a Contact: if not, it skips to the last
 	// step. "*" removes all bindings.
 	if g.isQuery() {
-		g.findBindings()
+		if end := g.findBindings(); end != nil {
+			return end
+		}
 		return g.listBindings()
 	}
 	if end := g.removeAllForWildcard(); end != nil {

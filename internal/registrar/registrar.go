@@ -22,7 +22,8 @@ type Location interface {
 	// returns, as one step. After an error all is as before; else made is called
 	// within that step, with what had expired. Neither keeps a slice that it is
 	// given. The texts of all lists, and the AOR's, are good until Update returns:
-	// who keeps any copies it.
+	// who keeps any copies it. change may run again, and what came of its last run
+	// alone counts; made runs once.
 	Update(aor sipuri.AOR, now time.Time, change func(current []location.Binding) ([]location.Binding, error),
 		made func(expired []location.Binding)) error
 	// Bindings returns what an AOR is bound to at that time.
@@ -67,15 +68,17 @@ type Registrar struct {
 	directory     atomic.Pointer[peers.Directory]
 	authenticator *digest.Authenticator
 	location      Location
+	others        others
 	journal       journal.Journal
 	flows         flows
-	gruus         gruus
+	gruus         atomic.Pointer[gruus]
 	here          Here
 	aors          boundAORs
 
 	disconnectGrace time.Duration
 	serviceRoute    string
 	flowTimer       int // seconds
+	shorten         func(now time.Time) float64
 	allowed         string
 
 	qualifier     Qualifier // nil: nobody asks
@@ -98,6 +101,10 @@ type Options struct {
 	FlowTimer       int      // seconds that a flow may be silent (RFC 5626 §4.4), 0: nothing is said of that
 	GRUUKey         [32]byte // which stays the same as long as bindings do
 	Here            Here
+	Others          Others
+	// Shorten returns which part of the time that is asked for is not granted, so that
+	// phones come again at different times. nil: all is granted.
+	Shorten func(now time.Time) float64
 }
 
 // date is a second as the Date header field has it (RFC 3261 §20.17).
@@ -111,8 +118,9 @@ func New(o Options) *Registrar {
 	r := &Registrar{
 		domains: o.Domains, authenticator: o.Authenticator, location: o.Location, journal: o.Journal,
 		disconnectGrace: o.DisconnectGrace, serviceRoute: o.ServiceRoute, flowTimer: o.FlowTimer,
-		gruus: newGRUUs(o.GRUUKey), here: o.Here, allowed: allowed,
+		here: o.Here, allowed: allowed, others: newOthers(&o), shorten: o.Shorten,
 	}
+	r.ShareGRUUs(o.GRUUKey)
 	r.aors.forget()
 	r.flows.bound = map[uint64]*flow{}
 	r.directory.Store(o.Directory)
@@ -153,6 +161,13 @@ func (r *Registrar) Directory() *peers.Directory { return r.directory.Load() }
 func (r *Registrar) Reload(next *peers.Directory) {
 	last := r.directory.Swap(next)
 	r.aors.forget()
+	r.EndSince(last)
+}
+
+// EndSince removes the bindings of those peers that were in an earlier directory, and are
+// gone, re-keyed or have lost the AOR by now, and of those that never were.
+func (r *Registrar) EndSince(last *peers.Directory) {
+	next := r.directory.Load()
 	r.location.RemoveIf(func(aor sipuri.AOR, b *location.Binding) bool {
 		return next.WhatEnds(last, b.Domain, b.Authname, aor) != ""
 	}, func(aor sipuri.AOR, b *location.Binding) {

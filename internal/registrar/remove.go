@@ -22,6 +22,7 @@ func (r *Registrar) removeWhere(aor sipuri.AOR, reason journal.Reason, now time.
 	unwanted func(*location.Binding) bool) (removed int, err error) {
 	var ended []location.Binding
 	err = r.location.Update(aor, now, func(current []location.Binding) (kept []location.Binding, err error) {
+		ended = ended[:0]
 		for i := range current {
 			if unwanted(&current[i]) {
 				ended = append(ended, current[i])

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"sipregd/internal/message"
+	"sipregd/internal/transaction"
 )
 
 const (
@@ -81,6 +82,7 @@ type datagrams struct {
 	rooms   [][]byte        // for the answer to each of them
 	ready   *outgoing       // answers that may go out at once
 	resting *outgoing       // answers that go out once the bindings they tell of last
+	atOnce  *atOnce         // nil: the store makes nobody wait
 
 	counters counters
 }
@@ -211,19 +213,27 @@ func (d *datagrams) handle(n int, handler Handler, now time.Time) {
 		_ = d.conn.SetReadDeadline(time.Time{})
 		d.thinning.apply(d.raw)
 	}
-	for _, i := range picked {
-		flow := d.flow(i)
-		reply := handler.Receive(d.rooms[i][:0], d.in.data(i), flow, now)
-		if len(reply.Data) == 0 {
-			continue
-		}
-		d.rooms[i] = reply.Data
-		out := d.ready
-		if reply.Rests {
-			out = d.resting
-		}
-		out.add(d.in, i, reply.Data, reply.To, d.several)
+	if d.atOnce != nil {
+		d.handleAtOnce(picked, handler, now)
+		return
 	}
+	for _, i := range picked {
+		reply := handler.Receive(d.rooms[i][:0], d.in.data(i), d.flow(i), now)
+		d.collect(i, &reply)
+	}
+}
+
+// collect takes the answer to one of a batch.
+func (d *datagrams) collect(i int, reply *transaction.Reply) {
+	if len(reply.Data) == 0 {
+		return
+	}
+	d.rooms[i] = reply.Data
+	out := d.ready
+	if reply.Rests {
+		out = d.resting
+	}
+	out.add(d.in, i, reply.Data, reply.To, d.several)
 }
 
 // judge returns which of n datagrams are read, and takes down which are of known sources.

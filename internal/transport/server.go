@@ -61,6 +61,10 @@ type Server struct {
 	// NoTLS is told why no TLS came about with somebody who has tried. nil: trouble is.
 	NoTLS func(flow message.Flow, cause error)
 
+	// Blocks tells that whoever changes bindings waits for the store, as for one on
+	// another machine: many then wait at once. It is set before Serve.
+	Blocks bool
+
 	handler Handler
 	store   Durability
 	times   times
@@ -168,6 +172,9 @@ func (s *Server) Addresses() []string {
 func (s *Server) Serve(handler Handler, store Durability) {
 	s.handler, s.store = handler, store
 	for _, d := range s.readers {
+		if s.Blocks {
+			d.atOnce = newAtOnce(batchSize)
+		}
 		d.reads = s.Reads
 		s.running.Go(func() { d.serve(handler, store, s.trouble) })
 	}

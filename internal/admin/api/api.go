@@ -28,6 +28,7 @@ type Contact struct {
 	Path      string    `json:"path,omitempty"`      // values of Path (RFC 3327), in order
 	Reachable string    `json:"reachable,omitempty"` // yes or no; empty: it was not asked
 	RoundTrip float64   `json:"rtt_ms,omitempty"`    // of the last answer; 0: there was none yet
+	Node      string    `json:"node,omitempty"`      // that has the phone's connection, where nodes share the bindings
 }
 
 // Push is what wakes a phone that sleeps (RFC 8599): the push service, what that wants
@@ -42,7 +43,8 @@ type Push struct {
 type Contacts struct {
 	Total    int       `json:"total"` // bindings that match, on all pages
 	Contacts []Contact `json:"contacts"`
-	Next     string    `json:"next,omitempty"` // what to ask for as after; empty: this is the last page
+	Next     string    `json:"next,omitempty"`  // what to ask for as after; empty: this is the last page
+	Stale    bool      `json:"stale,omitempty"` // the store is away: these are the bindings that this node saw last
 }
 
 // Peer is a record of peers.conf, without what has to stay secret.
@@ -119,7 +121,8 @@ type Why struct {
 	Query      string    `json:"query"`
 	Registered []Contact `json:"registered"` // none where all are asked for
 	Attempts   []Attempt `json:"attempts"`
-	Note       string    `json:"note,omitempty"` // that an attempt is under way, or what it means that there is none
+	Stale      bool      `json:"stale,omitempty"` // the store is away: registered is what this node saw last
+	Note       string    `json:"note,omitempty"`  // that an attempt is under way, or what it means that there is none
 }
 
 // Stats is how the daemon does.
@@ -143,7 +146,8 @@ type Stats struct {
 
 // Store is how the location service does.
 type Store struct {
-	Kind    string     `json:"kind"` // memory or file
+	Kind    string     `json:"kind"`           // memory, file or redis
+	Node    string     `json:"node,omitempty"` // what this one is called by others that share the store
 	Durable bool       `json:"durable"`
 	Failure string     `json:"failure,omitempty"`
 	Since   *time.Time `json:"since,omitempty"`

@@ -1,0 +1,114 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"time"
+
+	"sipregd/internal/admin"
+	"sipregd/internal/config"
+	"sipregd/internal/location/shared"
+	"sipregd/internal/registrar"
+)
+
+// openShared opens the store that other nodes have too. Where it is away, phones are
+// answered 503 until it is there.
+func (d *sipregd) openShared() error {
+	c := &d.config
+	node, err := nodeName(&c.Location)
+	if err != nil {
+		return err
+	}
+	store, err := shared.Open(shared.Options{
+		URL: c.Location.Redis, Node: node, Observer: sharedWatch{d},
+		NonceLifetime: time.Duration(c.Security.NonceLifetime) * time.Second,
+	})
+	if err != nil {
+		return fmt.Errorf("[location] redis: %w", err)
+	}
+	d.node, d.store, d.owed = node, store, d.directory.Load()
+	return nil
+}
+
+// nodeName returns what this node is called by others.
+func nodeName(c *config.Location) (string, error) {
+	if c.Node != "" {
+		return c.Node, nil
+	}
+	name, err := os.Hostname()
+	if err == nil && !config.IsNodeName(name) {
+		err = fmt.Errorf("this machine's name is %q", name)
+	}
+	if err != nil {
+		return "", fmt.Errorf("[location] node is empty, and %w: write a name such as sip1", err)
+	}
+	return name, nil
+}
+
+// others is what the registrar has to know of other nodes.
+func (d *sipregd) others() registrar.Others {
+	if d.node == "" {
+		return registrar.Others{}
+	}
+	return registrar.Others{Node: d.node, Outbound: d.config.Location.Outbound, Started: d.started}
+}
+
+// isStale tells whether the store that nodes share is away.
+func (d *sipregd) isStale() bool {
+	store, isShared := d.store.(*shared.Store)
+	return isShared && store.Stale()
+}
+
+// settleShared looks at what an earlier life of this node has left in a store that is
+// there, and removes bindings of peers that went while it was away.
+func (d *sipregd) settleShared(now time.Time) {
+	if d.node == "" {
+		return
+	}
+	if !d.settled {
+		d.settled = true
+		d.settle(now)
+	}
+	d.reloading.Lock()
+	owed := d.owed
+	d.owed = nil
+	d.reloading.Unlock()
+	if owed != nil {
+		d.registrar.EndSince(owed)
+	}
+}
+
+// sharedWatch tells of a store that other nodes have too.
+type sharedWatch struct{ *sipregd }
+
+// NotDurable tells that the store is away.
+func (w sharedWatch) NotDurable(cause error, _ int) {
+	w.log.Error().Str("event", "not_durable").Err(cause).
+		Msg("Redis is away: registrations are refused until it is back (503), and lookups show what this node saw last")
+}
+
+// Durable tells that it is back.
+func (w sharedWatch) Durable(after time.Duration) {
+	w.spread.ended(time.Now(), after)
+	w.log.Info().Str("event", "durable").Dur("after_ms", after).Msg("Redis is back: phones register again")
+}
+
+func sharedCounts(store *shared.Store) admin.SharedCounts {
+	numbers := store.Numbers()
+	return admin.SharedCounts{
+		Up: store.Status().Failure == nil, Operations: numbers.Operations, Conflicts: numbers.Conflicts,
+		Errors: numbers.Errors, Replayed: numbers.Replayed,
+	}
+}
+
+// twinReminder is how often it is told that two nodes have one name.
+const twinReminder = time.Minute
+
+// lookForTwin tells where another node has the name of this one.
+func (d *sipregd) lookForTwin(now time.Time) {
+	if now.Sub(d.twinTold) >= twinReminder && d.registrar.HasTwin() {
+		d.twinTold = now
+		d.log.Error().Str("event", "node_name_twice").Str("node", d.node).
+			Msg("another node has the name of this one, and each takes the other's phones for gone: give each a [location] node of its own")
+	}
+}

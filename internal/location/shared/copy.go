@@ -1,0 +1,111 @@
+package shared
+
+import (
+	"cmp"
+	"hash/maphash"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"sipregd/internal/location"
+	"sipregd/internal/sipuri"
+)
+
+// stripes keep AORs out of each other's way while one of them waits for Redis.
+const stripes = 1 << 14
+
+// seen is what this node has seen last of the AORs: their bindings, with the times of
+// Redis's clock, and of what version that was. The versions are found by a hash of the
+// AOR. Two AORs may share one: as no version is like any other, Redis then says that it
+// is none of that AOR.
+type seen struct {
+	*location.Memory
+	clock   *clock
+	limit   int64
+	seed    maphash.Seed
+	count   atomic.Int64 // AORs with a version
+	stripes [stripes]stripe
+}
+
+type stripe struct {
+	mu       sync.Mutex // held as long as an AOR of the stripe is changed
+	versions map[uint64]version
+}
+
+func newSeen(clock *clock, limit int) *seen {
+	return &seen{
+		Memory: location.NewMemory(clock.now()), clock: clock, limit: int64(limit), seed: maphash.MakeSeed(),
+	}
+}
+
+// of returns the stripe of an AOR, and the hash of the AOR.
+func (c *seen) of(aor sipuri.AOR) (*stripe, uint64) {
+	hash := maphash.Comparable(c.seed, aor)
+	return &c.stripes[hash%stripes], hash
+}
+
+// state is what an AOR is bound to.
+type state struct {
+	version  string
+	bindings []location.Binding // with the times of Redis's clock, those changed last last
+	fresh    bool               // it was read from Redis for this very change
+}
+
+// state returns what was seen last, and nothing where that is not of a version.
+// The stripe has to be locked.
+func (c *seen) state(s *stripe, hash uint64, aor sipuri.AOR) state {
+	version, found := s.versions[hash]
+	if !found {
+		return state{}
+	}
+	return state{version: version.String(), bindings: c.Look(aor)}
+}
+
+// take keeps what was seen. The stripe has to be locked.
+func (c *seen) take(s *stripe, hash uint64, aor sipuri.AOR, seen state) {
+	v, ok := parseVersion(seen.version)
+	_, found := s.versions[hash]
+	if !ok || len(seen.bindings) == 0 || !found && c.count.Load() >= c.limit {
+		c.forget(s, hash)
+		c.put(aor, nil)
+		return
+	}
+	if !found {
+		c.count.Add(1)
+		if s.versions == nil {
+			s.versions = map[uint64]version{}
+		}
+	}
+	s.versions[hash] = v
+	c.put(aor, seen.bindings)
+}
+
+// forget makes it unknown of what version the bindings are.
+func (c *seen) forget(s *stripe, hash uint64) {
+	if _, found := s.versions[hash]; found {
+		delete(s.versions, hash)
+		c.count.Add(-1)
+	}
+}
+
+func (c *seen) put(aor sipuri.AOR, bindings []location.Binding) {
+	_ = c.Memory.Update(aor, c.clock.now(), func([]location.Binding) ([]location.Binding, error) {
+		return bindings, nil
+	}, nil)
+}
+
+// inOrder sorts bindings as a list of location.Memory is.
+func inOrder(bindings []location.Binding) {
+	slices.SortFunc(bindings, func(a, b location.Binding) int {
+		return cmp.Or(a.Changed.Compare(b.Changed), cmp.Compare(a.ID, b.ID))
+	})
+}
+
+// leave keeps only these of the bindings of an AOR, of whatever version they are. The
+// stripe has to be locked.
+func (c *seen) leave(s *stripe, hash uint64, aor sipuri.AOR, left []location.Binding) {
+	if len(left) == 0 {
+		c.forget(s, hash)
+	}
+	c.put(aor, left)
+}

@@ -1,0 +1,198 @@
+package shared
+
+import (
+	"slices"
+	"sync"
+	"time"
+
+	"sipregd/internal/location"
+	"sipregd/internal/sipuri"
+)
+
+const (
+	// atOnce is how many AORs are ended at once: phones go in between.
+	atOnce = 64
+
+	// maxDue is how many AORs are looked at for expiry in a second, about.
+	maxDue = 4096
+
+	// maxOwed bounds the AORs of which is remembered what has to be removed once Redis
+	// is back. Of others it expires.
+	maxOwed = 100_000
+)
+
+// removal is that of one binding.
+type removal struct {
+	id    uint64
+	ended location.Ended
+}
+
+// RemoveIf removes those bindings that this node took, and remembers, and that unwanted
+// picks: each node sees to its own. It returns once that is done. What Redis does not let
+// it remove is removed when Redis is back, as far as it is there then.
+func (s *Store) RemoveIf(unwanted func(sipuri.AOR, *location.Binding) bool, ended location.Ended) {
+	remove := make(chan location.Entry)
+	var workers sync.WaitGroup
+	for range atOnce {
+		workers.Go(func() {
+			for e := range remove {
+				s.remove(e.AOR, []removal{{e.Binding.ID, ended}})
+			}
+		})
+	}
+	for aor, bindings := range s.seen.All() {
+		for i := range bindings {
+			if bindings[i].Node == s.node && unwanted(aor, &bindings[i]) {
+				remove <- location.Entry{AOR: aor, Binding: bindings[i]}
+			}
+		}
+	}
+	close(remove)
+	workers.Wait()
+}
+
+// remove removes bindings of one AOR as far as they are there and this node's.
+func (s *Store) remove(aor sipuri.AOR, removals []removal) {
+	var removed []location.Binding
+	err := s.update(&task{aor: aor, now: time.Now(), keepExpired: true, change: func(current []location.Binding) ([]location.Binding, error) {
+		removed = removed[:0]
+		var kept []location.Binding
+		for _, b := range current {
+			if b.Node == s.node && removalOf(removals, b.ID) != nil {
+				removed = append(removed, b)
+			} else {
+				kept = append(kept, b)
+			}
+		}
+		return kept, nil
+	}, made: func([]location.Binding) {
+		for i := range removed {
+			if ended := removalOf(removals, removed[i].ID).ended; ended != nil {
+				ended(aor, &removed[i])
+			}
+		}
+	}})
+	if err != nil {
+		s.owe(aor, removals)
+	}
+}
+
+func removalOf(removals []removal, id uint64) *removal {
+	at := slices.IndexFunc(removals, func(r removal) bool { return r.id == id })
+	if at < 0 {
+		return nil
+	}
+	return &removals[at]
+}
+
+// owe remembers what is to be removed once Redis is back.
+func (s *Store) owe(aor sipuri.AOR, removals []removal) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, found := s.owed[aor]; found || len(s.owed) < maxOwed {
+		s.owed[aor.Clone()] = append(s.owed[aor], removals...)
+	}
+}
+
+// resume removes what could not be removed before. The store does not wait for that,
+// unless it is closed.
+func (s *Store) resume() {
+	s.mu.Lock()
+	owed := s.owed
+	s.owed = map[sipuri.AOR][]removal{}
+	s.mu.Unlock()
+	if len(owed) == 0 {
+		return
+	}
+	s.running.Go(func() {
+		for aor, removals := range owed {
+			s.remove(aor, removals)
+		}
+	})
+}
+
+// Expire ends those bindings that this node took, and remembers, and that Redis says have
+// expired, with what else of their AORs has. It does not wait for Redis: ended is told
+// later. AORs with nothing but other nodes' are forgotten in silence: those nodes end them.
+func (s *Store) Expire(_ time.Time, ended location.Ended) {
+	if ended == nil {
+		ended = func(sipuri.AOR, *location.Binding) {}
+	}
+	if s.Stale() || !s.ending.CompareAndSwap(false, true) {
+		return
+	}
+	due := s.seen.Due(s.clock.now(), maxDue)
+	if len(due) == 0 {
+		s.ending.Store(false)
+		return
+	}
+	s.running.Go(func() {
+		defer s.ending.Store(false)
+		s.expireAll(due, ended)
+	})
+}
+
+func (s *Store) expireAll(due []sipuri.AOR, ended location.Ended) {
+	next := make(chan sipuri.AOR)
+	var workers sync.WaitGroup
+	for range min(atOnce, len(due)) {
+		workers.Go(func() {
+			for aor := range next {
+				s.expire(aor, ended)
+			}
+		})
+	}
+	for _, aor := range due {
+		next <- aor
+	}
+	close(next)
+	workers.Wait()
+}
+
+// expire ends the bindings of an AOR that have expired.
+func (s *Store) expire(aor sipuri.AOR, ended location.Ended) {
+	own := s.expiredHere(aor)
+	if len(own) == 0 {
+		s.forgetExpired(aor)
+		return
+	}
+	now := time.Now()
+	var there []location.Binding
+	_ = s.update(&task{aor: aor, now: now, change: func(current []location.Binding) ([]location.Binding, error) {
+		there = current
+		return current, nil
+	}, made: func(expired []location.Binding) {
+		for i := range expired { // those of other nodes too: who removes one tells so
+			ended(aor, &expired[i])
+		}
+		for i := range own {
+			b := &own[i]
+			gone := find(expired, b.ID) == nil && find(there, b.ID) == nil
+			if gone && now.Sub(b.Expires) > grace { // else who has removed it has told so
+				ended(aor, b)
+			}
+		}
+	}})
+}
+
+// expiredHere returns the bindings of this node that have expired by what was seen last,
+// with the times of this machine's clock.
+func (s *Store) expiredHere(aor sipuri.AOR) (own []location.Binding) {
+	redis := s.clock.now()
+	t := task{ahead: redis.Sub(time.Now().Round(0).UTC())}
+	_, expired := t.split(s.seen.Look(aor), redis)
+	return slices.DeleteFunc(expired, func(b location.Binding) bool { return b.Node != s.node })
+}
+
+// forgetExpired forgets bindings of other nodes that have expired. It leaves them where
+// they stand: what stays here is still of that version, for all that is valid.
+func (s *Store) forgetExpired(aor sipuri.AOR) {
+	stripe, hash := s.seen.of(aor)
+	stripe.mu.Lock()
+	defer stripe.mu.Unlock()
+	redis := s.clock.now()
+	left := slices.DeleteFunc(s.seen.Look(aor), func(b location.Binding) bool {
+		return b.Node != s.node && !b.Expires.After(redis)
+	})
+	s.seen.leave(stripe, hash, aor, left)
+}

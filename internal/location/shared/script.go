@@ -1,0 +1,219 @@
+package shared
+
+import (
+	"errors"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"sipregd/internal/location"
+)
+
+// The first of the scripts does all that happens to an AOR. KEYS[1] is its hash.
+//
+//	ARGV[1]  version that the hash has to have, empty: it has no bindings
+//	ARGV[2]  serial of the next version, empty: the bindings are confirmed alone
+//	ARGV[3]  how many bindings there will be
+//	ARGV[4]  when the last of those expires that stay as they are (ms), 0: there are none
+//	ARGV[5]  number of the nonce that proved the request, empty: none did
+//	ARGV[6]  when it was issued,  ARGV[7] count,  ARGV[8] ms for which its use is to be remembered
+//	ARGV[9…] for each change: ID, record, and in how many ms it expires; of one that goes
+//	         the ID and twice nothing
+//
+// It returns "now version"; or, where the version is another one, {now, HGETALL} and
+// changes nothing; or 0 where the credentials were used before.
+const (
+	updateText = `
+local key, t = KEYS[1], redis.call('TIME')
+local now = t[1] * 1000 + math.floor(t[2] / 1000)
+local h = redis.call('HMGET', key, 'v', 'r')
+local v, r = h[1] or '', h[2]
+if v ~= ARGV[1] then return {now, redis.call('HGETALL', key)} end
+local keep = 0
+if r then
+  keep = tonumber(string.match(r, '^%d+')) or 0
+  if keep < now then keep, r = 0, false end
+end
+local number = ARGV[5]
+if number ~= '' then
+  keep = now + ARGV[8]
+  local use = number .. ':' .. ARGV[6] .. ':' .. ARGV[7]
+  if not r then
+    r = keep .. ' 0 ' .. use
+  else
+    local issued, count, used, listed = tonumber(ARGV[6]), tonumber(ARGV[7]), {}, false
+    local forgotten = tonumber(string.match(r, '^%d+ (%d+)')) or 0
+    for n, i, c in string.gmatch(r, '(%w+):(%d+):(%d+)') do
+      i, c = tonumber(i), tonumber(c)
+      if n == number and i == issued then
+        if count <= c then return 0 end
+        listed = true
+      else
+        used[#used + 1] = {i, n .. ':' .. i .. ':' .. c}
+      end
+    end
+    if not listed and issued <= forgotten then return 0 end
+    if #used > 7 then
+      local oldest = 1
+      for k = 2, #used do
+        if used[k][1] < used[oldest][1] then oldest = k end
+      end
+      forgotten = math.max(forgotten, used[oldest][1])
+      table.remove(used, oldest)
+    end
+    r = keep .. ' ' .. forgotten
+    for k = 1, #used do r = r .. ' ' .. used[k][2] end
+    r = r .. ' ' .. use
+  end
+end
+if ARGV[2] == '' then
+  if number ~= '' then
+    redis.call('HSET', key, 'r', r)
+    if redis.call('PTTL', key) < keep - now then redis.call('PEXPIREAT', key, keep) end
+  end
+  return now .. ' ' .. v
+end
+local micros = t[1] .. string.format('%06d', t[2])
+local before = string.match(v, '^%d+')
+if before and tonumber(before) >= tonumber(micros) then
+  micros = string.format('%.0f', before + 1)
+end
+v = micros .. '-' .. ARGV[2]
+local last = tonumber(ARGV[4])
+local fields, gone = {'v', v}, nil
+if number ~= '' then fields[3], fields[4] = 'r', r end
+for k = 9, #ARGV, 3 do
+  if ARGV[k + 2] == '' then
+    gone = gone or {}
+    gone[#gone + 1] = ARGV[k]
+  else
+    local expires = now + ARGV[k + 2]
+    if expires > last then last = expires end
+    fields[#fields + 1] = ARGV[k]
+    fields[#fields + 1] = expires .. ' ' .. ARGV[k + 1]
+  end
+end
+if ARGV[3] ~= '0' then
+  if gone then redis.call('HDEL', key, unpack(gone)) end
+  redis.call('HSET', key, unpack(fields))
+  redis.call('PEXPIREAT', key, math.max(last + 30000, keep))
+  return now .. ' ' .. v
+end
+redis.call('DEL', key)
+if keep > 0 then
+  redis.call('HSET', key, 'r', r)
+  redis.call('PEXPIREAT', key, keep)
+end
+return now .. ' '
+`
+
+	// The second one writes as the first does, to see whether that works, and returns
+	// the time.
+	probeText = `
+redis.call('HSET', KEYS[1], 'v', ARGV[1])
+redis.call('PEXPIRE', KEYS[1], 10000)
+return redis.call('TIME')
+`
+)
+
+// grace is how long a hash outlives its last binding: updateText says so too.
+const grace = 30 * time.Second
+
+// scripts are those above as rueidis runs them: by their hashes.
+type scripts struct{ update, probe *rueidis.Lua }
+
+func newScripts() scripts {
+	return scripts{rueidis.NewLuaScript(updateText), rueidis.NewLuaScript(probeText)}
+}
+
+// neverTheVersion makes updateText return what is there.
+const neverTheVersion = "?"
+
+// appendUse appends the arguments for what proved a request.
+func appendUse(arguments []string, use *location.Use, lifetime time.Duration) []string {
+	if use == nil {
+		return append(arguments, "", "", "", "")
+	}
+	return append(arguments, strconv.FormatUint(use.Number, serialBase), strconv.FormatUint(uint64(use.Issued), 10),
+		strconv.FormatUint(uint64(use.Count), 10), strconv.FormatInt(lifetime.Milliseconds(), 10))
+}
+
+// reply is what updateText returns.
+type reply struct {
+	replayed bool
+	conflict bool      // nothing was changed
+	now      time.Time // of Redis
+	version  string    // that the hash has now
+	bindings []location.Binding
+	skipped  int // fields that are no bindings
+}
+
+var errReply = errors.New("an answer from Redis that is none of the script")
+
+func readReply(result rueidis.RedisResult) (r reply, err error) {
+	message, err := result.ToMessage()
+	if err != nil {
+		return reply{}, err
+	}
+	switch {
+	case message.IsInt64():
+		return reply{replayed: true}, nil
+	case message.IsString():
+		return readDone(message)
+	case message.IsArray():
+		return readConflict(message)
+	}
+	return reply{}, errReply
+}
+
+func readDone(message rueidis.RedisMessage) (reply, error) {
+	text, err := message.ToString()
+	if err != nil {
+		return reply{}, err
+	}
+	milli, version, _ := strings.Cut(text, " ")
+	now, err := strconv.ParseInt(milli, 10, 64)
+	if err != nil {
+		return reply{}, errReply
+	}
+	return reply{now: time.UnixMilli(now).UTC(), version: version}, nil
+}
+
+func readConflict(message rueidis.RedisMessage) (reply, error) {
+	parts, err := message.ToArray()
+	if err != nil || len(parts) != 2 {
+		return reply{}, errReply
+	}
+	now, err := parts[0].AsInt64()
+	if err != nil {
+		return reply{}, err
+	}
+	fields, err := parts[1].AsStrSlice()
+	if err != nil {
+		return reply{}, err
+	}
+	r := reply{conflict: true, now: time.UnixMilli(now).UTC()}
+	for i := 0; i+1 < len(fields); i += 2 {
+		r.add(fields[i], fields[i+1])
+	}
+	inOrder(r.bindings)
+	return r, nil
+}
+
+// add takes one field of a hash.
+func (r *reply) add(field, value string) {
+	switch field {
+	case "v":
+		r.version = value
+	case "r":
+	default:
+		b, err := decode(field, value)
+		if err != nil {
+			r.skipped++
+			return
+		}
+		r.bindings = append(r.bindings, b)
+	}
+}

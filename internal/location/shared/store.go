@@ -1,0 +1,198 @@
+// Package shared keeps bindings in Redis or Valkey for many nodes at once: any
+// phone may register at any of them, and none of them owns an AOR.
+//
+// What an AOR is bound to is one hash, which others may read:
+//
+//	key   b:{2001@example.com}
+//	v     1732644616123456-k3j2h1g0    its version, unlike any other ever
+//	r     …                            the nonces used last, see below
+//	<ID>  1732648216123 {"contact":…}  a binding
+//
+// The key holds the AOR in braces, which keep the hash of an AOR in one slot of a
+// Cluster: its user part, and @ and its domain where it has one. Of both, what is no
+// letter, digit or one of -_.!~*'()+&=$,;:?/[]#^| is written as %HH.
+//
+// A binding stands under its ID, a decimal number: when it expires, in ms since 1970
+// by Redis's own clock, a space, and a JSON object with the keys of record in
+// binding.go, without those that are empty. One that has expired is none, though it may
+// stand there for a while: the hash itself expires half a minute after its last
+// binding, so that the node that took a binding can tell that it ended.
+//
+// r says until when it has to be kept (in ms since 1970), up to when nonces were
+// forgotten, and of those used last their number, time of issue, and highest count:
+// "1732644916123 0 1f:1732644610:3". It outlives the bindings.
+//
+// A change is one script, which compares v with what the node has seen and writes
+// nothing where another node was quicker.
+//
+// The secrets that nodes share are strings, k:<name>, in hexadecimal; k:probe… is
+// written to see whether Redis takes writes.
+package shared
+
+import (
+	"cmp"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"sipregd/internal/location"
+	"sipregd/internal/sipuri"
+)
+
+// Options say how a store is run.
+type Options struct {
+	// URL names the server, see parse in url.go:
+	// redis://name:password@host:6379/0, rediss:// for TLS, unix:///path/of/socket.
+	URL      string
+	Node     string // name of this node, unlike that of any other
+	Observer Observer
+	// Timeout bounds how long a change may take; 0: 500 ms.
+	Timeout time.Duration
+	// NonceLifetime is how long a nonce may be used, and so how long its uses are
+	// remembered at least; 0: 5 minutes.
+	NonceLifetime time.Duration
+	// Remembered bounds the AORs of which this node keeps what it saw last; 0: 1,000,000.
+	Remembered int
+}
+
+const (
+	// defaultTimeout is T1 (RFC 3261 §17.1.1.1), after which phones ask again.
+	defaultTimeout = 500 * time.Millisecond
+
+	defaultNonceLifetime = 5 * time.Minute
+	defaultRemembered    = 1_000_000
+
+	// serialSpare is how many bits of a serial are left out, so that versions are short.
+	serialSpare = 16
+)
+
+// Observer is told what happens to a store. Its methods must not block.
+type Observer interface {
+	// NotDurable is called when Redis is away, and every few seconds while that
+	// lasts. No AOR's bindings wait to be saved.
+	NotDurable(cause error, aors int)
+	Durable(after time.Duration)
+	// Committed is called once the bindings of that many AORs are in Redis.
+	Committed(took time.Duration, aors int)
+	// Trouble is called for what is got over without a change that fails.
+	Trouble(error)
+}
+
+// Store keeps bindings in Redis. It may be used by many goroutines at once: what
+// they do at once shares a pipeline.
+type Store struct {
+	node      string
+	observer  Observer
+	timeout   time.Duration
+	lifetime  time.Duration // of a nonce
+	option    rueidis.ClientOption
+	client    atomic.Pointer[rueidis.Client] // nil: Redis was never reached
+	scripts   scripts
+	clock     *clock
+	deadlines deadlines
+	seen      *seen
+	serial    atomic.Uint64 // of the last version written
+
+	away      atomic.Bool
+	mu        sync.Mutex
+	failure   error // why Redis is away; nil: it is not
+	since     time.Time
+	reminded  time.Time
+	healed    time.Time           // when Redis was asked for the last time before it was back
+	failedKey string              // with which an operation failed last
+	secrets   map[string][32]byte // that were got
+	owed      map[sipuri.AOR][]removal
+
+	probes   chan struct{} // the prober is to look again soon
+	stopping chan struct{}
+	running  sync.WaitGroup
+	ending   atomic.Bool // Expire is at work
+
+	operations, conflicts, failures, replayed atomic.Uint64
+}
+
+var _ location.Store = (*Store)(nil)
+
+// Open returns a store. Where Redis is away it is one that is away, and heals once
+// Redis is there. It fails where the URL or what it names is no good.
+func Open(options Options) (*Store, error) {
+	timeout := cmp.Or(options.Timeout, defaultTimeout)
+	option, err := clientOption(options.URL, options.Node, timeout)
+	if err != nil {
+		return nil, err
+	}
+	clock := newClock()
+	s := &Store{
+		node: options.Node, observer: options.Observer, timeout: timeout, option: option,
+		lifetime: cmp.Or(options.NonceLifetime, defaultNonceLifetime),
+		scripts:  newScripts(), clock: clock, deadlines: deadlines{timeout: timeout},
+		seen:    newSeen(clock, cmp.Or(options.Remembered, defaultRemembered)),
+		secrets: map[string][32]byte{}, owed: map[sipuri.AOR][]removal{},
+		probes: make(chan struct{}, 1), stopping: make(chan struct{}),
+	}
+	s.serial.Store(rand.Uint64() >> serialSpare)
+	s.failure, s.since = errStarted, time.Now()
+	s.away.Store(true)
+	s.start()
+	s.running.Add(1)
+	go s.watch()
+	return s, nil
+}
+
+// start looks for Redis for the first time, and says so where it is not there.
+func (s *Store) start() {
+	if err := s.probe(); err != nil {
+		s.mu.Lock()
+		s.failure = err
+		s.mu.Unlock()
+		s.observer.NotDurable(err, 0)
+		return
+	}
+	s.mu.Lock()
+	s.failure, s.since = nil, time.Time{}
+	s.away.Store(false)
+	s.mu.Unlock()
+}
+
+// Close ends the connections. No change must be made any more.
+func (s *Store) Close() error {
+	close(s.stopping)
+	s.running.Wait()
+	if client := s.client.Load(); client != nil {
+		(*client).Close()
+	}
+	return nil
+}
+
+// newID returns the ID of a new binding: nodes do not agree on IDs, they do not happen
+// to give the same one.
+func (s *Store) newID() uint64 { return rand.Uint64()>>1 | 1<<62 }
+
+// Begin has nothing to mark: what Update has changed is in Redis.
+func (s *Store) Begin() location.Mark { return 0 }
+
+// Commit has nothing to wait for.
+func (s *Store) Commit(location.Mark) error { return nil }
+
+// Numbers counts what a store has done.
+type Numbers struct {
+	Operations uint64 // scripts that were run and hashes that were read
+	Conflicts  uint64 // changes that were run again, as another node was quicker
+	Errors     uint64 // operations that failed
+	Replayed   uint64 // changes that were refused with location.ErrReplayed
+	Remembered int    // AORs of which this node knows what is in Redis
+	Owed       int    // AORs with bindings that are to be removed once Redis is back
+}
+
+// Numbers returns what the store has done up to now.
+func (s *Store) Numbers() Numbers {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return Numbers{
+		s.operations.Load(), s.conflicts.Load(), s.failures.Load(), s.replayed.Load(),
+		int(s.seen.count.Load()), len(s.owed),
+	}
+}

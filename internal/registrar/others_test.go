@@ -1,0 +1,189 @@
+package registrar_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"sipregd/internal/journal"
+	"sipregd/internal/location"
+	"sipregd/internal/registrar"
+	"sipregd/internal/sipuri"
+)
+
+// common is a store that others use too.
+type common struct {
+	interrupted
+	uses    []location.Use
+	refused bool // the use is known
+	stale   bool
+}
+
+func (c *common) UpdateProved(aor sipuri.AOR, now time.Time, use location.Use,
+	change func([]location.Binding) ([]location.Binding, error), made func([]location.Binding)) error {
+	c.uses = append(c.uses, use)
+	if c.refused {
+		return location.ErrReplayed
+	}
+	return c.Update(aor, now, change, made)
+}
+
+func (c *common) Stale() bool { return c.stale }
+
+func newCommonLab(t *testing.T, settings ...setting) (*lab, *common) {
+	t.Helper()
+	c := &common{}
+	l := newLab(t, append(settings, func(s *setup) {
+		s.others.Node, s.others.Started = "here", time.Date(2026, 11, 23, 11, 0, 0, 0, time.UTC)
+		s.wrap = func(i interrupted) registrar.Location { c.interrupted = i; return c }
+	})...)
+	return l, c
+}
+
+func TestWhatProvedARequestIsToldToOthers(t *testing.T) {
+	l, c := newCommonLab(t)
+	p := l.kitchen()
+	p.register("Contact: <sip:2001@192.0.2.7>").want(200)
+	p.authenticated("Contact: <sip:2001@192.0.2.7>").want(200)
+	p.authenticated().want(200) // changes nothing
+	if len(c.uses) != 2 || c.uses[0].Count != 1 || c.uses[1].Count != 2 || c.uses[0].Number != c.uses[1].Number ||
+		c.uses[0].Issued != uint32(l.now.Unix()) || c.uses[1].Issued != c.uses[0].Issued {
+		t.Errorf("told of %+v", c.uses)
+	}
+	for _, b := range l.store.Bindings(sipuri.AOR{User: "2001"}, l.now) {
+		if b.Node != "here" {
+			t.Errorf("the node is %q", b.Node)
+		}
+	}
+}
+
+// RFC 7616 §5.5: what has proved a request to another node is challenged anew, and in
+// silence where the phone knows the secret.
+func TestAReplayToAnotherNodeIsChallenged(t *testing.T) {
+	l, c := newCommonLab(t)
+	p := l.kitchen()
+	p.register("Contact: <sip:2001@192.0.2.7>").want(200)
+	c.refused = true
+	response := p.authenticated("Contact: <sip:2001@192.0.2.8>").want(401)
+	if response.challenge("stale") != "true" || response.challenge("nonce") == p.nonce {
+		t.Errorf("challenged by %s", response.one("WWW-Authenticate"))
+	}
+	if e := l.lastEvent(); e.Kind != journal.Refused || e.Reason != journal.Replay || e.Authname != "7f3a9c" {
+		t.Errorf("taken down: %+v", e)
+	}
+	c.refused = false
+	p.register().want(200).wantContacts("sip:2001@192.0.2.7 3600")
+}
+
+// A store that is out of reach lets nobody think that nothing is bound.
+func TestAQueryWhileBindingsAreNotKnown(t *testing.T) {
+	l, c := newCommonLab(t)
+	p := l.kitchen()
+	p.register("Contact: <sip:2001@192.0.2.7>").want(200)
+	c.stale = true
+	if p.authenticated().want(503).one("Retry-After") == "" {
+		t.Error("nobody is told when to ask again")
+	}
+	l.updateFails = errors.New("away")
+	p.authenticated("Contact: <sip:2001@192.0.2.8>").want(503)
+	c.stale, l.updateFails = false, nil
+	p.authenticated().want(200).wantContacts("sip:2001@192.0.2.7 3600")
+}
+
+// RFC 5626 §5.1: who has the flow is asked first.
+func TestTheNodeOfAFlowIsInFrontOfItsPath(t *testing.T) {
+	const outbound = "<sip:here.example;lr>"
+	for _, test := range []struct {
+		name, transport string
+		stream          uint64
+		contact, path   string
+		want            string
+	}{
+		{"by UDP from where it says", "UDP", 0, "sip:2001@192.0.2.7", "", ""},
+		{"behind NAT", "UDP", 0, "sip:2001@10.0.0.7", "", outbound},
+		{"on a stream", "TCP", 9, "sip:2001@192.0.2.7", "", outbound},
+		{"on a stream, with a Path", "TCP", 9, "sip:2001@192.0.2.7", "<sip:edge.example;lr>", outbound + ",<sip:edge.example;lr>"},
+		{"by UDP, with a Path", "UDP", 0, "sip:2001@10.0.0.7", "<sip:edge.example;lr>", "<sip:edge.example;lr>"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			l, _ := newCommonLab(t, func(s *setup) { s.others.Outbound = outbound })
+			l.transport, l.stream = test.transport, test.stream
+			lines := []string{"Supported: path", "Contact: <" + test.contact + ">"}
+			if test.path != "" {
+				lines = append(lines, "Path: "+test.path)
+			}
+			response := l.kitchen().register(lines...).want(200)
+			if got := response.all("Path"); len(got) > 1 || len(got) == 1 && got[0] != test.path {
+				t.Errorf("the phone is told %q", got)
+			}
+			bindings := l.store.Bindings(sipuri.AOR{User: "2001"}, l.now)
+			if len(bindings) != 1 || bindings[0].Path != test.want {
+				t.Errorf("bound: %+v, want %q", bindings, test.want)
+			}
+		})
+	}
+}
+
+// Connections of other nodes are no business of this one.
+func TestFlowsOfOtherNodes(t *testing.T) {
+	l, _ := newCommonLab(t)
+	l.transport, l.stream = "TCP", 7
+	l.kitchen().register("Contact: <sip:2001@192.0.2.7>").want(200)
+	aor := sipuri.AOR{User: "2001"}
+	put := func(node, contact string, stream uint64) {
+		bound := location.Binding{Contact: contact, Node: node, Stream: stream, Authname: "7f3a9c", CallID: "c", Transport: "TCP",
+			Changed: l.now, Expires: l.now.Add(time.Hour)}
+		if err := l.store.Update(aor, l.now, func(current []location.Binding) ([]location.Binding, error) {
+			return append(append([]location.Binding{}, current...), bound), nil
+		}, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put("there", "sip:there@192.0.2.8", 7)
+	put("there", "sip:there@192.0.2.9", 8)
+	for _, b := range l.store.Bindings(aor, l.now) {
+		if l.registrar.FlowGone(&b) {
+			t.Errorf("%s is said to be gone", b.Contact)
+		}
+	}
+	l.registrar.FlowEnded(7, l.now)
+	l.registrar.RemoveFlowless(l.now.Add(time.Minute))
+	l.registrar.RemoveEarlierFlows()
+	l.kitchen().register().want(200).wantContacts("sip:there@192.0.2.8 3600", "sip:there@192.0.2.9 3600")
+	if l.registrar.HasTwin() {
+		t.Error("another node is said to have the name of this one")
+	}
+
+	put("here", "sip:twin@192.0.2.10", 99)
+	l.kitchen().register("Contact: <sip:2001@192.0.2.11>").want(200)
+	if !l.registrar.HasTwin() || l.registrar.HasTwin() {
+		t.Error("another node with its name is not told of once")
+	}
+}
+
+// §10.3 step 7: what is granted may be less than what is asked for, and never more.
+func TestPhonesAreSpreadOverTime(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		part    float64
+		expires string
+		want    string
+	}{
+		{"nothing is cut", 0, "3600", "3600"},
+		{"a quarter", 0.25, "3600", "2700"},
+		{"whole seconds", 0.1, "3599", "3239"},
+		{"not below the minimum", 0.5, "70", "60"},
+		{"less than the minimum is asked for", 0.5, "0", ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			l := newLab(t, func(s *setup) { s.shorten = func(time.Time) float64 { return test.part } })
+			p := l.kitchen()
+			response := p.register("Contact: <sip:2001@192.0.2.7>;expires=" + test.expires).want(200)
+			if test.want == "" {
+				response.wantContacts()
+				return
+			}
+			response.wantContacts("sip:2001@192.0.2.7 " + test.want)
+		})
+	}
+}

@@ -1,0 +1,118 @@
+package transport
+
+import (
+	"bytes"
+	"net/netip"
+	"sync"
+	"time"
+
+	"sipregd/internal/message"
+	"sipregd/internal/transaction"
+)
+
+// atOnce has messages of a batch handled that may have to wait for the store, so that
+// they wait together and not one after the other. What belongs together keeps its order:
+// requests with one Call-ID of one source.
+type atOnce struct {
+	running sync.WaitGroup
+	flows   []message.Flow      // of each of the batch
+	replies []transaction.Reply // likewise
+	next    []int               // likewise: which is handled after it; none: no other
+	queues  []int               // the first of each queue
+	others  []int               // what is in none
+	last    map[queueName]int   // of each queue, so far
+}
+
+// queueName is what those have in common that are handled one after the other.
+type queueName struct {
+	source netip.AddrPort
+	callID string
+}
+
+const none = -1
+
+func newAtOnce(size int) *atOnce {
+	return &atOnce{
+		flows: make([]message.Flow, size), replies: make([]transaction.Reply, size), next: make([]int, size),
+		last: map[queueName]int{},
+	}
+}
+
+// handleAtOnce handles what was picked of a batch, each queue of those that may wait
+// for the store on a goroutine of its own, the last one on this.
+func (d *datagrams) handleAtOnce(picked []int, handler Handler, now time.Time) {
+	a := d.atOnce
+	a.arrange(d, picked)
+	for at, first := range a.queues {
+		if at < len(a.queues)-1 {
+			a.running.Go(func() { d.handleQueue(first, handler, now) })
+		}
+	}
+	for _, i := range a.others {
+		d.handleOne(i, handler, now)
+	}
+	if len(a.queues) > 0 {
+		d.handleQueue(a.queues[len(a.queues)-1], handler, now)
+	}
+	a.running.Wait()
+	for _, i := range picked {
+		d.collect(i, &a.replies[i])
+		a.replies[i], a.flows[i] = transaction.Reply{}, message.Flow{}
+	}
+}
+
+func (d *datagrams) handleQueue(first int, handler Handler, now time.Time) {
+	for i := first; i != none; i = d.atOnce.next[i] {
+		d.handleOne(i, handler, now)
+	}
+}
+
+func (d *datagrams) handleOne(i int, handler Handler, now time.Time) {
+	d.atOnce.replies[i] = handler.Receive(d.rooms[i][:0], d.in.data(i), d.atOnce.flows[i], now)
+}
+
+// arrange makes the queues of what was picked.
+func (a *atOnce) arrange(d *datagrams, picked []int) {
+	clear(a.last)
+	a.queues, a.others = a.queues[:0], a.others[:0]
+	for _, i := range picked {
+		a.flows[i] = d.flow(i)
+		if data := d.in.data(i); mayWait(data) {
+			a.append(i, queueName{a.flows[i].Source, string(callIDOf(data))})
+		} else {
+			a.others = append(a.others, i)
+		}
+	}
+}
+
+func (a *atOnce) append(i int, to queueName) {
+	a.next[i] = none
+	if before, found := a.last[to]; found {
+		a.next[before] = i
+	} else {
+		a.queues = append(a.queues, i)
+	}
+	a.last[to] = i
+}
+
+// mayWait tells whether a message may ask the store for something: one with credentials,
+// or a call of somebody who needs none.
+func mayWait(data []byte) bool {
+	if hasCredentials(data) {
+		return true
+	}
+	for _, quick := range [...]string{"REGISTER ", "OPTIONS ", "ACK ", answerBegin} {
+		if bytes.HasPrefix(data, []byte(quick)) {
+			return false
+		}
+	}
+	return mayBeRequest(data)
+}
+
+// callIDOf is a look at the Call-ID as phones spell it. Empty: it is spelled in another
+// way, and such messages of a source are handled one after the other.
+func callIDOf(data []byte) []byte {
+	_, rest, _ := bytes.Cut(data, []byte("\nCall-ID:"))
+	value, _, _ := bytes.Cut(rest, []byte("\n"))
+	return bytes.TrimSpace(value)
+}
