@@ -196,6 +196,13 @@ func (a *Authenticator) Numbers(nonce string) (issued uint32, number uint64) {
 	return n.issued, n.number
 }
 
+// HasMade tells whether a nonce was given out by this process, which then knows each of
+// its uses here.
+func (a *Authenticator) HasMade(nonce string) bool {
+	n, ours := a.mint.read(nonce)
+	return ours && a.mint.hasMade(n)
+}
+
 // Age returns how long ago a nonce was given out, at most: it is kept in seconds. One
 // that is not under this key is as old as can be.
 func (a *Authenticator) Age(now time.Time, nonce string) time.Duration {

@@ -42,11 +42,13 @@ func (a *Authentication) Authenticate() *message.Response {
 	if !a.mayTry(c.credentials) {
 		return a.challengeAgain(realm, journal.TooManyGuesses, "")
 	}
-	result := a.authenticator.Verify(a.now, a.request.Method, c.credentials, c.a1, c.only)
+	result, err := a.verify(&c)
 	if result == digest.Right {
-		a.peer = c.peer
-		if a.prove(c.credentials); !a.provesLater {
+		if a.peer = c.peer; !a.provesLater {
 			a.tellProved()
+		}
+		if err != nil {
+			return a.EndWith(notStored(a.request), journal.StoreFailed, err.Error())
 		}
 		return nil
 	}
@@ -56,6 +58,16 @@ func (a *Authentication) Authenticate() *message.Response {
 	}
 	reason, detail := a.whyNot(&c, result)
 	return a.challengeAgain(realm, reason, detail)
+}
+
+// verify judges credentials. An error says that it is not known whether they have proved
+// a request to another node.
+func (a *Authentication) verify(c *claim) (digest.Result, error) {
+	result := a.authenticator.Verify(a.now, a.request.Method, c.credentials, c.a1, c.only)
+	if result != digest.Right {
+		return result, nil
+	}
+	return a.prove(c)
 }
 
 // claim returns what the phone claims to be in the realm, if anything. Credentials

@@ -20,11 +20,17 @@ func (g *registration) isQuery() bool {
 }
 
 func (g *registration) findBindings() *message.Response {
-	bindings := g.location.Bindings(g.aor, g.now)
-	if g.isStale() {
-		return g.EndWith(notStored(g.request), journal.StoreFailed, "what is bound is not known just now")
+	if g.provesLater {
+		if end := g.commit(g.unchanged); end != nil {
+			return end
+		}
+	} else {
+		bindings, stale := g.lookup(g.aor, g.now)
+		if stale {
+			return g.EndWith(notStored(g.request), journal.StoreFailed, "what is bound is not known just now")
+		}
+		g.list(bindings)
 	}
-	g.list(bindings)
 	g.journal.Record(g.Event(journal.Listed, journal.None))
 	return nil
 }
@@ -335,6 +341,15 @@ func (g *registration) changeBy(plan func(g *registration, current []location.Bi
 	}
 }
 
+// leave is a change that only looks at the bindings.
+func (g *registration) leave(current []location.Binding) ([]location.Binding, error) {
+	g.beginChange(current)
+	g.changes.kept = append(g.changes.kept, current...)
+	g.changes.own()
+	g.next = g.changes.appendInOrder(g.next)
+	return g.next, nil
+}
+
 // beginChange forgets what an earlier run has worked out, which another node was quicker
 // than.
 func (g *registration) beginChange(current []location.Binding) {
@@ -350,11 +365,8 @@ func (g *registration) beginChange(current []location.Binding) {
 // down before anything else can happen to the AOR.
 func (g *registration) commit(change change) *message.Response {
 	err := g.store(change)
-	if errors.Is(err, location.ErrReplayed) {
-		return g.challengeAgain(g.domains.Realm(g.domain), journal.Replay, "another node may have seen it before")
-	}
-	if g.provesLater {
-		g.tellProved()
+	if end := g.checkReplay(err); end != nil {
+		return end
 	}
 	switch {
 	case err == nil:
@@ -365,6 +377,21 @@ func (g *registration) commit(change change) *message.Response {
 	}
 	g.bindings = append(append(g.bindings, g.changes.refreshed...), g.changes.added...)
 	g.list(g.changes.kept)
+	return nil
+}
+
+// Step 3, as far as the store alone can tell: whether another node has seen what has
+// proved the request. err is what came of the change.
+func (g *registration) checkReplay(err error) *message.Response {
+	if !g.provesLater {
+		return nil
+	}
+	if errors.Is(err, location.ErrReplayed) {
+		g.claimed = true
+		return g.challengeAgain(g.domains.Realm(g.domain), journal.Replay, "another node may have seen it before")
+	}
+	g.claimed = err == nil
+	g.tellProved()
 	return nil
 }
 

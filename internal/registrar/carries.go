@@ -7,15 +7,19 @@ import (
 )
 
 // Carries tells whether a binding is reached over a connection, or may be: of those with
-// very many AORs it is not known which these are, and of none while the location service
-// is out of reach.
+// very many AORs it is not known which these are, and of none that the location service
+// does not tell of.
 func (r *Registrar) Carries(stream uint64, now time.Time) bool {
 	aors := r.flows.over(stream)
-	if len(aors) >= maxBoundAORs || len(aors) > 0 && r.isStale() {
+	if len(aors) >= maxBoundAORs {
 		return true
 	}
 	for _, aor := range aors {
-		for _, b := range r.location.Bindings(aor, now) {
+		bindings, stale := r.lookup(aor, now)
+		if stale {
+			return true
+		}
+		for _, b := range bindings {
 			if r.isOver(stream, &b) {
 				return true
 			}

@@ -1,6 +1,7 @@
 package registrar_test
 
 import (
+	"cmp"
 	"crypto/md5"
 	"crypto/sha256"
 	"encoding/hex"
@@ -68,6 +69,8 @@ type setup struct {
 	shorten func(time.Time) float64
 	// wrap returns what the registrar uses instead of the store, if anything.
 	wrap func(interrupted) registrar.Location
+
+	authenticator *digest.Authenticator // nil: one of its own
 }
 
 func withStore(store *location.Memory) setting { return func(s *setup) { s.store = store } }
@@ -111,7 +114,9 @@ func newLab(t testing.TB, settings ...setting) *lab {
 		MinimumExpiration: 60, DefaultExpiration: 3600, MaximumExpiration: 7200,
 		ClientCertificates: true,
 	}
-	authenticator := digest.New([32]byte{1}, s.algorithms, 300*time.Second)
+	if s.authenticator == nil {
+		s.authenticator = digest.New([32]byte{1}, s.algorithms, 300*time.Second)
+	}
 	if s.journal == nil {
 		s.journal = l
 	}
@@ -120,7 +125,7 @@ func newLab(t testing.TB, settings ...setting) *lab {
 		bindings = s.wrap(interrupted{l.store, l})
 	}
 	l.registrar = registrar.New(registrar.Options{
-		Domains: domains, Directory: l.load(s.peers), Authenticator: authenticator,
+		Domains: domains, Directory: l.load(s.peers), Authenticator: s.authenticator,
 		Location: bindings, Journal: s.journal, Others: s.others, Shorten: s.shorten,
 		DisconnectGrace: 32 * time.Second, ServiceRoute: s.serviceRoute, FlowTimer: 120, GRUUKey: [32]byte{2}, Here: s.here,
 	})
@@ -367,6 +372,7 @@ type phone struct {
 	nc             int
 	noQOP          bool
 	algorithm      string // empty: MD5, and not said
+	method         string // empty: REGISTER
 }
 
 func (l *lab) phone(authname, secret, aor string) *phone {
@@ -408,16 +414,18 @@ func (p *phone) request(lines ...string) string {
 		from = p.to
 	}
 	head := []string{
-		"REGISTER " + p.scheme + ":" + p.domain + " SIP/2.0",
+		p.methodOr() + " " + p.scheme + ":" + p.domain + " SIP/2.0",
 		fmt.Sprintf("Via: SIP/2.0/UDP 192.0.2.7:5060;branch=z9hG4bK-%d;rport", p.lab.branch),
 		"From: <" + from + ">;tag=f-" + p.callID,
 		"To: <" + p.to + ">",
 		"Call-ID: " + p.callID,
-		fmt.Sprintf("CSeq: %d REGISTER", p.cseq),
+		fmt.Sprintf("CSeq: %d %s", p.cseq, p.methodOr()),
 		"Max-Forwards: 70",
 	}
 	return strings.Join(append(head, lines...), "\r\n") + "\r\nContent-Length: 0\r\n\r\n"
 }
+
+func (p *phone) methodOr() string { return cmp.Or(p.method, "REGISTER") }
 
 // authorization computes the digest by RFC 7616 §3.4.1, in a way of its own.
 func (p *phone) authorization() string {
@@ -434,7 +442,7 @@ func (p *phone) authorization() string {
 		return hex.EncodeToString(sum[:])
 	}
 	a1 := h(p.authname + ":" + p.realm + ":" + p.secret)
-	a2 := h("REGISTER:" + uri)
+	a2 := h(p.methodOr() + ":" + uri)
 	fields := fmt.Sprintf(`username="%s", realm="%s", nonce="%s", uri="%s"`, p.authname, p.realm, p.nonce, uri)
 	if p.algorithm != "" {
 		fields += ", algorithm=" + p.algorithm

@@ -1,6 +1,7 @@
 package registrar
 
 import (
+	"errors"
 	"sync/atomic"
 	"time"
 
@@ -31,13 +32,17 @@ type proving interface {
 	// it has proved another one before, and nothing was changed.
 	UpdateProved(aor sipuri.AOR, now time.Time, use location.Use,
 		change func(current []location.Binding) ([]location.Binding, error), made func(expired []location.Binding)) error
+	// Claim takes down a use by itself, for a request of who may change several AORs:
+	// what he has proved of one he could be said to have proved of another. Errors are
+	// those of UpdateProved.
+	Claim(use location.Use) error
 }
 
 // remote is a Location that may be out of reach.
 type remote interface {
-	// Stale tells that what is bound is not known just now, but what this node has seen
-	// last.
-	Stale() bool
+	// Lookup is Bindings, and tells that what is bound is not known, but what this node has
+	// seen last.
+	Lookup(aor sipuri.AOR, now time.Time) (bindings []location.Binding, stale bool)
 }
 
 func newOthers(o *Options) others {
@@ -46,8 +51,13 @@ func newOthers(o *Options) others {
 	return others{Others: o.Others, proving: proving, remote: remote}
 }
 
-// isStale tells that what is bound is not known for sure.
-func (r *Registrar) isStale() bool { return r.others.remote != nil && r.others.remote.Stale() }
+// lookup returns what an AOR is bound to, and whether that is not known for sure.
+func (r *Registrar) lookup(aor sipuri.AOR, now time.Time) (bindings []location.Binding, stale bool) {
+	if r.others.remote == nil {
+		return r.location.Bindings(aor, now), false
+	}
+	return r.others.remote.Lookup(aor, now)
+}
 
 // isHere tells whether a phone has registered with this node last, so that its flow is
 // here.
@@ -73,16 +83,46 @@ func (g *registration) pathTo(stream uint64, nat bool) string {
 	return outbound + "," + path
 }
 
-// prove takes down what has proved the request, for those who share the location. Where it
-// changes bindings they may know that as used already: what the guard is told is to wait.
-func (a *Authentication) prove(credentials *message.Credentials) {
-	a.nonce = credentials.Nonce
-	if a.others.proving == nil || a.request.Method != "REGISTER" {
-		return
+// prove takes down what has proved the request, and sees to it that it proves no other one
+// to any node. Of a REGISTER that is told by the store: with the change of the AOR, where
+// the peer has but one, else before. What the guard is told is to wait for it. Other
+// methods are proved by a nonce of this node alone, which knows by itself what that has
+// proved: their digests are good for no REGISTER (RFC 7616 §3.4.3).
+func (a *Authentication) prove(c *claim) (digest.Result, error) {
+	a.nonce = c.credentials.Nonce
+	if a.others.proving == nil {
+		return digest.Right, nil
+	}
+	if a.request.Method != "REGISTER" {
+		if !a.authenticator.HasMade(a.nonce) {
+			return digest.Stale, nil
+		}
+		return digest.Right, nil
 	}
 	a.use.Issued, a.use.Number = a.authenticator.Numbers(a.nonce)
-	a.use.Count = digest.Count(credentials)
-	a.provesLater = a.request.Contacts.Star || len(a.request.Contacts.Values) > 0
+	a.use.Count = digest.Count(c.credentials)
+	if a.provesLater = len(c.peer.AORs) == 1 && !c.peer.AnyAOR; a.provesLater {
+		return digest.Right, nil
+	}
+	err := a.others.proving.Claim(a.use)
+	if errors.Is(err, location.ErrReplayed) {
+		return digest.Replayed, nil
+	}
+	return digest.Right, err
+}
+
+// claimRefused takes down what has proved a request that was refused before the store was
+// told, or by what it has: somebody may have seen it on its way. Where that is not known
+// to be the first time, the response is not kept for who sends it again.
+func (g *registration) claimRefused(response *message.Response) {
+	if !g.provesLater || g.claimed || g.peer == nil {
+		return
+	}
+	g.aor = g.peer.AORs[0]
+	err := g.others.proving.UpdateProved(g.aor, g.now, g.use, g.unchanged, g.made)
+	if response.Keep = err == nil; response.Keep {
+		g.tellProved()
+	}
 }
 
 // store makes a change to the AOR's bindings.

@@ -5,16 +5,20 @@ import (
 	"testing"
 	"time"
 
+	"sipregd/internal/digest"
 	"sipregd/internal/journal"
 	"sipregd/internal/location"
+	"sipregd/internal/message"
 	"sipregd/internal/registrar"
 	"sipregd/internal/sipuri"
+	"sipregd/internal/transaction"
 )
 
 // common is a store that others use too.
 type common struct {
 	interrupted
 	uses    []location.Use
+	claims  []location.Use
 	refused bool // the use is known
 	stale   bool
 }
@@ -28,7 +32,17 @@ func (c *common) UpdateProved(aor sipuri.AOR, now time.Time, use location.Use,
 	return c.Update(aor, now, change, made)
 }
 
-func (c *common) Stale() bool { return c.stale }
+func (c *common) Claim(use location.Use) error {
+	c.claims = append(c.claims, use)
+	if c.refused {
+		return location.ErrReplayed
+	}
+	return c.lab.updateFails
+}
+
+func (c *common) Lookup(aor sipuri.AOR, now time.Time) ([]location.Binding, bool) {
+	return c.Bindings(aor, now), c.stale
+}
 
 func newCommonLab(t *testing.T, settings ...setting) (*lab, *common) {
 	t.Helper()
@@ -46,7 +60,7 @@ func TestWhatProvedARequestIsToldToOthers(t *testing.T) {
 	p.register("Contact: <sip:2001@192.0.2.7>").want(200)
 	p.authenticated("Contact: <sip:2001@192.0.2.7>").want(200)
 	p.authenticated().want(200) // changes nothing
-	if len(c.uses) != 2 || c.uses[0].Count != 1 || c.uses[1].Count != 2 || c.uses[0].Number != c.uses[1].Number ||
+	if len(c.uses) != 3 || c.uses[2].Count != 3 || c.uses[0].Count != 1 || c.uses[1].Count != 2 || c.uses[0].Number != c.uses[1].Number ||
 		c.uses[0].Issued != uint32(l.now.Unix()) || c.uses[1].Issued != c.uses[0].Issued {
 		t.Errorf("told of %+v", c.uses)
 	}
@@ -75,19 +89,140 @@ func TestAReplayToAnotherNodeIsChallenged(t *testing.T) {
 	p.register().want(200).wantContacts("sip:2001@192.0.2.7 3600")
 }
 
+// What was refused has gone over the network all the same: it must let in nobody at another
+// node, whatever he writes into it.
+func TestWhatIsRefusedIsClaimedToo(t *testing.T) {
+	for name, send := range map[string]func(p *phone) *response{
+		"step 4": func(p *phone) *response { p.to = "sip:2002@registrar.example"; return p.register().want(403) },
+		"step 6": func(p *phone) *response { return p.register("Contact: *").want(400) },
+		"step 7": func(p *phone) *response { return p.register("Contact: <sip:a@192.0.2.7>", "Expires: 1").want(423) },
+		"when bindings are looked at": func(p *phone) *response {
+			p.register("Contact: <sip:a@192.0.2.7>").want(200)
+			p.cseq--
+			p.cseq--
+			return p.authenticated("Contact: <sip:a@192.0.2.7>").want(500)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l, c := newCommonLab(t)
+			p := l.kitchen()
+			send(p)
+			if len(c.uses) == 0 || c.uses[len(c.uses)-1].Count != uint32(p.nc) {
+				t.Errorf("told of %+v", c.uses)
+			}
+		})
+	}
+}
+
+// Who sends once more what another node has refused is not sent the refusal as often as
+// he likes.
+func TestARefusalThatIsNotTheFirstIsNotKept(t *testing.T) {
+	for name, kept := range map[string]bool{"the first": true, "another": false} {
+		t.Run(name, func(t *testing.T) {
+			l, c := newCommonLab(t)
+			p := l.kitchen()
+			p.challenge()
+			p.nc++
+			text := p.request(p.authorization(), "Contact: *")
+			c.refused = !kept
+			l.send(text)
+			before := len(l.events)
+			l.send(text)
+			if kept != (len(l.events) == before) {
+				t.Errorf("taken down: %+v", l.events[before:])
+			}
+		})
+	}
+}
+
+// What a peer has proved of one address proves nothing of its others.
+func TestAPeerOfSeveralAddressesClaimsFirst(t *testing.T) {
+	l, c := newCommonLab(t)
+	p := l.phone("workshop", "w", "2002")
+	p.register("Contact: <sip:2002@192.0.2.7>").want(200)
+	if len(c.claims) != 1 || c.claims[0].Count != 1 || len(c.uses) != 0 {
+		t.Errorf("claimed: %+v, told of %+v", c.claims, c.uses)
+	}
+	c.refused = true
+	if response := p.authenticated().want(401); response.challenge("stale") != "true" {
+		t.Errorf("challenged by %s", response.one("WWW-Authenticate"))
+	}
+	if e := l.lastEvent(); e.Reason != journal.Replay {
+		t.Errorf("taken down: %+v", e)
+	}
+	c.refused, l.updateFails = false, location.ErrNotDurable
+	p.register().want(503)
+}
+
+// asker lets in whoever proves himself, as those do who answer calls.
+type asker struct{ *registrar.Registrar }
+
+func (a asker) Answer(r *message.Request, now time.Time) *message.Response {
+	request := a.Authentication(r, now)
+	if end := request.CheckDomain(); end != nil {
+		return end
+	}
+	if end := request.Authenticate(); end != nil {
+		return end
+	}
+	return r.Respond(200, "OK")
+}
+
+// A captured call or subscription is good at no node: nobody tells another one of it.
+func TestANonceOfAnotherNodeProvesNoCall(t *testing.T) {
+	begun := time.Date(2026, 11, 23, 11, 0, 0, 0, time.UTC)
+	node := func(start uint64) *lab {
+		l, _ := newCommonLab(t, func(s *setup) {
+			s.authenticator = digest.NewShared([32]byte{1}, start, begun, s.algorithms, 300*time.Second)
+		})
+		l.layer = transaction.NewLayer(asker{l.registrar}, 64<<20)
+		return l
+	}
+	here, there := node(1<<40), node(1<<50)
+	p := here.kitchen()
+	p.method = "SUBSCRIBE"
+	p.challenge()
+	p.nc++
+	captured := p.request(p.authorization())
+	here.send(captured).want(200)
+	if response := there.send(captured).want(401); response.challenge("stale") != "true" {
+		t.Errorf("challenged by %s", response.one("WWW-Authenticate"))
+	}
+	if e := there.lastEvent(); e.Reason != journal.StaleNonce {
+		t.Errorf("taken down: %+v", e)
+	}
+	p.lab = there
+	p.register().want(200)
+}
+
 // A store that is out of reach lets nobody think that nothing is bound.
 func TestAQueryWhileBindingsAreNotKnown(t *testing.T) {
-	l, c := newCommonLab(t)
+	l, _ := newCommonLab(t)
 	p := l.kitchen()
 	p.register("Contact: <sip:2001@192.0.2.7>").want(200)
-	c.stale = true
+	l.updateFails = errors.New("away")
 	if p.authenticated().want(503).one("Retry-After") == "" {
 		t.Error("nobody is told when to ask again")
 	}
-	l.updateFails = errors.New("away")
 	p.authenticated("Contact: <sip:2001@192.0.2.8>").want(503)
-	c.stale, l.updateFails = false, nil
+	l.updateFails = nil
 	p.authenticated().want(200).wantContacts("sip:2001@192.0.2.7 3600")
+}
+
+// Nor does one that cannot tell of this address alone.
+func TestWhatIsBoundIsNotKnownOfOneAddress(t *testing.T) {
+	l, c := newCommonLab(t, withPeers(certifiedPeers))
+	l.transport, l.stream = "TLS", 7
+	l.certificate = &message.Certificate{Names: []string{"gw1.example.com"}, Expires: l.now.Add(time.Hour)}
+	p := l.phone("gw-1", "", "3001")
+	l.send(p.request("Contact: <sip:3001@192.0.2.7>")).want(200)
+	c.stale = true
+	l.send(p.request()).want(503)
+	if !l.registrar.Carries(7, l.now) {
+		t.Error("the connection is said to carry nothing")
+	}
+	c.stale = false
+	l.send(p.request()).want(200)
 }
 
 // RFC 5626 §5.1: who has the flow is asked first.

@@ -21,12 +21,14 @@ type registration struct {
 	asked    []asked            // step 7, of each Contact
 	changes  changes            // steps 6 and 7
 	refused  *refusal           // steps 6 and 7: instead of changes
+	claimed  bool               // the store knows what has proved the request
 	next     []location.Binding // steps 6 and 7: what is to be stored
 	bindings []location.Binding // steps 6 and 7: as they are now, the request's own first
 
 	// The two ways to change bindings and what follows, as functions that are made
 	// once.
 	removeAll, update change
+	unchanged         change // looks at the bindings
 	made              func(expired []location.Binding)
 }
 
@@ -38,6 +40,7 @@ func newRegistration(r *Registrar) *registration {
 	g.Registrar = r
 	g.removeAll = g.changeBy((*registration).planRemovalOfAll)
 	g.update = g.changeBy((*registration).planUpdates)
+	g.unchanged = g.leave
 	g.made = g.takeDown
 	return g
 }
@@ -45,18 +48,23 @@ func newRegistration(r *Registrar) *registration {
 // reset makes a registration of another request where one was.
 func (g *registration) reset(request *message.Request, now time.Time) {
 	g.Authentication = g.Registrar.Authentication(request, now)
-	g.aor, g.served, g.refused = sipuri.AOR{}, false, nil
+	g.aor, g.served, g.refused, g.claimed = sipuri.AOR{}, false, nil, false
 	g.asked, g.next, g.bindings = g.asked[:0], g.next[:0], g.bindings[:0]
 	g.changes.reset()
 }
 
-// register carries out RFC 3261 §10.3. Each step returns nil to go on, or the
-// response that ends the request.
 func (r *Registrar) register(request *message.Request, now time.Time) *message.Response {
 	g := r.registrations.Get().(*registration)
 	defer r.registrations.Put(g)
 	g.reset(request, now)
+	response := g.answer()
+	g.claimRefused(response)
+	return response
+}
 
+// answer carries out RFC 3261 §10.3. Each step returns nil to go on, or the
+// response that ends the request.
+func (g *registration) answer() *message.Response {
 	// 1. The registrar inspects the Request-URI to determine whether it has
 	// access to bindings for the domain identified there.
 	if end := g.CheckDomain(); end != nil {
@@ -66,7 +74,8 @@ func (r *Registrar) register(request *message.Request, now time.Time) *message.R
 	if end := g.checkExtensions(); end != nil {
 		return end
 	}
-	// 3. It authenticates the UAC.
+	// 3. It authenticates the UAC. Where nodes share the bindings, the store tells
+	// with steps 6 and 7 whether another node has seen the nonce: checkReplay.
 	if end := g.Authenticate(); end != nil {
 		return end
 	}
