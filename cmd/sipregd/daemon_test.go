@@ -43,6 +43,9 @@ func TestCheckSaysWhatIsWrongAndWhere(t *testing.T) {
 		{"Asterisk's username", "", kitchenPeers + "username = 7\n", 1, `peers\.conf:5: .*authname`},
 		{"Asterisk's host", "", kitchenPeers + "host = 192.0.2.1\n", 1, `peers\.conf:5: .*dynamic`},
 		{"unknown key of the daemon", "[registrar]\nrealms = x\n", kitchenPeers, 1, `sipregd\.conf:2: .*realm\?`},
+		{"a certificate of Redis that is not there", "[location]\nstore = redis\nnode = sip1\nredis = rediss://:any;text@h/0?ca=gone.pem\n", kitchenPeers, 1,
+			`\[location\] redis: open /.*/gone\.pem: no such file`},
+		{"the same for nobody", "[location]\nredis = rediss://:any;text@h/0?ca=gone.pem\n", kitchenPeers, 0, `configuration is fine`},
 		{"line without =", "", kitchenPeers + "enabled\n", 1, `peers\.conf:5: `},
 	}
 	for _, test := range tests {

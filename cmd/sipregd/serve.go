@@ -96,7 +96,7 @@ func checkConfiguration(path string, out io.Writer) error {
 	for _, warning := range slices.Concat(warnings, pairWarnings, storeWarnings(&c), readerWarnings(path, &c)) {
 		fmt.Fprintln(out, "warning:", warning)
 	}
-	if err := errors.Join(err, pairErr); err != nil {
+	if err := errors.Join(err, pairErr, checkShared(&c)); err != nil {
 		return err
 	}
 	fmt.Fprintf(out, "configuration is fine: %d peers\n", directory.Len())

@@ -30,6 +30,21 @@ func (d *sipregd) openShared() error {
 	return nil
 }
 
+// checkShared tells what keeps the store that nodes share from being opened, without asking
+// it.
+func checkShared(c *config.Config) error {
+	if c.Location.Store != "redis" {
+		return nil
+	}
+	if _, err := nodeName(&c.Location); err != nil {
+		return err
+	}
+	if err := shared.Check(c.Location.Redis); err != nil {
+		return fmt.Errorf("[location] redis: %w", err)
+	}
+	return nil
+}
+
 // nodeName returns what this node is called by others.
 func nodeName(c *config.Location) (string, error) {
 	if c.Node != "" {

@@ -261,6 +261,18 @@ func TestRedisURLs(t *testing.T) {
 	}
 }
 
+// Files that a URL names are looked for where sipregd.conf is.
+func TestPathsInARedisURL(t *testing.T) {
+	for url, want := range map[string]string{
+		"rediss://:p%23@h/0?ca=tls/ca.pem": "rediss://:p%23@h/0?ca=%2Fetc%2Fx%2Ftls%2Fca.pem",
+		"valkeys://h?certificate=a.pem&private_key=/srv/a.key&skip_verify=true": "valkeys://h?certificate=%2Fetc%2Fx%2Fa.pem&private_key=%2Fsrv%2Fa.key&skip_verify=true",
+	} {
+		if got, err := load("[location]\nredis = " + url); err != nil || got.Location.Redis != want {
+			t.Errorf("%s: %q, %v", url, got.Location.Redis, err)
+		}
+	}
+}
+
 func TestFaults(t *testing.T) {
 	tests := []struct {
 		name, text string
@@ -289,6 +301,14 @@ func TestFaults(t *testing.T) {
 		{"redis URL of a socket", "[location]\nredis = unix://run/redis.sock", "2: [location] redis names a socket without a whole path; write three slashes, as in unix:///run/redis/redis.sock"},
 		{"redis URL with a bad port", "[location]\nredis = redis://:hunter2@h:70000", "2: [location] redis names no host and port of a Redis server; write one such as redis://127.0.0.1:6379/0"},
 		{"redis URL with a bad database", "[location]\nredis = redis://:hunter2@h/sip", "2: [location] redis names no database; write its number behind the host, as the 0 in redis://127.0.0.1:6379/0"},
+		{"redis URL with a slash alone", "[location]\nredis = redis://h:6379/", "2: [location] redis names no database; write its number behind the host, as the 0 in redis://127.0.0.1:6379/0"},
+		{"redis URL with a slash too many", "[location]\nredis = redis://h:6379/0/", "2: [location] redis names no database; write its number behind the host, as the 0 in redis://127.0.0.1:6379/0"},
+		{"redis URL with a bad db", "[location]\nredis = redis://h?db=hunter2", "2: [location] redis has a db that is no number; write that of the database, as db=0"},
+		{"redis URL with a bad skip_verify", "[location]\nredis = rediss://h?skip_verify=perhaps", "2: [location] redis has a skip_verify that is neither true nor false; write skip_verify=true to take any certificate, or leave it out"},
+		{"redis URL with a ca and no TLS", "[location]\nredis = redis://:hunter2@h/0?ca=ca.pem", "2: [location] redis has ca, and without TLS that is of no use; write rediss:// in front, or leave ca out"},
+		{"redis socket with TLS", "[location]\nredis = unix:///run/redis.sock?server_name=h", "2: [location] redis has server_name, and without TLS that is of no use; write rediss:// in front, or leave server_name out"},
+		{"redis URL with a certificate alone", "[location]\nredis = rediss://h?certificate=a.pem", "2: [location] redis has one of certificate and private_key alone; write both, or none"},
+		{"redis URL with a thing twice", "[location]\nredis = redis://h?db=1&db=2", "2: [location] redis has db twice behind its ?; keep one of the two"},
 		{"redis URL with a # in its password", "[location]\nredis = redis://:hun#ter2@h/0", "2: [location] redis is no URL of a Redis server; write one such as redis://127.0.0.1:6379/0"},
 		{"redis URL with a hole in its hosts", "[location]\nredis = redis://:hunter2@h:1,,i:2", "2: [location] redis names no host and port of a Redis server; write one such as redis://127.0.0.1:6379/0"},
 		{"redis URL with an unknown word", "[location]\nredis = redis://h/0?hunter2=1", "2: [location] redis has something behind its ? that is not known; known are master_set, addr, db, sentinel_username, sentinel_password, ca, certificate, private_key, server_name, skip_verify"},

@@ -63,7 +63,7 @@ func settings(c *Config, directory string) []setting {
 		{"location", "store", word(&c.Location.Store, "memory", "file", "redis")},
 		{"location", "path", required(path(&c.Location.Path, directory))},
 		{"location", "require_durable", yesOrNo(&c.Location.RequireDurable)},
-		{"location", "redis", redisURL(&c.Location.Redis)},
+		{"location", "redis", redisURL(&c.Location.Redis, directory)},
 		{"location", "node", nodeName(&c.Location.Node)},
 		{"location", "outbound", outbound(&c.Location.Outbound)},
 
