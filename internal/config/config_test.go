@@ -264,7 +264,7 @@ func TestRedisURLs(t *testing.T) {
 // Files that a URL names are looked for where sipregd.conf is.
 func TestPathsInARedisURL(t *testing.T) {
 	for url, want := range map[string]string{
-		"rediss://:p%23@h/0?ca=tls/ca.pem": "rediss://:p%23@h/0?ca=%2Fetc%2Fx%2Ftls%2Fca.pem",
+		"rediss://:p%23@h/0?ca=tls/ca.pem":                                      "rediss://:p%23@h/0?ca=%2Fetc%2Fx%2Ftls%2Fca.pem",
 		"valkeys://h?certificate=a.pem&private_key=/srv/a.key&skip_verify=true": "valkeys://h?certificate=%2Fetc%2Fx%2Fa.pem&private_key=%2Fsrv%2Fa.key&skip_verify=true",
 	} {
 		if got, err := load("[location]\nredis = " + url); err != nil || got.Location.Redis != want {
