@@ -115,8 +115,6 @@ store = memory
 path = state
 require_durable = yes
 redis = rediss://:pass@redis.example:6380/1
-node = sip1.example
-outbound = sip:sip1.example.com;transport=tcp
 [security]
 nonce_lifetime = 60
 nonce_secret = any text; with blanks
@@ -180,7 +178,7 @@ format = json
 		},
 		Peers: Peers{Files: []string{"/etc/x/peers.conf", "/srv/peers.d/*.conf"}},
 		Location: Location{Store: "memory", Path: "/etc/x/state", RequireDurable: true,
-			Redis: "rediss://:pass@redis.example:6380/1", Node: "sip1.example", Outbound: "<sip:sip1.example.com;transport=tcp;lr>"},
+			Redis: "rediss://:pass@redis.example:6380/1"},
 		Security: Security{NonceLifetime: 60, NonceSecret: "any text; with blanks", UnknownRate: 100, KnownRate: 50,
 			Trusted: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::7/128")}},
 		Calls: Calls{Redirect: true, Permit: []netip.Prefix{netip.MustParsePrefix("192.0.2.9/32")}, Events: true,
@@ -261,6 +259,13 @@ func TestRedisURLs(t *testing.T) {
 	}
 }
 
+func TestSettingsOfANode(t *testing.T) {
+	got, err := load("[location]\nstore = redis\nnode = sip1.example\noutbound = sip:sip1.example.com;transport=tcp")
+	if err != nil || got.Location.Node != "sip1.example" || got.Location.Outbound != "<sip:sip1.example.com;transport=tcp;lr>" {
+		t.Errorf("got %+v, %v", got.Location, err)
+	}
+}
+
 // Files that a URL names are looked for where sipregd.conf is.
 func TestPathsInARedisURL(t *testing.T) {
 	for url, want := range map[string]string{
@@ -317,6 +322,14 @@ func TestFaults(t *testing.T) {
 		{"node", "[location]\nnode = sip 1", "2: [location] node is no name of a node; write up to 63 letters, digits, hyphens, dots and underscores, such as sip1"},
 		{"outbound", "[location]\noutbound = sip1.example.com", "2: [location] outbound is no SIP URI; write one that leads to this node, such as sip:sip1.example.com:5060"},
 		{"several outbound", "[location]\noutbound = <sip:a;lr>,<sip:b;lr>", "2: [location] outbound is no SIP URI; write one that leads to this node, such as sip:sip1.example.com:5060"},
+		{"node without redis", "[location]\nstore = memory\nnode = sip1", "3: [location] node is of no use without store = redis; write that too, or leave node empty"},
+		{"outbound without redis", "[location]\noutbound = sip:sip1.example.com", "2: [location] outbound is of no use without store = redis; write that too, or leave outbound empty"},
+		{"events of many nodes", "[location]\nstore = redis\n[calls]\nevents = yes",
+			"4: [calls] events = yes does not go with store = redis: watchers would not be told of what happens at other machines; leave events out, and have watchers ask the HTTP API, or write store = file on a machine of its own"},
+		{"permit for nothing", "[calls]\npermit = 192.0.2.1", "2: [calls] permit is of no use without redirect and events; write redirect = yes or events = yes too, or leave permit empty"},
+		{"max_subscriptions without events", "[calls]\nmax_subscriptions = 5", "2: [calls] max_subscriptions is of no use without events; write events = yes too, or leave max_subscriptions out"},
+		{"subscriptions_per_aor without events", "[calls]\nredirect = yes\nsubscriptions_per_aor = 5", "3: [calls] subscriptions_per_aor is of no use without events; write events = yes too, or leave subscriptions_per_aor out"},
+		{"subscriptions_per_peer without events", "[calls]\nsubscriptions_per_peer = 5", "2: [calls] subscriptions_per_peer is of no use without events; write events = yes too, or leave subscriptions_per_peer out"},
 		{"nonce_secret", "[security]\nnonce_secret = hunter2", "2: [security] nonce_secret is too easy to guess; write 16 characters or more, such as what openssl rand -hex 24 prints"},
 		{"jitter", "[registrar]\nexpiry_jitter = 51", `2: [registrar] expiry_jitter is "51"; write a whole number from 0 to 50, or auto`},
 		{"expiration with a unit", "[registrar]\ndefault_expiration = 1h", `2: [registrar] default_expiration is "1h"; write a whole number from 1 to 4294967295`},

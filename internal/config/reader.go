@@ -130,6 +130,49 @@ func (r *reader) checkTogether() {
 	r.checkOrder("default_expiration", c.DefaultExpiration, "maximum_expiration", c.MaximumExpiration)
 	r.checkListen(&r.config.Listen)
 	r.checkAdmin(&r.config.Admin)
+	r.checkLocation(&r.config.Location)
+	r.checkCalls(&r.config.Calls)
+}
+
+// checkLocation sees to it that what other nodes are told is said where there may be any.
+func (r *reader) checkLocation(l *Location) {
+	if l.Store == "redis" {
+		return
+	}
+	for _, key := range [...]struct{ name, value string }{{"node", l.Node}, {"outbound", l.Outbound}} {
+		if key.value != "" {
+			r.fail(r.lines["location."+key.name], "location", inifile.Fault{
+				Cause: key.name + " is of no use without store = redis", Advice: "write that too, or leave " + key.name + " empty"})
+		}
+	}
+}
+
+// checkCalls sees to it that nothing is set of what is not done, and that nobody is
+// promised what a node cannot know: what becomes of bindings at others.
+func (r *reader) checkCalls(c *Calls) {
+	if c.Events && r.config.Location.Store == "redis" {
+		r.fail(r.lines["calls.events"], "calls", inifile.Fault{
+			Cause:  "events = yes does not go with store = redis: watchers would not be told of what happens at other machines",
+			Advice: "leave events out, and have watchers ask the HTTP API, or write store = file on a machine of its own"})
+	}
+	if len(c.Permit) > 0 && !c.Redirect && !c.Events {
+		r.fail(r.lines["calls.permit"], "calls", inifile.Fault{
+			Cause: "permit is of no use without redirect and events", Advice: "write redirect = yes or events = yes too, or leave permit empty"})
+	}
+	usual := defaults("").Calls
+	for _, limit := range [...]struct {
+		name       string
+		set, usual int
+	}{
+		{"max_subscriptions", c.MaxSubscriptions, usual.MaxSubscriptions},
+		{"subscriptions_per_aor", c.SubscriptionsPerAOR, usual.SubscriptionsPerAOR},
+		{"subscriptions_per_peer", c.SubscriptionsPerPeer, usual.SubscriptionsPerPeer},
+	} {
+		if limit.set != limit.usual && !c.Events {
+			r.fail(r.lines["calls."+limit.name], "calls", inifile.Fault{
+				Cause: limit.name + " is of no use without events", Advice: "write events = yes too, or leave " + limit.name + " out"})
+		}
+	}
 }
 
 // checkListen sees to it that what speaks TLS has a certificate, and that none is
