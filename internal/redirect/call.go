@@ -33,11 +33,14 @@ func (c *call) answer() *message.Response {
 		return end
 	}
 	response := c.redirect()
-	// A retransmission is to get the same response, and that may be as long as it is: the
-	// caller is a peer, or who the administrator vouches for.
-	response.Keep = true
+	// A retransmission is to get the same response. Who has proved nothing over UDP may not
+	// be there: what goes there is answered anew each time, not sent again by Timer G.
+	response.Keep, response.Vouched = c.isReached(), !c.isReached()
 	return response
 }
+
+// isReached tells whether the caller is surely where the request seems to come from.
+func (c *call) isReached() bool { return !c.permitted || c.request.Flow.Reliable() }
 
 // checkCaller lets peers call that are registered, and those whose addresses are permitted.
 // A UAS asks for credentials by 401 (§22.2), a redirect server too.
@@ -45,7 +48,7 @@ func (c *call) checkCaller() *message.Response {
 	if c.permitted = c.server.permits(c.request.Flow.Source.Addr()); c.permitted {
 		return nil
 	}
-	if end := c.Authenticate(); end != nil {
+	if end := c.AuthenticateHere(); end != nil {
 		return end
 	}
 	if end := c.CheckPeer(); end != nil {

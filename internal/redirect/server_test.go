@@ -125,6 +125,7 @@ type caller struct {
 	authname, secret      string
 	callID, authorization string
 	cseq                  int
+	between               func() // the challenge and the answer
 }
 
 func (l *lab) kitchen() *caller {
@@ -162,6 +163,9 @@ func (c *caller) call(uri string, lines ...string) string {
 	challenge := c.l.send(c.request(uri, lines...))
 	if !strings.HasPrefix(challenge, "SIP/2.0 401 ") {
 		return challenge
+	}
+	if c.between != nil {
+		c.between()
 	}
 	part := func(name string) string {
 		return regexp.MustCompile(name + `="([^"]*)`).FindStringSubmatch(challenge)[1]
