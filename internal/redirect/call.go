@@ -60,13 +60,17 @@ func (c *call) checkCaller() *message.Response {
 	return nil
 }
 
+// mostLookups is how many addresses-of-record of a caller are looked up for a call at most:
+// each may be a round trip to a store that is elsewhere.
+const mostLookups = 8
+
 // isRegistered tells whether a peer has a binding: to the address-of-record that it calls
-// from, or to another one of its own.
+// from, or to one of the first of its own.
 func (c *call) isRegistered(p *peers.Peer) bool {
 	if aor, served := c.Peers().AOR(c.request.From.URI); served && c.Peers().MayBind(p, aor) && c.isBoundBy(p, aor) {
 		return true
 	}
-	for _, aor := range p.AORs {
+	for _, aor := range p.AORs[:min(len(p.AORs), mostLookups)] {
 		if c.isBoundBy(p, aor) {
 			return true
 		}
