@@ -78,6 +78,7 @@ type Notifier struct {
 	unreached int             // how many have watchers that may not be there
 	turns     turns
 	lastID    uint64
+	left      bool            // nobody is told anything any more
 	events    []journal.Event // that are still to be taken down
 	counts    Counts
 }
@@ -216,6 +217,7 @@ func (n *Notifier) Reloaded() {
 // subscribe anew at once: another life of the daemon knows none of them.
 func (n *Notifier) takeLeave() {
 	n.mu.Lock()
+	n.left = true
 	var notifies []transaction.Outgoing
 	for _, s := range n.byID {
 		if !s.final {

@@ -293,12 +293,22 @@ func TestWhereTo(t *testing.T) {
 // Those who watch are told when the daemon ends, so that they subscribe with the next one.
 func TestTheEnd(t *testing.T) {
 	l := newLab(t)
-	l.kitchen().begin()
+	s := l.kitchen()
+	s.begin()
 	l.wait(time.Second)
 	l.take()
 	l.takeLeave()
 	if n := l.takeOne(); n.field("Subscription-State") != "terminated;reason=deactivated" || n.field("CSeq") != "2 NOTIFY" {
 		t.Errorf("got:\n%s", n.text)
+	}
+	for name, late := range map[string]*subscriber{"another": l.kitchen(), "a refresh": s} {
+		answer := late.subscribe()
+		if wantStatus(t, answer, 503); field(answer, "Retry-After") == "" {
+			t.Errorf("%s is not to come again", name)
+		}
+	}
+	if n := l.Counts(); n.Subscriptions != 1 {
+		t.Errorf("%+v", n)
 	}
 }
 

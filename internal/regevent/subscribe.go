@@ -240,6 +240,8 @@ func (g *attempt) subscribe() *message.Response {
 	s := g.newSubscription()
 	mayStay, why := g.admit(s)
 	switch {
+	case why == stops:
+		return g.stopping()
 	case !mayStay:
 		return g.End(403, "Forbidden", journal.ByConfiguration, bySubscribe)
 	case why != "":
@@ -248,12 +250,23 @@ func (g *attempt) subscribe() *message.Response {
 	return g.accept()
 }
 
+// stops is why nobody is let in while the daemon ends: nobody would be told anything.
+const stops = "the daemon is stopping"
+
+// stopping answers who would be told nothing any more.
+func (g *attempt) stopping() *message.Response {
+	return g.EndWith(g.request.Respond(503, "Stopping").With("Retry-After", "2"), journal.SubscriptionUnknown, stops)
+}
+
 // admit takes a subscription in. A request that comes again finds its own. It may not stay
 // where peers.conf was reloaded meanwhile and takes it away; why says which limit is in
 // the way.
 func (g *attempt) admit(s *subscription) (mayStay bool, why string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if g.left {
+		return true, stops
+	}
 	if g.dialogs[s.dialog] != nil {
 		return true, ""
 	}
@@ -279,7 +292,7 @@ func (n *Notifier) fullFor(s *subscription) string {
 	case r != nil && len(r.subscriptions) >= n.PerAOR:
 		return "subscriptions_per_aor is " + strconv.Itoa(n.PerAOR)
 	case !s.reached && n.unreached >= n.maxUnreached():
-		return "too many have not answered a NOTIFY yet"
+		return "a quarter of max_subscriptions have not answered a NOTIFY yet"
 	case s.watcher != permitted && n.peers[s.watcher] >= n.PerPeer:
 		return "subscriptions_per_peer is " + strconv.Itoa(n.PerPeer)
 	}
@@ -387,6 +400,8 @@ func flowTo(r *message.Request, route string) message.Flow {
 func (g *attempt) refresh() *message.Response {
 	s := g.known
 	switch g.renew(s) {
+	case leaving:
+		return g.stopping()
 	case gone:
 		return g.End(481, "Subscription Does Not Exist", journal.SubscriptionUnknown, "")
 	case outOfOrder: // RFC 3261 §12.2.2
@@ -402,12 +417,15 @@ const (
 	renewed renewal = iota
 	gone
 	outOfOrder
+	leaving // the daemon ends
 )
 
 func (g *attempt) renew(s *subscription) renewal {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	switch {
+	case g.left:
+		return leaving
 	case g.request.CSeq.Number == s.cseq: // it came again
 		return renewed
 	case g.request.CSeq.Number < s.cseq:
