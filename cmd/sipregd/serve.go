@@ -299,6 +299,7 @@ func repeatFinals(ctx context.Context, finals *transaction.Finals) {
 	for {
 		select {
 		case <-ctx.Done():
+			finals.Step(time.Now())
 			return
 		case now := <-ticker.C:
 			finals.Step(now)

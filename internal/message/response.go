@@ -17,6 +17,9 @@ type Response struct {
 	// Keep says that a retransmission has to get this response again, since
 	// answering it anew would judge it differently.
 	Keep bool
+	// Vouched says that the sender proved nothing, as the administrator vouches for his
+	// address: over UDP the answer may still go to a victim, but is not one of too many.
+	Vouched bool
 	// Alive is for how long the stream that it goes out on may be silent from then on,
 	// which the phone is told by Flow-Timer (RFC 5626 §4.4); 0: for as long as before.
 	Alive time.Duration
@@ -39,7 +42,7 @@ func (r *Request) Respond(status int, reason string) *Response {
 }
 
 func (r *Response) begin(status int, reason string) {
-	r.Status, r.Keep, r.Alive = status, false, 0
+	r.Status, r.Keep, r.Vouched, r.Alive = status, false, false, 0
 	r.own = strconv.AppendInt(r.own[:0], int64(status), 10)
 	r.own = append(append(append(r.own, ' '), reason...), "\r\n"...)
 }

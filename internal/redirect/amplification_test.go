@@ -2,8 +2,11 @@ package redirect_test
 
 import (
 	"bytes"
+	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -14,7 +17,13 @@ import (
 // Whatever a stranger sends over UDP, and however often Timer G could fire: what goes to the
 // address that it names has at most three times its bytes.
 func TestNoAnswerToAStrangersCallIsOverThreeTimesItsRequest(t *testing.T) {
-	l := newLab(t, labPeers, nil)
+	for name, permit := range map[string][]string{"nobody is permitted": nil, "its address is": {"192.0.2.0/24"}} {
+		t.Run(name, func(t *testing.T) { flood(t, permit...) })
+	}
+}
+
+func flood(t *testing.T, permit ...string) {
+	l := newLab(t, labPeers, nil, permit...)
 	l.bindCaller()
 	many := make([]location.Binding, 10)
 	for i := range many {
@@ -57,5 +66,65 @@ func TestNoAnswerToAStrangersCallIsOverThreeTimesItsRequest(t *testing.T) {
 	}
 	if l.repeats > 0 || answered < 300 {
 		t.Errorf("%d answers, and %d more by Timer G", answered, l.repeats)
+	}
+}
+
+// Who may not be there is told the Contacts that come first.
+func TestAPermittedCallIsToldWhatFits(t *testing.T) {
+	for _, test := range []struct {
+		name, transport string
+		long            int // of each Contact
+		status          string
+		want            int
+	}{
+		{"all", "UDP", 20, "302 Moved Temporarily", 10},
+		{"some", "UDP", 100, "302 Moved Temporarily", 5},
+		{"none", "UDP", 2000, "480 Temporarily Unavailable", 0},
+		{"all, as it is there", "TCP", 2000, "302 Moved Temporarily", 10},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			l := newLab(t, labPeers, nil, "192.0.2.0/24")
+			l.flow.Transport = test.transport
+			many := make([]location.Binding, 10)
+			for i := range many {
+				many[i].Contact = fmt.Sprintf("sip:%d@h;x=%s", i, strings.Repeat("x", test.long))
+			}
+			l.bind(sipuri.AOR{User: "2001"}, "7f3a9c", many...)
+			request := l.kitchen().request("sip:2001@r", "User-Agent: "+strings.Repeat("A", 200))
+			answer := l.send(request)
+			if got := contacts(answer); status(answer) != test.status || len(got) != test.want || len(got) > 0 && !strings.HasPrefix(got[0], "<sip:9@") {
+				t.Errorf("got %s with %d Contacts: %s", status(answer), len(got), answer)
+			}
+			for range 400 { // it is answered again where the INVITE comes again, and just there
+				l.now = l.now.Add(100 * time.Millisecond)
+				l.finals.Step(l.now)
+			}
+			if l.repeats > 0 {
+				t.Errorf("sent %d times more", l.repeats)
+			}
+			if again := l.send(request); status(again) != test.status {
+				t.Errorf("again %s", status(again))
+			}
+		})
+	}
+}
+
+// A peer may have a nonce, and write another's address into its call.
+func TestANonceFromElsewhere(t *testing.T) {
+	l := newLab(t, labPeers, nil)
+	l.bindCaller()
+	c := l.kitchen()
+	c.between = func() { l.flow.Source = netip.MustParseAddrPort("198.51.100.99:5060") }
+	answer := c.call("sip:2001@r")
+	for range 400 {
+		l.now = l.now.Add(100 * time.Millisecond)
+		l.finals.Step(l.now)
+	}
+	if status(answer) != "401 Unauthorized" || !strings.Contains(answer, "stale=true") || l.repeats > 0 {
+		t.Errorf("sent %d times more: %s", l.repeats, answer)
+	}
+	c.between = nil // it comes from there, and is asked there
+	if got := status(c.call("sip:2001@r")); got != "302 Moved Temporarily" {
+		t.Errorf("got %s", got)
 	}
 }

@@ -33,11 +33,14 @@ func (c *call) answer() *message.Response {
 		return end
 	}
 	response := c.redirect()
-	// A retransmission is to get the same response, and that may be as long as it is: the
-	// caller is a peer, or who the administrator vouches for.
-	response.Keep = true
+	// A retransmission is to get the same response. Who has proved nothing over UDP may not
+	// be there: what goes there is answered anew each time, not sent again by Timer G.
+	response.Keep, response.Vouched = c.isReached(), !c.isReached()
 	return response
 }
+
+// isReached tells whether the caller is surely where the request seems to come from.
+func (c *call) isReached() bool { return !c.permitted || c.request.Flow.Reliable() }
 
 // checkCaller lets peers call that are registered, and those whose addresses are permitted.
 // A UAS asks for credentials by 401 (§22.2), a redirect server too.
@@ -45,7 +48,7 @@ func (c *call) checkCaller() *message.Response {
 	if c.permitted = c.server.permits(c.request.Flow.Source.Addr()); c.permitted {
 		return nil
 	}
-	if end := c.Authenticate(); end != nil {
+	if end := c.AuthenticateHere(); end != nil {
 		return end
 	}
 	if end := c.CheckPeer(); end != nil {
@@ -57,13 +60,17 @@ func (c *call) checkCaller() *message.Response {
 	return nil
 }
 
+// mostLookups is how many addresses-of-record of a caller are looked up for a call at most:
+// each may be a round trip to a store that is elsewhere.
+const mostLookups = 8
+
 // isRegistered tells whether a peer has a binding: to the address-of-record that it calls
-// from, or to another one of its own.
+// from, or to one of the first of its own.
 func (c *call) isRegistered(p *peers.Peer) bool {
 	if aor, served := c.Peers().AOR(c.request.From.URI); served && c.Peers().MayBind(p, aor) && c.isBoundBy(p, aor) {
 		return true
 	}
-	for _, aor := range p.AORs {
+	for _, aor := range p.AORs[:min(len(p.AORs), mostLookups)] {
 		if c.isBoundBy(p, aor) {
 			return true
 		}

@@ -26,16 +26,17 @@ import (
 
 // lab is a redirect server behind its transaction layer, with a clock that the test moves.
 type lab struct {
-	t       testing.TB
-	layer   *transaction.Layer
-	store   *location.Memory
-	events  []journal.Event
-	now     time.Time
-	flow    message.Flow
-	branch  int
-	repeats int // responses that were sent again
-	finals  *transaction.Finals
-	silent  map[uint64]bool // bindings whose phones do not answer
+	t        testing.TB
+	layer    *transaction.Layer
+	store    *location.Memory
+	events   []journal.Event
+	now      time.Time
+	flow     message.Flow
+	branch   int
+	repeats  int // responses that were sent again
+	finals   *transaction.Finals
+	silent   map[uint64]bool // bindings whose phones do not answer
+	location *counting
 }
 
 const labPeers = `
@@ -82,7 +83,8 @@ func newLab(t testing.TB, conf string, domains []string, permit ...string) *lab 
 		networks = append(networks, netip.MustParsePrefix(network))
 	}
 	l.finals = transaction.NewFinals(func(message.Flow, []byte) error { l.repeats++; return nil }, 1<<20)
-	server := redirect.New(redirect.Options{Registrar: r, Location: l.store, Journal: l, Permit: networks})
+	l.location = &counting{Location: l.store}
+	server := redirect.New(redirect.Options{Registrar: r, Location: l.location, Journal: l, Permit: networks})
 	l.layer = transaction.NewLayer(server, 1<<20).Repeating(l.finals)
 	return l
 }
@@ -125,6 +127,7 @@ type caller struct {
 	authname, secret      string
 	callID, authorization string
 	cseq                  int
+	between               func() // the challenge and the answer
 }
 
 func (l *lab) kitchen() *caller {
@@ -162,6 +165,9 @@ func (c *caller) call(uri string, lines ...string) string {
 	challenge := c.l.send(c.request(uri, lines...))
 	if !strings.HasPrefix(challenge, "SIP/2.0 401 ") {
 		return challenge
+	}
+	if c.between != nil {
+		c.between()
 	}
 	part := func(name string) string {
 		return regexp.MustCompile(name + `="([^"]*)`).FindStringSubmatch(challenge)[1]
@@ -437,6 +443,38 @@ func TestACertificateCalls(t *testing.T) {
 		c.from = from
 		if got := status(l.send(c.request("sip:2002@r"))); got != want {
 			t.Errorf("from %s: got %s, want %s", from, got, want)
+		}
+	}
+}
+
+// counting is a location that knows how often it was asked.
+type counting struct {
+	redirect.Location
+	asked int
+}
+
+func (c *counting) Bindings(aor sipuri.AOR, now time.Time) []location.Binding {
+	c.asked++
+	return c.Location.Bindings(aor, now)
+}
+
+// Whoever has thousands of addresses has not thousands looked up for each of its calls.
+func TestACallAsksTheStoreAFewTimes(t *testing.T) {
+	names := make([]string, 1000)
+	for i := range names {
+		names[i] = fmt.Sprint(3000 + i)
+	}
+	const last = "3999"
+	l := newLab(t, labPeers+"[Hall]\nauthname = hall\nsecret = h\naorname = "+strings.Join(names, ", ")+"\n", nil)
+	l.bind(sipuri.AOR{User: last}, "hall", location.Binding{Contact: "sip:x@192.0.2.7"})
+	for from, want := range map[string]string{
+		"sip:" + last + "@r.example": "302 Moved Temporarily", "sip:3998@r.example": "403 Register First", "sip:anonymous@anonymous.invalid": "403 Register First",
+	} {
+		l.location.asked = 0
+		c := l.kitchen()
+		c.authname, c.secret, c.from = "hall", "h", from
+		if got := status(c.call("sip:" + last + "@r")); got != want || l.location.asked > 10 {
+			t.Errorf("from %s: got %s after asking %d times", from, got, l.location.asked)
 		}
 	}
 }

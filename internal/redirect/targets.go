@@ -11,6 +11,15 @@ import (
 	"sipregd/internal/sipuri"
 )
 
+const (
+	// amplification is how many bytes an answer may have for each of its request, where
+	// the caller may not be there.
+	amplification = 3
+
+	// aroundContacts is about what it has beside Contacts and what it copies of the request.
+	aroundContacts = 160
+)
+
 // targets returns the bindings that a caller can follow, in the order in which he should,
 // and what is to be said of those that are left out.
 func (c *call) targets(bindings []location.Binding) (targets []location.Binding, left string) {
@@ -29,7 +38,25 @@ func (c *call) targets(bindings []location.Binding) (targets []location.Binding,
 		}
 	}
 	c.sort(targets)
+	if fitting := c.fitting(targets); len(fitting) < len(targets) {
+		targets, left = fitting, "; there are more Contacts than fit into three times its bytes over UDP"
+	}
 	return targets, left
+}
+
+// fitting returns those of targets that a caller can be told who may not be there.
+func (c *call) fitting(targets []location.Binding) []location.Binding {
+	if c.isReached() {
+		return targets
+	}
+	var space [512]byte
+	room := amplification*c.request.Length - c.request.Length - aroundContacts
+	for i := range targets {
+		if room -= len("Contact: \r\n") + len(appendContact(space[:0], &targets[i], c.now)); room < 0 {
+			return targets[:i]
+		}
+	}
+	return targets
 }
 
 // isNowhere tells whether a host has no address anywhere (RFC 2606 §2).

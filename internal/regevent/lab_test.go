@@ -259,6 +259,8 @@ func (s *subscriber) text(lines ...string) string {
 		"To: <" + s.to + ">" + tag,
 		"Call-ID: " + s.callID,
 		fmt.Sprintf("CSeq: %d SUBSCRIBE", s.cseq),
+		"Max-Forwards: 70", "User-Agent: Watcher of registrations/1.0", "Allow: INVITE, ACK, CANCEL, OPTIONS, BYE, REFER, SUBSCRIBE, NOTIFY, INFO, MESSAGE",
+		"Supported: replaces, path, gruu, outbound, eventlist",
 	}
 	if s.event != "" {
 		all = append(all, "Event: "+s.event)

@@ -33,6 +33,10 @@ const (
 	// gap is between two NOTIFYs of a subscription that tell of changes (RFC 3680 §4.10).
 	gap = 5 * time.Second
 
+	// notifyAmplification is how many bytes a NOTIFY may have for each of its SUBSCRIBE
+	// while its watcher may not be there: the answer has as many again.
+	notifyAmplification = 2
+
 	// notifyTimeout is how long a NOTIFY may stay without an answer: Timer F, 64·T1
 	// (RFC 3261 §17.1.2.2).
 	notifyTimeout = 32 * time.Second
@@ -71,8 +75,10 @@ type Notifier struct {
 	resources map[sipuri.AOR]*resource
 	peers     map[watcher]int // how many subscriptions each has
 	streams   map[uint64]int  // how many are reached by each connection
+	unreached int             // how many have watchers that may not be there
 	turns     turns
 	lastID    uint64
+	left      bool            // nobody is told anything any more
 	events    []journal.Event // that are still to be taken down
 	counts    Counts
 }
@@ -211,11 +217,12 @@ func (n *Notifier) Reloaded() {
 // subscribe anew at once: another life of the daemon knows none of them.
 func (n *Notifier) takeLeave() {
 	n.mu.Lock()
+	n.left = true
 	var notifies []transaction.Outgoing
 	for _, s := range n.byID {
 		if !s.final {
 			s.ends = deactivated
-			if request, err := n.request(s, nil); err == nil {
+			if request, err := n.request(s, s.state(n.Clock()), nil); err == nil {
 				notifies = append(notifies, request)
 			}
 		}

@@ -36,19 +36,35 @@ func (n *Notifier) compose(s *subscription, bindings []location.Binding, now tim
 		n.giveBack(s)
 		return request, false
 	}
-	request, err := n.request(s, body)
-	if err != nil { // which was looked at before
-		n.remove(s)
+	request, err := n.request(s, s.state(n.Clock()), body)
+	isAll := s.reached || len(request.Data) <= s.room
+	if !isAll { // what there is is told once this is answered
+		request, err = n.request(s, s.stateFor("pending", n.Clock()), nil)
+	}
+	if err != nil || !s.reached && len(request.Data) > s.room { // its SUBSCRIBE cannot be answered
+		n.counts.Failed++
+		n.conclude(s, journal.NoAnswer, "no NOTIFY can be made for its SUBSCRIBE", now)
 		return request, false
 	}
+	s.sequence++
+	if isAll {
+		s.take(bindings, body != nil)
+	}
+	s.next = now.Add(gap)
+	n.counts.Notified++
+	return request, true
+}
+
+// take takes in what a NOTIFY tells of.
+func (s *subscription) take(bindings []location.Binding, hasBody bool) {
 	s.told = s.told[:0]
 	for i := range bindings {
 		s.told = append(s.told, toldOf(&bindings[i]))
 	}
-	s.full, s.changed, s.underWay, s.final = false, false, true, s.ends != ""
-	s.next = now.Add(gap)
-	n.counts.Notified++
-	return request, true
+	if hasBody {
+		s.version++
+	}
+	s.full, s.changed, s.final = false, false, s.ends != ""
 }
 
 // body returns the document that a subscriber is to be sent; nil: there is nothing to be
@@ -69,7 +85,6 @@ func (n *Notifier) body(s *subscription, bindings []location.Binding, now time.T
 	if full {
 		d.State = "full"
 	}
-	s.version++
 	return d.encode()
 }
 
@@ -88,19 +103,19 @@ func (n *Notifier) whyEnded(r *resource, t *told, now time.Time) event {
 	return withdrawn
 }
 
-// request writes the next NOTIFY of a subscription.
-func (n *Notifier) request(s *subscription, body []byte) (transaction.Outgoing, error) {
-	s.sequence++
+// request writes the next NOTIFY of a subscription. Where nobody knows yet whether its
+// watcher is there it is sent once.
+func (n *Notifier) request(s *subscription, state string, body []byte) (transaction.Outgoing, error) {
 	notify := message.Notify{
 		Target: s.target, Route: s.route, From: s.local, Tag: s.dialog.localTag, To: s.remote, ToTag: s.dialog.remoteTag,
-		CallID: s.dialog.callID, CSeq: s.sequence, Event: s.event, State: s.state(n.Clock()), Flow: s.flow, Branch: n.token(), Body: body,
+		CallID: s.dialog.callID, CSeq: s.sequence + 1, Event: s.event, State: state, Flow: s.flow, Branch: n.token(), Body: body,
 	}
 	if body != nil {
 		notify.Type = mediaType
 	}
 	data, err := notify.Append(nil)
 	return transaction.Outgoing{
-		ID: s.id, Branch: notify.Branch, Method: "NOTIFY", Flow: s.flow, Data: data, Timeout: notifyTimeout,
+		ID: s.id, Branch: notify.Branch, Method: "NOTIFY", Flow: s.flow, Data: data, Timeout: notifyTimeout, Once: !s.reached,
 	}, err
 }
 
@@ -109,13 +124,16 @@ func (s *subscription) state(now time.Time) string {
 	if s.ends != "" {
 		return "terminated;reason=" + s.ends
 	}
+	return s.stateFor("active", now)
+}
+
+func (s *subscription) stateFor(state string, now time.Time) string {
 	left := max(s.expires.Sub(now), 0)
-	return "active;expires=" + strconv.FormatInt(int64((left+time.Second-1)/time.Second), 10)
+	return state + ";expires=" + strconv.FormatInt(int64((left+time.Second-1)/time.Second), 10)
 }
 
 // giveBack has a subscription wait for its turn again.
 func (n *Notifier) giveBack(s *subscription) {
-	s.underWay = false
 	heap.Push(&n.turns, s)
 }
 
@@ -140,6 +158,9 @@ func (n *Notifier) settle(outcome *transaction.Outcome, now time.Time) {
 func (n *Notifier) carryOn(s *subscription, now time.Time) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	n.discount(s)
+	s.reached = true
+	n.count(s)
 	if s.final {
 		n.conclude(s, journal.None, "", now)
 		return

@@ -270,7 +270,8 @@ func TestWhereTo(t *testing.T) {
 		{"over TCP alone", "UDP", "203.0.113.9:5062", "sip:w@203.0.113.9:5070;transport=tcp", "", "203.0.113.9:40000"},
 		{"by its connection", "TCP", "203.0.113.9:5062", "sip:w@203.0.113.9:5070", "", "203.0.113.9:40000"},
 		{"by a proxy", "UDP", "203.0.113.9:5062, SIP/2.0/UDP 10.0.0.7", "sip:w@10.0.0.7", "<sip:203.0.113.9:5080;lr>", "203.0.113.9:5080"},
-		{"by a proxy that does not stay", "UDP", "203.0.113.9:5062, SIP/2.0/UDP 198.51.100.20", "sip:w@198.51.100.20:5090", "", "198.51.100.20:5090"},
+		{"by a proxy that has another address too", "UDP", "203.0.113.9:5062, SIP/2.0/UDP 10.0.0.7", "sip:w@10.0.0.7", "<sip:198.51.100.9;lr>", "203.0.113.9:40000"},
+		{"by a proxy that does not stay", "UDP", "203.0.113.9:5062, SIP/2.0/UDP 198.51.100.20", "sip:w@198.51.100.20:5090", "", "203.0.113.9:40000"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			l := newLab(t, permitting("203.0.113.9/32"))
@@ -292,12 +293,22 @@ func TestWhereTo(t *testing.T) {
 // Those who watch are told when the daemon ends, so that they subscribe with the next one.
 func TestTheEnd(t *testing.T) {
 	l := newLab(t)
-	l.kitchen().begin()
+	s := l.kitchen()
+	s.begin()
 	l.wait(time.Second)
 	l.take()
 	l.takeLeave()
 	if n := l.takeOne(); n.field("Subscription-State") != "terminated;reason=deactivated" || n.field("CSeq") != "2 NOTIFY" {
 		t.Errorf("got:\n%s", n.text)
+	}
+	for name, late := range map[string]*subscriber{"another": l.kitchen(), "a refresh": s} {
+		answer := late.subscribe()
+		if wantStatus(t, answer, 503); field(answer, "Retry-After") == "" {
+			t.Errorf("%s is not to come again", name)
+		}
+	}
+	if n := l.Counts(); n.Subscriptions != 1 {
+		t.Errorf("%+v", n)
 	}
 }
 

@@ -156,7 +156,7 @@ func (g *attempt) authorize() *message.Response {
 		g.watcher = permitted
 		return g.checkKnown(served)
 	}
-	if end := g.Authenticate(); end != nil {
+	if end := g.AuthenticateHere(); end != nil {
 		return end
 	}
 	if end := g.CheckPeer(); end != nil {
@@ -240,6 +240,8 @@ func (g *attempt) subscribe() *message.Response {
 	s := g.newSubscription()
 	mayStay, why := g.admit(s)
 	switch {
+	case why == stops:
+		return g.stopping()
 	case !mayStay:
 		return g.End(403, "Forbidden", journal.ByConfiguration, bySubscribe)
 	case why != "":
@@ -248,12 +250,23 @@ func (g *attempt) subscribe() *message.Response {
 	return g.accept()
 }
 
+// stops is why nobody is let in while the daemon ends: nobody would be told anything.
+const stops = "the daemon is stopping"
+
+// stopping answers who would be told nothing any more.
+func (g *attempt) stopping() *message.Response {
+	return g.EndWith(g.request.Respond(503, "Stopping").With("Retry-After", "2"), journal.SubscriptionUnknown, stops)
+}
+
 // admit takes a subscription in. A request that comes again finds its own. It may not stay
 // where peers.conf was reloaded meanwhile and takes it away; why says which limit is in
 // the way.
 func (g *attempt) admit(s *subscription) (mayStay bool, why string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if g.left {
+		return true, stops
+	}
 	if g.dialogs[s.dialog] != nil {
 		return true, ""
 	}
@@ -278,11 +291,17 @@ func (n *Notifier) fullFor(s *subscription) string {
 		return "max_subscriptions is " + strconv.Itoa(n.MaxSubscriptions)
 	case r != nil && len(r.subscriptions) >= n.PerAOR:
 		return "subscriptions_per_aor is " + strconv.Itoa(n.PerAOR)
+	case !s.reached && n.unreached >= n.maxUnreached():
+		return "a quarter of max_subscriptions have not answered a NOTIFY yet"
 	case s.watcher != permitted && n.peers[s.watcher] >= n.PerPeer:
 		return "subscriptions_per_peer is " + strconv.Itoa(n.PerPeer)
 	}
 	return ""
 }
+
+// maxUnreached returns how many subscriptions there may be of which nobody knows yet whether
+// their watchers are there: whoever makes them up leaves room for others.
+func (n *Notifier) maxUnreached() int { return (n.MaxSubscriptions + 3) / 4 }
 
 // newSubscription returns the subscription that the request asks for. What is kept of a
 // request is its own.
@@ -331,12 +350,26 @@ func (g *attempt) update(s *subscription) {
 	if len(g.request.Contacts.Values) == 1 { // §12.2.1.2: it may name another target
 		s.target = strings.Clone(g.request.Contacts.Values[0].Text)
 		s.flow = flowTo(g.request, s.route)
+		g.updateReached(s)
+	}
+}
+
+// updateReached takes in whether the watcher is surely where the SUBSCRIBE seems to come from:
+// anybody may write a permitted address into a datagram.
+func (g *attempt) updateReached(s *subscription) {
+	source := g.request.Flow.Source.Addr()
+	switch {
+	case g.watcher != permitted || s.flow.Reliable():
+		s.reached = true
+	case s.source != source:
+		s.source, s.reached, s.room = source, false, notifyAmplification*g.request.Length
 	}
 }
 
 // flowTo returns by which flow NOTIFYs go: that of the SUBSCRIBE, which a connection or a
-// NAT leaves no choice of; else to the address of the first of its route, or its Contact.
-// Names are not looked up.
+// NAT leaves no choice of; else to the port of the first of its route, or of its Contact,
+// where that is at the same address. What is at another one may be a victim: who has sent
+// the SUBSCRIBE on passes the NOTIFY on. Names are not looked up.
 func flowTo(r *message.Request, route string) message.Flow {
 	flow := r.Flow
 	flow.Certificate = nil
@@ -349,7 +382,7 @@ func flowTo(r *message.Request, route string) message.Flow {
 		next = r.Contacts.Values[0].URI
 	}
 	address, isAddress := sipuri.HostAddr(next.Host)
-	if !isAddress || len(r.Vias) == 1 && (address.Unmap() != source.Unmap().WithZone("") || r.Vias[0].IsElsewhere(source)) {
+	if !isAddress || address.Unmap() != source.Unmap().WithZone("") || r.Vias[0].IsElsewhere(source) {
 		return flow
 	}
 	if name, found := next.Param("transport"); next.Scheme != "sip" || found && !strings.EqualFold(name, "udp") {
@@ -367,6 +400,8 @@ func flowTo(r *message.Request, route string) message.Flow {
 func (g *attempt) refresh() *message.Response {
 	s := g.known
 	switch g.renew(s) {
+	case leaving:
+		return g.stopping()
 	case gone:
 		return g.End(481, "Subscription Does Not Exist", journal.SubscriptionUnknown, "")
 	case outOfOrder: // RFC 3261 §12.2.2
@@ -382,12 +417,15 @@ const (
 	renewed renewal = iota
 	gone
 	outOfOrder
+	leaving // the daemon ends
 )
 
 func (g *attempt) renew(s *subscription) renewal {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	switch {
+	case g.left:
+		return leaving
 	case g.request.CSeq.Number == s.cseq: // it came again
 		return renewed
 	case g.request.CSeq.Number < s.cseq:
@@ -396,9 +434,9 @@ func (g *attempt) renew(s *subscription) renewal {
 		return gone
 	}
 	s.cseq = g.request.CSeq.Number
-	countOut(g.streams, s.flow.Stream)
+	g.discount(s)
 	g.update(s)
-	g.streams[s.flow.Stream]++
+	g.count(s)
 	g.plan(s)
 	return renewed
 }
@@ -411,6 +449,8 @@ func (g *attempt) accept() *message.Response {
 	if g.request.RecordRoute != "" { // RFC 3261 §12.1.1
 		response.With("Record-Route", g.request.RecordRoute)
 	}
-	response.Keep = true
+	// Without a digest over UDP it may not be there: it would be answered the same again.
+	response.Keep = g.watcher != permitted || g.request.Flow.Reliable()
+	response.Vouched = !response.Keep
 	return response
 }

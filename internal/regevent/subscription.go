@@ -2,6 +2,7 @@ package regevent
 
 import (
 	"container/heap"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -45,6 +46,10 @@ type subscription struct {
 	cseq    uint32           // of the last SUBSCRIBE
 	expires time.Time
 
+	reached bool       // the watcher is surely where the SUBSCRIBE seemed to come from
+	source  netip.Addr // which was there, where that is not sure at first
+	room    int        // what a NOTIFY may take until it is, in bytes
+
 	told     []told
 	sequence uint32 // CSeq of the last NOTIFY
 	version  uint32 // of the next document
@@ -53,8 +58,7 @@ type subscription struct {
 	ends     string // why it ends, and that is to be told; empty: it does not
 	soonest  time.Time
 	next     time.Time // the soonest time for changes
-	underWay bool      // a NOTIFY has not been answered yet
-	final    bool      // and it is the last one
+	final    bool      // its last NOTIFY is under way
 	at       int       // in turns; noTurn: it is under way
 }
 
@@ -115,7 +119,7 @@ func (n *Notifier) add(s *subscription) {
 		n.changes.watch(s.aor)
 	}
 	r.subscriptions = append(r.subscriptions, s)
-	n.streams[s.flow.Stream]++
+	n.count(s)
 	if s.watcher != permitted {
 		n.peers[s.watcher]++
 	}
@@ -137,12 +141,28 @@ func (n *Notifier) remove(s *subscription) {
 		delete(n.resources, s.aor)
 		n.changes.unwatch(s.aor)
 	}
-	countOut(n.streams, s.flow.Stream)
+	n.discount(s)
 	if s.watcher != permitted {
 		countOut(n.peers, s.watcher)
 	}
 	if s.at != noTurn {
 		heap.Remove(&n.turns, s.at)
+	}
+}
+
+// count counts a subscription by how its watcher is reached.
+func (n *Notifier) count(s *subscription) {
+	n.streams[s.flow.Stream]++
+	if !s.reached {
+		n.unreached++
+	}
+}
+
+// discount takes back what count has counted: how the watcher is reached may change then.
+func (n *Notifier) discount(s *subscription) {
+	countOut(n.streams, s.flow.Stream)
+	if !s.reached {
+		n.unreached--
 	}
 }
 

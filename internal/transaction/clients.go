@@ -50,6 +50,7 @@ type Outgoing struct {
 	Flow    message.Flow // by which it is sent
 	Data    []byte       // all of it, which is kept
 	Timeout time.Duration
+	Once    bool // it is not sent again
 }
 
 // Outcome is what came of a request.
@@ -65,12 +66,12 @@ func NewClients(send Send, wake func()) *Clients {
 	return &Clients{send: send, wake: wake, open: map[string]*client{}}
 }
 
-// Begin sends a request. Over UDP it is sent again until it is answered. After an error
+// Begin sends a request. Over UDP it is sent again until it is answered, unless it is to be sent once. After an error
 // of Send, which it returns, there is no transaction.
 func (c *Clients) Begin(o Outgoing, now time.Time) error {
 	t := &client{Outgoing: o, sent: now, ends: now.Add(o.Timeout), interval: timerT1}
 	t.repeats = t.ends
-	if !o.Flow.Reliable() {
+	if !o.Flow.Reliable() && !o.Once {
 		t.repeats = now.Add(timerT1)
 	}
 	c.add(t) // before the answer can come

@@ -263,3 +263,34 @@ func TestFinalsAreUsedByMany(t *testing.T) {
 		t.Errorf("%d responses wait for an ACK", left)
 	}
 }
+
+// §17.2.1: where the answer takes its time a copy of the INVITE gets 100, one of another
+// request nothing (§17.2.2).
+func Test17_2_1_ACopyBeforeTheAnswerGets100(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		data []byte
+		flow message.Flow
+		want string
+	}{
+		{"INVITE", invite("z9hG4bK1"), callFlow, "100 Trying"},
+		{"INVITE over a stream", invite("z9hG4bK1"), tcp, "100 Trying"},
+		{"REGISTER", register("z9hG4bK1", "c"), udp, ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			c := &core{hold: make(chan struct{}), entered: make(chan struct{})}
+			l := newCalls(c, 1<<20)
+			first := make(chan Reply)
+			go func() { first <- l.Receive(nil, test.data, test.flow, start) }()
+			<-c.entered
+			copied := l.Receive(nil, test.data, test.flow, at(500))
+			if got := status(copied); got != test.want {
+				t.Errorf("the copy gets %q", got)
+			}
+			close(c.hold)
+			if got := status(<-first); got != "200 Answer 1" || c.answered != 1 {
+				t.Errorf("got %s, and %d answers", got, c.answered)
+			}
+		})
+	}
+}

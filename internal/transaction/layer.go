@@ -1,5 +1,5 @@
 // Package transaction is RFC 3261 §17: the server side (§17.2.2, and §17.2.1 for INVITEs,
-// all of which are answered at once), and the client side for those that ask phones
+// which wait for nothing but the store), and the client side for those that ask phones
 // whether they are there, or tell others about them (§17.1.2), without a goroutine or a
 // timer for any of them. What can be answered anew with the same outcome, a first
 // challenge above all, is answered without state (§8.2.7).
@@ -15,7 +15,8 @@ import (
 	"sipregd/internal/message"
 )
 
-// Core decides on requests. The message it returns goes out at once. It keeps
+// Core decides on requests. The message it returns goes out at once; it may have to wait for
+// a store before. It keeps
 // neither a request nor a text of it: they are good until it returns.
 type Core interface {
 	Answer(request *message.Request, now time.Time) *message.Response
@@ -131,7 +132,8 @@ func (l *Layer) Refuse(data []byte, flow message.Flow, wrong *message.Error) Rep
 }
 
 // answerOnce answers a request in a transaction of its own (§17.2.2; §17.2.1 for an
-// INVITE, which needs no 100 as its final response goes out at once). What is not to be
+// INVITE, which gets a 100 just where it comes again before its final response: that goes
+// out within 200 ms as a rule, but a store may be slow). What is not to be
 // kept, as it would be answered the same again, leaves no state (§8.2.7): so a stranger's
 // INVITE gets its challenge once, and Timer G makes nobody's address a target.
 func (l *Layer) answerOnce(room []byte, request *message.Request, id identity, now time.Time) Reply {
@@ -140,9 +142,9 @@ func (l *Layer) answerOnce(room []byte, request *message.Request, id identity, n
 	case completed: // a retransmission gets the same bytes
 		l.counters.retransmissions.Add(1)
 		return render(room, request, stored, id.tag).after(request, true)
-	case trying: // a retransmission before the answer is dropped
+	case trying: // a retransmission before the answer
 		l.counters.retransmissions.Add(1)
-		return Reply{}
+		return l.answerTrying(room, request, id, now)
 	case merged:
 		return l.reply(room, request, id, l.core.Merged(request), now)
 	}
@@ -155,6 +157,15 @@ func (l *Layer) answerOnce(room []byte, request *message.Request, id identity, n
 		l.finals.begin(id, request.Flow, &own, now)
 	}
 	return reply
+}
+
+// answerTrying answers what comes again before its answer: an INVITE gets 100, which ends
+// its retransmissions (§17.2.1), others nothing (§17.2.2).
+func (l *Layer) answerTrying(room []byte, request *message.Request, id identity, now time.Time) Reply {
+	if request.Method != "INVITE" {
+		return Reply{}
+	}
+	return l.reply(room, request, id, request.Respond(100, "Trying"), now)
 }
 
 // NotStored answers a message anew whose answer must not go out, since what it

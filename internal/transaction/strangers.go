@@ -77,9 +77,10 @@ func isUnproven(request *message.Request, response *message.Response) bool {
 
 // replyToStranger renders a response that is no amplifier's: what may be left out of it
 // is, where it would be too long, and if that does not help there is none. Challenges,
-// which phones need, are as many as there are requests.
+// which phones need, and answers to those whom the administrator vouches for are as many
+// as there are requests.
 func (l *Layer) replyToStranger(room []byte, request *message.Request, response *message.Response, tag uint64, now time.Time) Reply {
-	if response.Status != 401 && !l.strangers.mayAnswer(request.Flow.Source.Addr(), now) {
+	if response.Status != 401 && !response.Vouched && !l.strangers.mayAnswer(request.Flow.Source.Addr(), now) {
 		l.counters.tooMany.Add(1)
 		return l.withhold(request)
 	}

@@ -101,10 +101,14 @@ func mayWait(data []byte) bool {
 	if hasCredentials(data) {
 		return true
 	}
-	for _, quick := range [...]string{"REGISTER ", "OPTIONS ", "ACK ", answerBegin} {
+	for _, quick := range [...]string{"REGISTER ", "ACK ", answerBegin} {
 		if bytes.HasPrefix(data, []byte(quick)) {
 			return false
 		}
+	}
+	if bytes.HasPrefix(data, []byte("OPTIONS ")) { // one that names nobody is answered here
+		line, _, _ := bytes.Cut(data, []byte("\n"))
+		return bytes.IndexByte(line, '@') >= 0
 	}
 	return mayBeRequest(data)
 }

@@ -157,3 +157,20 @@ func TestAServerWhoseStoreBlocks(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatMayWaitForTheStore(t *testing.T) {
+	for text, want := range map[string]bool{
+		"REGISTER sip:r SIP/2.0\r\nFrom: <sip:a@r>\r\n\r\n":         false,
+		"REGISTER sip:r SIP/2.0\r\nAuthorization: Digest x\r\n\r\n": true,
+		"OPTIONS sip:r SIP/2.0\r\nFrom: <sip:a@r>\r\n\r\n":          false,
+		"OPTIONS sip:a@r SIP/2.0\r\nFrom: <sip:a@r>\r\n\r\n":        true,
+		"INVITE sip:a@r SIP/2.0\r\nFrom: <sip:a@r>\r\n\r\n":         true,
+		"ACK sip:a@r SIP/2.0\r\nFrom: <sip:a@r>\r\n\r\n":            false,
+		"SIP/2.0 200 OK\r\nFrom: <sip:a@r>\r\n\r\n":                 false,
+		"\r\n\r\n": false,
+	} {
+		if got := mayWait([]byte(text)); got != want {
+			t.Errorf("%q: %v", text, got)
+		}
+	}
+}
