@@ -21,8 +21,8 @@ func (g *registration) isQuery() bool {
 
 func (g *registration) findBindings() *message.Response {
 	bindings := g.location.Bindings(g.aor, g.now)
-	if g.isStale() {
-		return g.EndWith(notStored(g.request), journal.StoreFailed, "what is bound is not known just now")
+	if end := g.CheckBindingsKnown(); end != nil {
+		return end
 	}
 	g.list(bindings)
 	g.journal.Record(g.Event(journal.Listed, journal.None))

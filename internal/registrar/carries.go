@@ -11,7 +11,7 @@ import (
 // is out of reach.
 func (r *Registrar) Carries(stream uint64, now time.Time) bool {
 	aors := r.flows.over(stream)
-	if len(aors) >= maxBoundAORs || len(aors) > 0 && r.isStale() {
+	if len(aors) >= maxBoundAORs || len(aors) > 0 && r.IsStale() {
 		return true
 	}
 	for _, aor := range aors {

@@ -46,8 +46,8 @@ func newOthers(o *Options) others {
 	return others{Others: o.Others, proving: proving, remote: remote}
 }
 
-// isStale tells that what is bound is not known for sure.
-func (r *Registrar) isStale() bool { return r.others.remote != nil && r.others.remote.Stale() }
+// IsStale tells that what is bound is not known for sure.
+func (r *Registrar) IsStale() bool { return r.others.remote != nil && r.others.remote.Stale() }
 
 // isHere tells whether a phone has registered with this node last, so that its flow is
 // here.
