@@ -55,8 +55,9 @@ func TestSubscriptionsThatEndWhileTheStoreIsAway(t *testing.T) {
 			l.take()
 			l.store.away = true
 			test.end(l)
-			if l.wait(time.Second); len(l.take()) != test.away {
-				t.Errorf("%d NOTIFYs while it is away, want %d", len(l.sent), test.away)
+			l.wait(time.Second)
+			if sent := len(l.take()); sent != test.away {
+				t.Errorf("%d NOTIFYs while it is away, want %d", sent, test.away)
 			}
 			l.store.away = false
 			if l.wait(2 * gap); len(l.take()) != 1-test.away || !slices.Equal(l.told(), test.expected) {
