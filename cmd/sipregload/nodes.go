@@ -8,7 +8,7 @@ import (
 )
 
 // nodePhones are enough that the memory of Redis for each can be told.
-const nodePhones = 20_000
+const nodePhones = 10_000
 
 const mostNodes = 4
 
