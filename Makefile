@@ -85,7 +85,8 @@ endure:
 		-run 'TestKills|TestFullDisk|TestSlowStreams|TestAnIdleStream|TestSoak|TestManyNodes|TestAFailover' -v ./cmd/sipregd
 
 # Registrations per second and CPU per registration; beside Kamailio's where
-# it is installed (apt-get install kamailio).
+# it is installed (apt-get install kamailio), and of nodes that share Redis where that is
+# (apt-get install redis-server).
 bench: build
 	bin/sipregload -bench -sipregd bin/sipregd
 

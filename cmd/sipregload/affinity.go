@@ -56,16 +56,21 @@ func (c *cores) unite() error {
 // start starts a server's process on its core, or on both, which all its
 // threads inherit.
 func (c *cores) start(command *exec.Cmd) error {
+	if c.shared {
+		return startOn(command, c.server, c.generator)
+	}
+	return startOn(command, c.server)
+}
+
+// startOn starts a process on cores, which all its threads inherit.
+func startOn(command *exec.Cmd, cores ...int) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	var before unix.CPUSet
 	if err := unix.SchedGetaffinity(0, &before); err != nil {
 		return err
 	}
-	wanted := setOf(c.server)
-	if c.shared {
-		wanted = setOf(c.server, c.generator)
-	}
+	wanted := setOf(cores...)
 	if err := unix.SchedSetaffinity(0, &wanted); err != nil {
 		return err
 	}

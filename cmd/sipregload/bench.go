@@ -51,7 +51,8 @@ const (
 	rowStreams  = "streams"
 	rowPeers    = "peers"
 	rowJournal  = "journal"
-	defaultRows = "echo,memory,tcp,two-cores,kamailio,stateful,journal,flat,steady,overload,flood,streams,peers,new,refresh,latency,start"
+	rowRedis    = "redis"
+	defaultRows = "echo,memory,tcp,two-cores,kamailio,stateful,journal,flat,steady,overload,flood,streams,peers,new,refresh,latency,start,redis"
 
 	// rowLatencyMemory tells what of a latency is not the disk's.
 	rowLatencyMemory = "latency-memory"
@@ -81,6 +82,7 @@ func bench(ctx context.Context, o *options) error {
 		{b.benchPeers, []string{rowPeers}},
 		{b.benchStores, []string{rowNew, rowRefresh, rowLatency, rowLatencyMemory}},
 		{b.benchStart, []string{rowStart}},
+		{b.benchNodes, []string{rowRedis}},
 	} {
 		if !o.wants(part.rows...) {
 			continue

@@ -14,11 +14,13 @@ type configuration struct {
 	directory string
 	address   netip.AddrPort
 	peers     []names
-	store     string // memory or file
+	store     string // memory, file or redis
 	level     string // of the log
 	tcp       bool   // streams are listened to
 	forgets   bool   // no events are remembered
 	guarded   bool   // nobody is trusted: the guard judges all
+	redis     string // URL of the one that nodes share; empty: there is none
+	node      string // its name among them
 }
 
 func (c *configuration) path() string { return filepath.Join(c.directory, "sipregd.conf") }
@@ -52,9 +54,13 @@ func (c *configuration) text() string {
 	if c.guarded {
 		trusted = "[security]\ntrusted =\n"
 	}
-	return trusted + fmt.Sprintf("[listen]\nudp = %v\ntcp =%s\n[peers]\nfile = peers.conf\n[location]\nstore = %s\npath = store\n"+
+	redis := ""
+	if c.redis != "" {
+		redis = fmt.Sprintf("redis = %s\nnode = %s\n", c.redis, c.node)
+	}
+	return trusted + fmt.Sprintf("[listen]\nudp = %v\ntcp =%s\n[peers]\nfile = peers.conf\n[location]\nstore = %s\npath = store\n%s"+
 		"[registrar]\nqualify_frequency = 0\n[admin]\nsocket = %s\nrecent_memory = %d\n[log]\nlevel = %s\nformat = json\n",
-		c.address, tcp, c.store, controlSocket, recent, c.level)
+		c.address, tcp, c.store, redis, controlSocket, recent, c.level)
 }
 
 func (b *benchmark) startSipregd(c *configuration) (*server, error) {
@@ -90,7 +96,8 @@ func (b *benchmark) onSipregd(c *configuration, use func(*server) error) error {
 	s.directory = c.directory
 	err = use(s)
 	s.stop()
-	if lines := notDurable(s.output.Bytes()); len(lines) > 0 {
+	// With Redis nothing is answered that is not saved: it is counted who was put off.
+	if lines := notDurable(s.output.Bytes()); len(lines) > 0 && c.redis == "" {
 		b.notDurable = errNotDurable
 		fmt.Fprintf(os.Stderr, "%v:\n%s", errNotDurable, lines)
 	}

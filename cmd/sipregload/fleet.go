@@ -46,14 +46,20 @@ func newFleet(s *server, peers []names, host string, over link) (*fleet, error) 
 		return nil, err
 	}
 	f := &fleet{host: host, poll: poll, lanes: newLanes(over.lanes), timers: newTimers(schedule(over.transport))}
+	nodes := s.addresses()
 	for number := range over.wires {
-		w, err := over.dial(s.address, number, host, poll)
+		w, err := over.dial(nodes[number%len(nodes)], number, host, poll)
 		if err != nil {
 			f.close()
 			return nil, err
 		}
 		w.lane = f.lanes.all[number%over.lanes]
 		f.wires = append(f.wires, w)
+	}
+	if over.moves {
+		for number, w := range f.wires {
+			w.next = f.wires[(number+1)%len(f.wires)]
+		}
 	}
 	f.phones = make([]phone, len(peers))
 	for n := range f.phones {
@@ -302,6 +308,9 @@ func (f *fleet) putOff(p *phone, response []byte) {
 // complete gives a phone that has registered its next turn, if it has one.
 func (f *fleet) complete(p *phone) {
 	f.lanes.end(p)
+	if p.wire.next != nil {
+		p.wire = p.wire.next
+	}
 	if f.once {
 		f.done = append(f.done, p)
 	} else {

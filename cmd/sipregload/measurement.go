@@ -17,6 +17,7 @@ type measurement struct {
 	cpu       time.Duration // of the server, per registration
 	busy      float64       // part of a core that the server had
 	resident  int64         // bytes
+	shared    redisCounts   // in the span, of the Redis that nodes share
 }
 
 // String is one line: what was asked for, then what explains it.
@@ -58,14 +59,11 @@ func measure(ctx context.Context, o *options, s *server, over link, p phase) (me
 // measure loads a server for the warm-up and the span, whatever the phase says
 // of them. The processor time is that of the span.
 func (f *fleet) measure(ctx context.Context, o *options, s *server, p phase) (measurement, error) {
-	processes := family{}
-	if s.pid != 0 {
-		processes = familyOf(s.pid)
-	}
+	processes := s.processes()
 	runtime.GC() // now rather than amid the measurement
 	from := time.Now().Add(o.warmUp)
 	p.measured = span{from, from.Add(o.span)}
-	p.meter = newMeter(processes, p.measured)
+	p.meter = newMeter(processes, s.store, p.measured)
 	m := measurement{result: f.run(ctx, p)}
 	sleepUntil(ctx, p.measured.until) // the last answer may come before
 	p.meter.look(time.Now())
@@ -85,6 +83,7 @@ func (f *fleet) measure(ctx context.Context, o *options, s *server, p phase) (me
 	m.generator = p.meter.self.used().Seconds() / o.span.Seconds()
 	m.known = s.pid != 0
 	m.cpu = p.meter.server.used() / time.Duration(m.completed)
+	m.shared = p.meter.shared()
 	m.busy = p.meter.server.used().Seconds() / o.span.Seconds()
 	var err error
 	m.resident, err = processes.resident()

@@ -7,10 +7,12 @@ import (
 )
 
 // meter reads the processor time of the server and of this process where a span
-// begins and where it ends.
+// begins and where it ends, and what Redis counts if nodes share one.
 type meter struct {
 	span
 	server, self gauge
+	store        *redis
+	counted      []redisCounts
 	err          error
 }
 
@@ -21,8 +23,8 @@ type gauge struct {
 	readings []time.Duration
 }
 
-func newMeter(server family, measured span) *meter {
-	return &meter{span: measured, server: gauge{family: server}, self: gauge{family: family{os.Getpid()}}}
+func newMeter(server family, store *redis, measured span) *meter {
+	return &meter{span: measured, server: gauge{family: server}, self: gauge{family: family{os.Getpid()}}, store: store}
 }
 
 // look reads the clocks once the time has come. It is to be called often.
@@ -35,9 +37,29 @@ func (m *meter) look(now time.Time) {
 	case read == 0 && !now.Before(m.from), read == 1 && !now.Before(m.until):
 		m.err = m.server.read()
 		if m.err == nil {
+			m.err = m.readStore()
+		}
+		if m.err == nil {
 			m.err = m.self.read()
 		}
 	}
+}
+
+func (m *meter) readStore() error {
+	if m.store == nil {
+		return nil
+	}
+	counts, err := m.store.counts()
+	m.counted = append(m.counted, counts)
+	return err
+}
+
+// shared is what Redis has counted between the two readings.
+func (m *meter) shared() redisCounts {
+	if len(m.counted) < 2 {
+		return redisCounts{}
+	}
+	return m.counted[1].since(m.counted[0])
 }
 
 func (g *gauge) read() error {

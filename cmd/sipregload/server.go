@@ -26,7 +26,9 @@ type server struct {
 	began     time.Time     // when it was started
 	ready     time.Duration // from then to its first answer
 	command   *exec.Cmd
-	directory string // of its configuration, if it was given one
+	directory string    // of its configuration, if it was given one
+	nodes     []*server // that phones are spread over, itself the first; nil: it is alone
+	store     *redis    // that those share; nil: there is none
 	output    transcript
 	ended     chan struct{} // closed then
 }
@@ -112,4 +114,27 @@ func (s *server) stop() {
 		_ = syscall.Kill(-s.pid, syscall.SIGKILL)
 		<-s.ended
 	}
+}
+
+// addresses are those that phones register at.
+func (s *server) addresses() []netip.AddrPort {
+	if s.nodes == nil {
+		return []netip.AddrPort{s.address}
+	}
+	addresses := make([]netip.AddrPort, len(s.nodes))
+	for i, node := range s.nodes {
+		addresses[i] = node.address
+	}
+	return addresses
+}
+
+// processes are all that serve phones, the store that nodes share aside.
+func (s *server) processes() (all family) {
+	if s.pid != 0 {
+		all = familyOf(s.pid)
+	}
+	for _, node := range s.nodes[min(1, len(s.nodes)):] {
+		all = append(all, familyOf(node.pid)...)
+	}
+	return all
 }

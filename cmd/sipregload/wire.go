@@ -20,6 +20,7 @@ type link struct {
 	lanes     int    // that share what is in flight evenly
 	sources   int    // addresses of this machine that they are spread over; 0: one
 	believed  string // host:port that phones think they have, as behind a NAT; empty: that of their wire
+	moves     bool   // phones go to another wire after each registration, and so to another node
 }
 
 // wire is a socket that phones send from. It does not wait: what is not there
@@ -31,7 +32,8 @@ type wire struct {
 	host      string // of their Call-IDs
 	realm     string // of the latest challenge
 	lane      *lane
-	unsent    bool // something was put and is not flushed
+	next      *wire // that its phones go to after a registration; nil: they stay
+	unsent    bool  // something was put and is not flushed
 }
 
 // carrier is what differs between datagrams and streams.

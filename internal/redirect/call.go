@@ -55,6 +55,9 @@ func (c *call) checkCaller() *message.Response {
 		return end
 	}
 	if !c.isRegistered(c.Peer()) {
+		if end := c.CheckBindingsKnown(); end != nil {
+			return end
+		}
 		return c.End(403, "Register First", journal.CallerNotRegistered, journal.CallBy+c.request.Method)
 	}
 	return nil
@@ -103,6 +106,9 @@ func (c *call) redirect() *message.Response {
 		if uri := c.standIn(); uri != "" {
 			return c.movedTo(uri)
 		}
+	}
+	if end := c.CheckBindingsKnown(); end != nil {
+		return end
 	}
 	if len(bindings) == 0 && !c.Peers().HasAOR(c.aor) {
 		return c.End(404, "Not Found", journal.NoSuchAOR, journal.CallBy+c.request.Method)

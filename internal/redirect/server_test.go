@@ -28,7 +28,7 @@ import (
 type lab struct {
 	t        testing.TB
 	layer    *transaction.Layer
-	store    *location.Memory
+	store    *distant
 	events   []journal.Event
 	now      time.Time
 	flow     message.Flow
@@ -37,6 +37,18 @@ type lab struct {
 	finals   *transaction.Finals
 	silent   map[uint64]bool // bindings whose phones do not answer
 	location *counting
+}
+
+// distant is a store that may be out of reach.
+type distant struct {
+	*location.Memory
+	away bool
+}
+
+func (d *distant) Stale() bool { return d.away }
+
+func (d *distant) Lookup(aor sipuri.AOR, now time.Time) ([]location.Binding, bool) {
+	return d.Bindings(aor, now), d.away
 }
 
 const labPeers = `
@@ -62,7 +74,7 @@ enabled = no
 func newLab(t testing.TB, conf string, domains []string, permit ...string) *lab {
 	t.Helper()
 	l := &lab{t: t, now: time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC), silent: map[uint64]bool{}}
-	l.store = location.NewMemory(l.now)
+	l.store = &distant{Memory: location.NewMemory(l.now)}
 	l.flow = message.Flow{Transport: "UDP", Source: netip.MustParseAddrPort("192.0.2.7:5060"), Local: netip.MustParseAddrPort("192.0.2.1:5060")}
 	served := peers.NewDomains(domains, "")
 	path := filepath.Join(t.TempDir(), "peers.conf")
@@ -368,6 +380,40 @@ func TestDomainsOfCalls(t *testing.T) {
 		if got := status(c.call(uri)); got != want {
 			t.Errorf("%s: got %s, want %s", uri, got, want)
 		}
+	}
+}
+
+// While the store is out of reach what was seen last is told, and of all else not that it is
+// not there.
+func TestCallsWhileTheStoreIsAway(t *testing.T) {
+	const wait = "503 Service Unavailable"
+	for _, test := range []struct {
+		name, uri  string
+		registered bool // the caller
+		status     string
+	}{
+		{"of whom something was seen", "sip:2002@r", true, "302 Moved Temporarily"},
+		{"of whom nothing was seen", "sip:2001@r", true, wait},
+		{"no peer's here", "sip:2999@r", true, wait},
+		{"with an address that stands in", "sip:2003@r", true, "302 Moved Temporarily"},
+		{"by a peer of whom nothing was seen", "sip:2002@r", false, wait},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			l := newLab(t, labPeers, nil)
+			l.bind(sipuri.AOR{User: "2002"}, "workshop", location.Binding{Contact: "sip:a@192.0.2.8"})
+			c := l.kitchen()
+			if test.registered {
+				c.authname, c.secret, c.from = "workshop", "w", "sip:2002@r.example"
+			}
+			l.store.away = true
+			answer := c.call(test.uri)
+			if status(answer) != test.status {
+				t.Fatalf("got %s, want %s", status(answer), test.status)
+			}
+			if status(answer) == wait && (!strings.Contains(answer, "\r\nRetry-After: ") || l.lastEvent().Reason != journal.StoreFailed) {
+				t.Errorf("got %s for %v", answer, l.lastEvent().Reason)
+			}
+		})
 	}
 }
 

@@ -35,6 +35,18 @@ var (
 	errGone = errors.New("no such flow")
 )
 
+// distant is a store that may be out of reach.
+type distant struct {
+	*location.Memory
+	away bool
+}
+
+func (d *distant) Stale() bool { return d.away }
+
+func (d *distant) Lookup(aor sipuri.AOR, now time.Time) ([]location.Binding, bool) {
+	return d.Bindings(aor, now), d.away
+}
+
 const labPeers = `
 [Kitchen]
 authname = kitchen
@@ -53,7 +65,7 @@ type lab struct {
 	*Notifier
 	registrar *registrar.Registrar
 	layer     *transaction.Layer
-	store     *location.Memory
+	store     *distant
 	now       time.Time
 	sent      []notify
 	answers   int // what NOTIFYs are answered; 0: they are not
@@ -81,7 +93,7 @@ func permitting(networks ...string) setting {
 
 func newLab(t testing.TB, settings ...setting) *lab {
 	t.Helper()
-	l := &lab{t: t, store: location.NewMemory(begin), now: begin, answers: 200}
+	l := &lab{t: t, store: &distant{Memory: location.NewMemory(begin)}, now: begin, answers: 200}
 	o := Options{
 		Store: l.store, Journal: l, Send: l.send, Gone: errGone, Clock: func() time.Time { return l.now },
 		Random: rand.NewChaCha8([32]byte{1}), MaxSubscriptions: 100, PerAOR: 20, PerPeer: 20,

@@ -16,10 +16,29 @@ import (
 // visit tells a subscriber what is to be told, if anything is.
 func (n *Notifier) visit(s *subscription, now time.Time) {
 	bindings := n.Store.Bindings(s.aor, now)
+	if n.registrar.IsStale() && n.putOff(s, now) {
+		return
+	}
 	request, sends := n.compose(s, bindings, now)
 	if sends && n.clients.Begin(request, n.Clock()) != nil {
 		n.drop(s, journal.StreamGone, "its connection is gone", now)
 	}
+}
+
+// putOff has a subscriber wait while it is not known for sure what there is to be told,
+// unless that is nothing.
+func (n *Notifier) putOff(s *subscription, now time.Time) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if s.ends == rejected {
+		return false
+	}
+	if s.ends == "" && !s.expires.After(now) {
+		s.ends = timeout
+	}
+	s.soonest, s.next = now.Add(gap), now.Add(gap)
+	n.giveBack(s)
+	return true
 }
 
 // compose writes the next NOTIFY of a subscription. Where there is none to send the

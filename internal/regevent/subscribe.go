@@ -77,7 +77,7 @@ type attempt struct {
 func (n *Notifier) answer(r *message.Request, now time.Time) *message.Response {
 	g := &attempt{Notifier: n, Authentication: n.registrar.Authentication(r, now), request: r, now: now}
 	for _, step := range [...]func() *message.Response{
-		g.findDialog, g.checkDomain, g.checkExtensions, g.checkEvent, g.authorize, g.checkAccept, g.checkExpires, g.checkContact,
+		g.findDialog, g.checkDomain, g.checkExtensions, g.checkEvent, g.authorize, g.CheckBindingsKnown, g.checkAccept, g.checkExpires, g.checkContact,
 	} {
 		if end := step(); end != nil {
 			return end

@@ -77,6 +77,15 @@ func (a *Authentication) CheckPeer() *message.Response {
 	return nil
 }
 
+// CheckBindingsKnown ends what depends on bindings that are not known for sure, once they
+// were read.
+func (a *Authentication) CheckBindingsKnown() *message.Response {
+	if a.IsStale() {
+		return a.EndWith(notStored(a.request), journal.StoreFailed, "what is bound is not known just now")
+	}
+	return nil
+}
+
 // End takes down why the request is refused and returns the response. Once a
 // peer has proved who it is, a retransmission must get the same response.
 func (a *Authentication) End(status int, phrase string, reason journal.Reason, detail string) *message.Response {

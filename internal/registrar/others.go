@@ -43,6 +43,8 @@ type remote interface {
 	// Lookup is Bindings, and tells that what is bound is not known, but what this node has
 	// seen last.
 	Lookup(aor sipuri.AOR, now time.Time) (bindings []location.Binding, stale bool)
+	// Stale tells that this would be so of any AOR just now.
+	Stale() bool
 }
 
 func newOthers(o *Options) others {
@@ -58,6 +60,9 @@ func (r *Registrar) lookup(aor sipuri.AOR, now time.Time) (bindings []location.B
 	}
 	return r.others.remote.Lookup(aor, now)
 }
+
+// IsStale tells that what is bound is not known for sure.
+func (r *Registrar) IsStale() bool { return r.others.remote != nil && r.others.remote.Stale() }
 
 // isHere tells whether a phone has registered with this node last, so that its flow is
 // here.

@@ -44,6 +44,8 @@ func (c *common) Lookup(aor sipuri.AOR, now time.Time) ([]location.Binding, bool
 	return c.Bindings(aor, now), c.stale
 }
 
+func (c *common) Stale() bool { return c.stale }
+
 func newCommonLab(t *testing.T, settings ...setting) (*lab, *common) {
 	t.Helper()
 	c := &common{}

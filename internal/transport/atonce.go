@@ -14,13 +14,24 @@ import (
 // they wait together and not one after the other. What belongs together keeps its order:
 // requests with one Call-ID of one source.
 type atOnce struct {
-	running sync.WaitGroup
+	running sync.WaitGroup      // of a batch
+	handed  chan queue          // to goroutines that are kept, with the stacks that they have grown
+	workers int                 // of these
+	ending  sync.WaitGroup      // likewise
 	flows   []message.Flow      // of each of the batch
 	replies []transaction.Reply // likewise
 	next    []int               // likewise: which is handled after it; none: no other
 	queues  []int               // the first of each queue
 	others  []int               // what is in none
 	last    map[queueName]int   // of each queue, so far
+}
+
+// queue is requests that one goroutine handles, from the first on.
+type queue struct {
+	of      *datagrams
+	first   int
+	handler Handler
+	now     time.Time
 }
 
 // queueName is what those have in common that are handled one after the other.
@@ -34,8 +45,26 @@ const none = -1
 func newAtOnce(size int) *atOnce {
 	return &atOnce{
 		flows: make([]message.Flow, size), replies: make([]transaction.Reply, size), next: make([]int, size),
-		last: map[queueName]int{},
+		last: map[queueName]int{}, handed: make(chan queue, size),
 	}
+}
+
+// need sees to it that there are so many goroutines for queues.
+func (a *atOnce) need(count int) {
+	for ; a.workers < count; a.workers++ {
+		a.ending.Go(func() {
+			for q := range a.handed {
+				q.of.handleQueue(q.first, q.handler, q.now)
+				a.running.Done()
+			}
+		})
+	}
+}
+
+// end ends them. No batch must come any more.
+func (a *atOnce) end() {
+	close(a.handed)
+	a.ending.Wait()
 }
 
 // handleAtOnce handles what was picked of a batch, each queue of those that may wait
@@ -43,9 +72,11 @@ func newAtOnce(size int) *atOnce {
 func (d *datagrams) handleAtOnce(picked []int, handler Handler, now time.Time) {
 	a := d.atOnce
 	a.arrange(d, picked)
+	a.need(len(a.queues) - 1)
 	for at, first := range a.queues {
 		if at < len(a.queues)-1 {
-			a.running.Go(func() { d.handleQueue(first, handler, now) })
+			a.running.Add(1)
+			a.handed <- queue{d, first, handler, now}
 		}
 	}
 	for _, i := range a.others {

@@ -52,6 +52,7 @@ func collected(t *testing.T, messages []string) (*datagrams, net.Conn) {
 	s := listen(t, []string{"127.0.0.1:0"}, nil)
 	d := s.readers[0]
 	d.atOnce = newAtOnce(batchSize)
+	t.Cleanup(d.atOnce.end)
 	conn, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(d.local))
 	if err != nil {
 		t.Fatal(err)
@@ -95,6 +96,19 @@ func TestABatchWaitsForTheStoreAtOnce(t *testing.T) {
 	}
 	if !slices.Equal(got, messages) {
 		t.Errorf("the answers are not those of the batch in its order")
+	}
+}
+
+// Goroutines are made for the largest batch and serve all others, so that none has to grow
+// its stack anew for each request.
+func TestGoroutinesAreKeptFromBatchToBatch(t *testing.T) {
+	messages := []string{withCallID("a", 0), withCallID("b", 1), withCallID("c", 2), withCallID("d", 3)}
+	d, _ := collected(t, messages)
+	for _, size := range []int{2, 4, 3, 4, 1} {
+		d.answerBatch(size, newWaiting(size), location.NewMemory(time.Now()), func(err error) { t.Error(err) })
+	}
+	if got := d.atOnce.workers; got != 3 {
+		t.Errorf("%d goroutines beside the reader's for batches of at most 4", got)
 	}
 }
 

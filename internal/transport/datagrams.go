@@ -118,6 +118,9 @@ func (d *datagrams) close() {
 
 // serve answers what comes until the server closes, and then what had come by then.
 func (d *datagrams) serve(handler Handler, store Durability, trouble func(error)) {
+	if d.atOnce != nil {
+		defer d.atOnce.end()
+	}
 	for !d.closing.Load() {
 		n, err := d.receive()
 		switch {

@@ -1,7 +1,6 @@
 package shared
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"net/netip"
@@ -33,6 +32,9 @@ type record struct {
 	Node      string         `json:"node,omitempty"`
 }
 
+// usualRecord is as many bytes as few records exceed.
+const usualRecord = 512
+
 // maxRecord bounds a record that is read, in bytes.
 const maxRecord = 1 << 16
 
@@ -40,14 +42,15 @@ var errRecord = errors.New("a field that is no binding")
 
 // encode returns the record of a binding, without its ID and expiry.
 func encode(b *location.Binding, changed time.Time) string {
-	var text bytes.Buffer
+	var text strings.Builder
+	text.Grow(usualRecord)
 	e := json.NewEncoder(&text)
 	e.SetEscapeHTML(false)
 	_ = e.Encode(&record{ // which cannot fail
 		b.Contact, b.Params, b.Q, b.CallID, b.CSeq, changed.UnixMilli(), b.Domain, b.Authname, b.Label,
 		b.UserAgent, b.Transport, b.Source, b.Local, b.Stream, b.Path, b.NAT, b.Node,
 	})
-	return string(bytes.TrimRight(text.Bytes(), "\n"))
+	return strings.TrimSuffix(text.String(), "\n")
 }
 
 // decode reads a field. The binding has the times of Redis's clock.

@@ -31,42 +31,34 @@ local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local h = redis.call('HMGET', key, 'v', 'r')
 local v, r = h[1] or '', h[2]
 if v ~= ARGV[1] then return {now, redis.call('HGETALL', key)} end
-local keep = 0
-if r then
-  keep = tonumber(string.match(r, '^%d+')) or 0
-  if keep < now then keep, r = 0, false end
-end
+local keep, forgotten, uses = string.match(r or '', '^(%d+) (%d+)(.*)$')
+keep = tonumber(keep) or 0
+if keep < now then keep, forgotten, uses = 0, '0', '' end
 local number = ARGV[5]
 if number ~= '' then
   keep = now + ARGV[8]
-  local use = number .. ':' .. ARGV[6] .. ':' .. ARGV[7]
-  if not r then
-    r = keep .. ' 0 ' .. use
-  else
-    local issued, count, used, listed = tonumber(ARGV[6]), tonumber(ARGV[7]), {}, false
-    local forgotten = tonumber(string.match(r, '^%d+ (%d+)')) or 0
-    for n, i, c in string.gmatch(r, '(%w+):(%d+):(%d+)') do
-      i, c = tonumber(i), tonumber(c)
-      if n == number and i == issued then
-        if count <= c then return 0 end
-        listed = true
-      else
-        used[#used + 1] = {i, n .. ':' .. i .. ':' .. c}
-      end
-    end
-    if not listed and issued <= forgotten then return 0 end
-    if #used > 7 then
-      local oldest = 1
-      for k = 2, #used do
-        if used[k][1] < used[oldest][1] then oldest = k end
-      end
-      forgotten = math.max(forgotten, used[oldest][1])
-      table.remove(used, oldest)
-    end
-    r = keep .. ' ' .. forgotten
-    for k = 1, #used do r = r .. ' ' .. used[k][2] end
-    r = r .. ' ' .. use
+  local use = ' ' .. number .. ':' .. ARGV[6] .. ':'
+  local at, last = string.find(uses, use, 1, true)
+  if at then
+    local count = string.match(uses, '^%d*', last + 1)
+    if (tonumber(count) or 0) >= tonumber(ARGV[7]) then return 0 end
+    uses = string.sub(uses, 1, at - 1) .. string.sub(uses, last + 1 + #count)
+  elseif tonumber(ARGV[6]) <= tonumber(forgotten) then
+    return 0
   end
+  uses = uses .. use .. ARGV[7]
+  if #uses > 60 then -- fewer cannot be more than eight
+    local listed, oldest, first, text = 0, math.huge, 1, nil
+    for from, other, issued in string.gmatch(uses, '()( %w+:(%d+):%d+)') do
+      issued, listed = tonumber(issued), listed + 1
+      if issued < oldest then oldest, first, text = issued, from, other end
+    end
+    if listed > 8 then
+      uses = string.sub(uses, 1, first - 1) .. string.sub(uses, first + #text)
+      forgotten = string.format('%.0f', math.max(tonumber(forgotten), oldest))
+    end
+  end
+  r = keep .. ' ' .. forgotten .. uses
 end
 if ARGV[2] == '' then
   if number ~= '' then
@@ -127,6 +119,11 @@ type scripts struct{ update, probe *rueidis.Lua }
 func newScripts() scripts {
 	return scripts{rueidis.NewLuaScript(updateText), rueidis.NewLuaScript(probeText)}
 }
+
+const (
+	fixed   = 8 // arguments before those of changes
+	changed = 3 // arguments of each change
+)
 
 // neverTheVersion makes updateText return what is there.
 const neverTheVersion = "?"

@@ -145,7 +145,7 @@ func (t *task) split(bindings []location.Binding, redis time.Time) (valid, expir
 func (t *task) plan(s *Store, current state, next []location.Binding) {
 	t.next, t.granted = make([]location.Binding, 0, len(next)+len(t.expired)), t.granted[:0]
 	var last int64
-	var changes []string
+	t.request = append(t.request[:0], make([]string, fixed, fixed+changed*(len(next)+len(current.bindings)))...)
 	for i := range next {
 		there := find(current.bindings, next[i].ID)
 		if there != nil && t.isAs(there, &next[i]) {
@@ -157,7 +157,7 @@ func (t *task) plan(s *Store, current state, next []location.Binding) {
 			next[i].ID = s.newID()
 		}
 		next[i].Node = s.node
-		changes = append(changes, t.write(&next[i])...)
+		t.write(&next[i])
 	}
 	for i := range current.bindings {
 		b := &current.bindings[i]
@@ -167,17 +167,15 @@ func (t *task) plan(s *Store, current state, next []location.Binding) {
 			last = max(last, b.Expires.UnixMilli())
 			t.keep(*b)
 		default:
-			changes = append(changes, strconv.FormatUint(b.ID, 10), "", "")
+			t.request = append(t.request, strconv.FormatUint(b.ID, 10), "", "")
 		}
 	}
 	serial := ""
-	if len(changes) > 0 {
+	if len(t.request) > fixed {
 		serial = strconv.FormatUint(s.serial.Add(1), serialBase)
 	}
-	t.request = append(t.request[:0], current.version, serial,
-		strconv.Itoa(len(t.next)), strconv.FormatInt(last, 10))
-	t.request = appendUse(t.request, t.use, s.lifetime)
-	t.request = append(t.request, changes...)
+	head := append(t.request[:0], current.version, serial, strconv.Itoa(len(t.next)), strconv.FormatInt(last, 10))
+	_ = appendUse(head, t.use, s.lifetime) // which fills what was left out
 }
 
 // keep leaves a binding as it is.
@@ -185,15 +183,14 @@ func (t *task) keep(b location.Binding) {
 	t.next, t.granted = append(t.next, b), append(t.granted, 0)
 }
 
-// write returns the arguments by which a binding is written.
-func (t *task) write(b *location.Binding) []string {
+// write appends the arguments by which a binding is written.
+func (t *task) write(b *location.Binding) {
 	granted := b.Expires.Sub(t.now).Truncate(time.Millisecond)
 	stored := *b
 	stored.Changed = b.Changed.Add(t.ahead).Truncate(time.Millisecond)
 	t.next, t.granted = append(t.next, stored), append(t.granted, max(granted, time.Millisecond))
-	return []string{
-		strconv.FormatUint(b.ID, 10), encode(b, stored.Changed), strconv.FormatInt(granted.Milliseconds(), 10),
-	}
+	t.request = append(t.request,
+		strconv.FormatUint(b.ID, 10), encode(b, stored.Changed), strconv.FormatInt(granted.Milliseconds(), 10))
 }
 
 // settle gives what was written the times that Redis has given it.
