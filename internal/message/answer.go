@@ -14,6 +14,9 @@ type Answer struct {
 	Status int
 	Via    Via    // the only one
 	Method string // of CSeq
+	// RetryAfter is after how many seconds the request may be made again (§20.33); 0: it is
+	// not said.
+	RetryAfter uint32
 }
 
 // Final tells whether no other answer follows (RFC 3261 §7.2).
@@ -54,6 +57,9 @@ func ParseAnswer(data []byte) (answer Answer, ok bool) {
 		}
 		name, value, isField := strings.Cut(line, ":")
 		name = trimBlanks(name)
+		if isField && strings.EqualFold(name, "Retry-After") {
+			answer.RetryAfter = leadingSeconds(trimBlanks(value))
+		}
 		if wasRead = isRead(name); !wasRead {
 			continue
 		}
@@ -73,6 +79,14 @@ func statusOf(line string) (status int, ok bool) {
 	digits, behind := line[len(version):len(version)+3], line[len(version)+3:]
 	status, err := strconv.Atoi(digits)
 	return status, err == nil && status >= 100 && status < 700 && (behind == "" || behind[0] == ' ')
+}
+
+// leadingSeconds returns the number that a text begins with, before a comment or parameters;
+// 0: there is none, or none that is any use.
+func leadingSeconds(text string) uint32 {
+	digits := len(text) - len(strings.TrimLeft(text, "0123456789"))
+	seconds, _ := strconv.ParseUint(text[:digits], 10, 31)
+	return uint32(seconds)
 }
 
 func isRead(name string) bool {

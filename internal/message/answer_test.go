@@ -100,3 +100,14 @@ func FuzzParseAnswer(f *testing.F) {
 		}
 	})
 }
+
+func TestRetryAfterOfAnAnswer(t *testing.T) {
+	for line, want := range map[string]uint32{
+		"": 0, "Retry-After: 30\r\n": 30, "retry-after :120 (I'm in a meeting);duration=60\r\n": 120,
+		"Retry-After: soon\r\n": 0, "Retry-After: -1\r\n": 0, "Retry-After:\r\n": 0,
+	} {
+		if a, ok := ParseAnswer([]byte(strings.Replace(soundAnswer, "From", line+"From", 1))); !ok || a.RetryAfter != want {
+			t.Errorf("%q: %d, %v", line, a.RetryAfter, ok)
+		}
+	}
+}

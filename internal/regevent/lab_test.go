@@ -68,7 +68,8 @@ type lab struct {
 	store     *distant
 	now       time.Time
 	sent      []notify
-	answers   int // what NOTIFYs are answered; 0: they are not
+	answers   int    // what NOTIFYs are answered; 0: they are not
+	says      string // of the answers: more header fields
 	fails     error
 	events    []journal.Event
 	branch    int
@@ -144,7 +145,7 @@ func (l *lab) send(flow message.Flow, data []byte) error {
 	if l.fails == nil && l.answers > 0 {
 		_, rest, _ := strings.Cut(string(data), "\r\n")
 		head, _, _ := strings.Cut(rest, "Content-Type")
-		answer := fmt.Sprintf("SIP/2.0 %d X\r\n%sContent-Length: 0\r\n\r\n", l.answers, head)
+		answer := fmt.Sprintf("SIP/2.0 %d X\r\n%s%sContent-Length: 0\r\n\r\n", l.answers, head, l.says)
 		l.layer.Receive(nil, []byte(answer), flow, l.now.Add(20*time.Millisecond))
 	}
 	return l.fails

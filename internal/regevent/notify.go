@@ -156,8 +156,8 @@ func (n *Notifier) giveBack(s *subscription) {
 	heap.Push(&n.turns, s)
 }
 
-// settle takes in what came of a NOTIFY: where it has failed the subscription is no more
-// (RFC 6665 §4.2.2).
+// settle takes in what came of a NOTIFY: where it has failed the subscription is no more,
+// unless the answer says when to try again (RFC 6665 §4.2.2).
 func (n *Notifier) settle(outcome *transaction.Outcome, now time.Time) {
 	n.mu.Lock()
 	s := n.byID[outcome.ID]
@@ -166,11 +166,26 @@ func (n *Notifier) settle(outcome *transaction.Outcome, now time.Time) {
 	case s == nil:
 	case outcome.Status == 0:
 		n.drop(s, journal.NoAnswer, fmt.Sprintf("no answer to NOTIFY for %.0f s", notifyTimeout.Seconds()), now)
+	case outcome.Status >= 300 && outcome.Status != 481 && outcome.RetryAfter > 0 && s.reached:
+		n.putOff(s, max(outcome.RetryAfter, gap), now)
 	case outcome.Status >= 300:
 		n.drop(s, journal.NotifyRefused, "NOTIFY was answered "+strconv.Itoa(outcome.Status), now)
 	default:
 		n.carryOn(s, now)
 	}
+}
+
+// putOff has a subscriber told all later, or at its end.
+func (n *Notifier) putOff(s *subscription, long time.Duration, now time.Time) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.counts.Failed++
+	if s.final {
+		n.conclude(s, journal.None, "", now)
+		return
+	}
+	s.full, s.soonest = true, now.Add(min(long, s.expires.Sub(now)))
+	n.giveBack(s)
 }
 
 // carryOn goes on with a subscription whose NOTIFY has arrived.

@@ -129,3 +129,49 @@ func TestTheForgedLeaveRoom(t *testing.T) {
 		l.wait(time.Second)
 	}
 }
+
+// RFC 6665 §4.2.2: an answer that says when to try again is no failure.
+func TestRetryAfter(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		answers int
+		says    string
+		stays   bool
+	}{
+		{"503", 503, "Retry-After: 30\r\n", true},
+		{"500", 500, "Retry-After: 30 (busy);duration=9\r\n", true},
+		{"without a time", 503, "", false},
+		{"a dialog that is none", 481, "Retry-After: 30\r\n", false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			l := newLab(t)
+			l.kitchen().begin("Expires: 600")
+			l.wait(time.Second)
+			l.take()
+			l.answers, l.says = test.answers, test.says
+			l.register(phoneA)
+			l.wait(10 * time.Second)
+			l.takeOne()
+			if stays := l.Counts().Subscriptions == 1; stays != test.stays {
+				t.Fatalf("it stays: %v", stays)
+			}
+			if !test.stays {
+				return
+			}
+			l.answers, l.says = 200, ""
+			if l.wait(15 * time.Second); len(l.take()) > 0 {
+				t.Error("told before its time")
+			}
+			l.wait(10 * time.Second)
+			if n := l.takeOne(); n.said(t) != "2 full active, sip:a@198.51.100.7 active registered" {
+				t.Errorf("told %s", n.said(t))
+			}
+			l.answers, l.says = 503, "Retry-After: 3000\r\n"
+			l.register(phoneB)
+			l.wait(700 * time.Second)
+			if l.Counts().Subscriptions != 0 {
+				t.Error("it outlives its time")
+			}
+		})
+	}
+}

@@ -58,6 +58,9 @@ type Outcome struct {
 	ID     uint64
 	Status int           // of the final answer; 0: none came in time
 	Took   time.Duration // from the first sending of the request to the answer
+	// RetryAfter is after how long the request may be made again, as the answer says; 0: it
+	// does not.
+	RetryAfter time.Duration
 }
 
 // NewClients returns no transactions yet. wake must not block, and may be called by
@@ -126,7 +129,7 @@ func (c *Clients) take(answer *message.Answer, now time.Time) bool {
 		return true
 	}
 	c.remove(t)
-	c.ended = append(c.ended, Outcome{t.ID, answer.Status, max(now.Sub(t.sent), 0)})
+	c.ended = append(c.ended, Outcome{t.ID, answer.Status, max(now.Sub(t.sent), 0), time.Duration(answer.RetryAfter) * time.Second})
 	c.wake()
 	return true
 }

@@ -101,8 +101,8 @@ func Test17_1_3_AnswersAreMatched(t *testing.T) {
 		name, answer string
 		want         []Outcome // at 250 ms
 	}{
-		{"200", answerTo("b", 200), []Outcome{{7, 200, 250 * time.Millisecond}}},
-		{"any final status", answerTo("b", 486), []Outcome{{7, 486, 250 * time.Millisecond}}},
+		{"200", answerTo("b", 200), []Outcome{{7, 200, 250 * time.Millisecond, 0}}},
+		{"any final status", answerTo("b", 486), []Outcome{{7, 486, 250 * time.Millisecond, 0}}},
 		{"a provisional one does not end it", answerTo("b", 180), nil},
 		{"another branch", answerTo("c", 200), nil},
 		{"a branch that goes on", answerTo("bb", 200), nil},
