@@ -221,6 +221,41 @@ func TestAStrangeKeyIsItsOwnTrouble(t *testing.T) {
 	}
 }
 
+// TestNobodyWaitsForOthersWithoutEnd has many change an AOR while a change of it takes its time.
+func TestNobodyWaitsForOthersWithoutEnd(t *testing.T) {
+	redis := startServer(t)
+	one, _ := open(t, redis.url(), "one")
+	update(t, one, alice, time.Now(), bind(phone("sip:a@h", time.Now())))
+	begun, ran := make(chan struct{}), make(chan struct{}, 100)
+	var all sync.WaitGroup
+	all.Go(func() {
+		_ = one.Update(alice, time.Now(), func(current []location.Binding) ([]location.Binding, error) {
+			close(begun)
+			time.Sleep(2 * defaultTimeout)
+			return current, nil
+		}, nil)
+	})
+	<-begun
+	for range 10 {
+		all.Go(func() {
+			err := one.Update(alice, time.Now(), func(current []location.Binding) ([]location.Binding, error) {
+				ran <- struct{}{}
+				return current, nil
+			}, nil)
+			if !errors.Is(err, location.ErrNotDurable) {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if len(ran) > 0 {
+		t.Errorf("%d changes were run though their time was over", len(ran))
+	}
+	if one.Stale() {
+		t.Error("Redis counts as away")
+	}
+}
+
 // TestWhatIsOwedIsRemoved has bindings end while Redis is away.
 func TestWhatIsOwedIsRemoved(t *testing.T) {
 	redis := startServer(t)
