@@ -1,6 +1,7 @@
 package registrar
 
 import (
+	"cmp"
 	"sync"
 	"time"
 
@@ -15,6 +16,8 @@ type flows struct {
 	mu    sync.Mutex
 	bound map[uint64]*flow // by connection
 	ended []endedFlow      // those that ended first stand first
+	// IDs of connections rise, and begin with the time at which a node was started.
+	first, last uint64
 }
 
 // flow is a connection over which something was bound.
@@ -44,6 +47,7 @@ func (f *flows) bind(stream uint64, aor sipuri.AOR) {
 	defer f.mu.Unlock()
 	known := f.bound[stream]
 	if known == nil {
+		f.first, f.last = min(cmp.Or(f.first, stream), stream), max(f.last, stream)
 		known = &flow{aors: map[sipuri.AOR]struct{}{}}
 		f.bound[stream] = known
 	}
@@ -58,6 +62,14 @@ func (f *flows) knows(stream uint64) (known, ended bool) {
 	defer f.mu.Unlock()
 	flow := f.bound[stream]
 	return flow != nil, flow != nil && flow.ended
+}
+
+// isOfThisLife tells whether a connection may be one of those over which something was
+// bound in this life of the daemon, if only once.
+func (f *flows) isOfThisLife(stream uint64) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.first <= stream && stream <= f.last
 }
 
 // end takes down that a connection has ended, if anything was bound over it.

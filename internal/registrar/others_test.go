@@ -17,6 +17,7 @@ type common struct {
 	uses    []location.Use
 	refused bool // the use is known
 	stale   bool
+	late    bool // changes are carried out, but nobody hears of that in time
 }
 
 func (c *common) UpdateProved(aor sipuri.AOR, now time.Time, use location.Use,
@@ -24,6 +25,10 @@ func (c *common) UpdateProved(aor sipuri.AOR, now time.Time, use location.Use,
 	c.uses = append(c.uses, use)
 	if c.refused {
 		return location.ErrReplayed
+	}
+	if c.late {
+		_ = c.Update(aor, now, change, nil)
+		return location.ErrNotDurable
 	}
 	return c.Update(aor, now, change, made)
 }
@@ -158,6 +163,48 @@ func TestFlowsOfOtherNodes(t *testing.T) {
 	l.kitchen().register("Contact: <sip:2001@192.0.2.11>").want(200)
 	if !l.registrar.HasTwin() || l.registrar.HasTwin() {
 		t.Error("another node with its name is not told of once")
+	}
+}
+
+// What was bound though its answer came too late is this node's as all else is.
+func TestABindingWhoseAnswerWasLate(t *testing.T) {
+	l, c := newCommonLab(t)
+	l.transport, l.stream = "TCP", 7
+	c.late = true
+	p := l.kitchen()
+	p.register("Contact: <sip:2001@192.0.2.7>").want(503)
+	c.late = false
+	p.authenticated("Contact: <sip:2001@192.0.2.7>").want(200)
+	if l.registrar.HasTwin() {
+		t.Error("another node is said to have the name of this one")
+	}
+
+	l.stream, c.late = 8, true
+	p.authenticated("Contact: <sip:2001@192.0.2.7>").want(503)
+	l.registrar.FlowEnded(8, l.now)
+	l.registrar.RemoveFlowless(l.now.Add(time.Minute))
+	if left := l.store.Bindings(sipuri.AOR{User: "2001"}, l.now); len(left) > 0 {
+		t.Errorf("left over a connection that has ended: %+v", left)
+	}
+}
+
+// A binding over a connection of this node's is no sign of another one when that has ended.
+func TestABindingOverAConnectionThatHasEnded(t *testing.T) {
+	l, _ := newCommonLab(t)
+	l.transport, l.stream = "TCP", 7
+	l.kitchen().register("Contact: <sip:2001@192.0.2.7>").want(200)
+	bound := l.store.Bindings(sipuri.AOR{User: "2001"}, l.now)
+	l.registrar.FlowEnded(7, l.now)
+	l.registrar.RemoveFlowless(l.now.Add(time.Minute))
+	if err := l.store.Update(sipuri.AOR{User: "2001"}, l.now, func([]location.Binding) ([]location.Binding, error) {
+		return bound, nil // which Redis did not let go
+	}, nil); err != nil {
+		t.Fatal(err)
+	}
+	l.stream = 8
+	l.kitchen().register("Contact: <sip:2001@192.0.2.7>").want(200)
+	if l.registrar.HasTwin() {
+		t.Error("another node is said to have the name of this one")
 	}
 }
 

@@ -19,8 +19,9 @@ import (
 // Location is the location service that the registrar writes to.
 type Location interface {
 	// Update shows change the current bindings of an AOR and stores what it
-	// returns, as one step. After an error all is as before; else made is called
-	// within that step, with what had expired. Neither keeps a slice that it is
+	// returns, as one step. After an error all is as before, but where others share
+	// the bindings: there location.ErrNotDurable says that it is not known. Else made
+	// is called within that step, with what had expired. Neither keeps a slice that it is
 	// given. The texts of all lists, and the AOR's, are good until Update returns:
 	// who keeps any copies it. change may run again, and what came of its last run
 	// alone counts; made runs once.
