@@ -82,6 +82,13 @@ func (f *flows) end(stream uint64, now time.Time) {
 	}
 }
 
+// gone returns how many connections have ended whose bindings may be there still.
+func (f *flows) gone() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.ended)
+}
+
 // take takes a connection that ended by then, with what was bound over it.
 func (f *flows) take(by time.Time) (stream uint64, taken *flow) {
 	f.mu.Lock()
@@ -117,10 +124,24 @@ func (r *Registrar) FlowGone(b *location.Binding) bool {
 	return !known || ended
 }
 
+// removersAtOnce is how many connections are seen to at once where the store is far away.
+const removersAtOnce = 64
+
 // RemoveFlowless removes the bindings over connections that have ended, once the grace
 // is over in which their phones might have come back. It is meant to be called once a
-// second.
+// second, by one at a time.
 func (r *Registrar) RemoveFlowless(now time.Time) {
+	var removers sync.WaitGroup
+	if r.others.remote != nil {
+		for range min(r.flows.gone(), removersAtOnce) {
+			removers.Go(func() { r.removeDueFlows(now) })
+		}
+	}
+	r.removeDueFlows(now)
+	removers.Wait()
+}
+
+func (r *Registrar) removeDueFlows(now time.Time) {
 	for {
 		stream, flow := r.flows.take(now.Add(-r.disconnectGrace))
 		if flow == nil {

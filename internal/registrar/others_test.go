@@ -2,6 +2,9 @@ package registrar_test
 
 import (
 	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -17,7 +20,11 @@ type common struct {
 	uses    []location.Use
 	refused bool // the use is known
 	stale   bool
-	late    bool // changes are carried out, but nobody hears of that in time
+	far     time.Duration
+	mu      sync.Mutex
+	waiting atomic.Int32 // changes that are under way
+	most    atomic.Int32 // at once
+	late    bool         // changes are carried out, but nobody hears of that in time
 }
 
 func (c *common) UpdateProved(aor sipuri.AOR, now time.Time, use location.Use,
@@ -31,6 +38,16 @@ func (c *common) UpdateProved(aor sipuri.AOR, now time.Time, use location.Use,
 		return location.ErrNotDurable
 	}
 	return c.Update(aor, now, change, made)
+}
+
+func (c *common) Update(aor sipuri.AOR, now time.Time, change func([]location.Binding) ([]location.Binding, error),
+	made func([]location.Binding)) error {
+	c.most.Store(max(c.most.Load(), c.waiting.Add(1)))
+	time.Sleep(c.far)
+	c.waiting.Add(-1)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.interrupted.Update(aor, now, change, made)
 }
 
 func (c *common) Stale() bool { return c.stale }
@@ -126,6 +143,26 @@ func TestTheNodeOfAFlowIsInFrontOfItsPath(t *testing.T) {
 				t.Errorf("bound: %+v, want %q", bindings, test.want)
 			}
 		})
+	}
+}
+
+// What a store far away is asked for is not asked one after the other.
+func TestManyConnectionsHaveEnded(t *testing.T) {
+	l, c := newCommonLab(t)
+	l.transport = "TCP"
+	const count = 100
+	for i := range count {
+		l.stream = uint64(i + 1)
+		l.kitchen().register(fmt.Sprintf("Contact: <sip:2001@192.0.2.7:%d>", 1000+i)).want(200)
+		l.registrar.FlowEnded(l.stream, l.now)
+	}
+	c.far = 10 * time.Millisecond
+	l.registrar.RemoveFlowless(l.now.Add(time.Minute))
+	if left := l.store.Bindings(sipuri.AOR{User: "2001"}, l.now); len(left) > 0 {
+		t.Errorf("%d bindings are left", len(left))
+	}
+	if most := c.most.Load(); most < 10 || most > 100 {
+		t.Errorf("%d were asked for at once", most)
 	}
 }
 

@@ -160,9 +160,15 @@ func (r *Registrar) Directory() *peers.Directory { return r.directory.Load() }
 // are gone, re-keyed or have lost the AOR. A request under way while it
 // happens is judged by the new peers or its binding is removed with the rest.
 func (r *Registrar) Reload(next *peers.Directory) {
-	last := r.directory.Swap(next)
+	r.EndSince(r.Take(next))
+}
+
+// Take is Reload without its end, and returns the peers up to now: EndSince is to be
+// called with them.
+func (r *Registrar) Take(next *peers.Directory) (last *peers.Directory) {
+	last = r.directory.Swap(next)
 	r.aors.forget()
-	r.EndSince(last)
+	return last
 }
 
 // EndSince removes the bindings of those peers that were in an earlier directory, and are

@@ -1,6 +1,8 @@
 package shared
 
 import (
+	"iter"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -31,24 +33,54 @@ type removal struct {
 // picks: each node sees to its own. It returns once that is done. What Redis does not let
 // it remove is removed when Redis is back, as far as it is there then.
 func (s *Store) RemoveIf(unwanted func(sipuri.AOR, *location.Binding) bool, ended location.Ended) {
-	remove := make(chan location.Entry)
+	if !s.enter() {
+		return
+	}
+	defer s.running.Done()
+	each(s.stopping, func(yield func(location.Entry) bool) {
+		for aor, bindings := range s.seen.All() {
+			for i := range bindings {
+				if bindings[i].Node == s.node && unwanted(aor, &bindings[i]) && !yield(location.Entry{AOR: aor, Binding: bindings[i]}) {
+					return
+				}
+			}
+		}
+	}, func(e location.Entry) { s.remove(e.AOR, []removal{{e.Binding.ID, ended}}) })
+}
+
+// enter has Close wait for what is done, until running.Done is called. It fails where the
+// store is closed.
+func (s *Store) enter() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closing.Load() {
+		return false
+	}
+	s.running.Add(1)
+	return true
+}
+
+// each has work done for all items, for some of them at once. It leaves some out where
+// stopping ends before.
+func each[T any](stopping <-chan struct{}, items iter.Seq[T], work func(T)) {
+	next := make(chan T)
 	var workers sync.WaitGroup
 	for range atOnce {
 		workers.Go(func() {
-			for e := range remove {
-				s.remove(e.AOR, []removal{{e.Binding.ID, ended}})
+			for item := range next {
+				work(item)
 			}
 		})
 	}
-	for aor, bindings := range s.seen.All() {
-		for i := range bindings {
-			if bindings[i].Node == s.node && unwanted(aor, &bindings[i]) {
-				remove <- location.Entry{AOR: aor, Binding: bindings[i]}
-			}
+	defer workers.Wait()
+	defer close(next)
+	for item := range items {
+		select {
+		case next <- item:
+		case <-stopping:
+			return
 		}
 	}
-	close(remove)
-	workers.Wait()
 }
 
 // remove removes bindings of one AOR as far as they are there and this node's.
@@ -94,8 +126,8 @@ func (s *Store) owe(aor sipuri.AOR, removals []removal) {
 	}
 }
 
-// resume removes what could not be removed before. The store does not wait for that,
-// unless it is closed.
+// resume removes what could not be removed before. The store does not wait for that. What
+// is left when it is closed expires.
 func (s *Store) resume() {
 	s.mu.Lock()
 	owed := s.owed
@@ -105,9 +137,7 @@ func (s *Store) resume() {
 		return
 	}
 	s.running.Go(func() {
-		for aor, removals := range owed {
-			s.remove(aor, removals)
-		}
+		each(s.stopping, maps.Keys(owed), func(aor sipuri.AOR) { s.remove(aor, owed[aor]) })
 	})
 }
 
@@ -128,25 +158,8 @@ func (s *Store) Expire(_ time.Time, ended location.Ended) {
 	}
 	s.running.Go(func() {
 		defer s.ending.Store(false)
-		s.expireAll(due, ended)
+		each(s.stopping, slices.Values(due), func(aor sipuri.AOR) { s.expire(aor, ended) })
 	})
-}
-
-func (s *Store) expireAll(due []sipuri.AOR, ended location.Ended) {
-	next := make(chan sipuri.AOR)
-	var workers sync.WaitGroup
-	for range min(atOnce, len(due)) {
-		workers.Go(func() {
-			for aor := range next {
-				s.expire(aor, ended)
-			}
-		})
-	}
-	for _, aor := range due {
-		next <- aor
-	}
-	close(next)
-	workers.Wait()
 }
 
 // expire ends the bindings of an AOR that have expired.

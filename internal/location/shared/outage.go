@@ -74,6 +74,9 @@ func causeOf(ctx context.Context, err error) error {
 // was given too little time, or it began before Redis was back the last time, Redis is
 // away from now on.
 func (s *Store) fail(key string, began time.Time, cause error) {
+	if s.closing.Load() {
+		return
+	}
 	s.failures.Add(1)
 	if isOfKey(cause) {
 		s.observer.Trouble(cause)

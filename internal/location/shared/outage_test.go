@@ -280,6 +280,35 @@ func TestWhatIsOwedIsRemoved(t *testing.T) {
 	}
 }
 
+// TestMuchIsOwed has more bindings to remove than can be one after the other, and a store
+// that is closed meanwhile.
+func TestMuchIsOwed(t *testing.T) {
+	redis := startServer(t)
+	one, err := Open(Options{URL: redis.slowly(50 * time.Millisecond), Node: "one", Observer: &watcher{}})
+	if err != nil || one.Stale() {
+		t.Fatal(err)
+	}
+	const few, many = 400, 50_000
+	owe := func(count int) {
+		for i := range count {
+			one.owe(sipuri.AOR{User: fmt.Sprint(i)}, []removal{{id: 1}})
+		}
+		one.resume()
+	}
+	before, began := one.Numbers().Operations, time.Now()
+	owe(few)
+	eventually(t, "what is owed is removed", func() bool { return one.Numbers().Operations >= before+few })
+	if took := time.Since(began); took > few*50*time.Millisecond/2 {
+		t.Errorf("it took %v", took)
+	}
+	owe(many)
+	began = time.Now()
+	_ = one.Close()
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("the store took %v to close", took)
+	}
+}
+
 // TestSentinel has a master fail, and Sentinels that make its replica the master.
 func TestSentinel(t *testing.T) {
 	master := startServer(t)

@@ -64,7 +64,7 @@ func (s *Store) update(t *task) error {
 	stripe, hash := s.seen.of(t.aor)
 	stripe.mu.Lock()
 	defer stripe.mu.Unlock()
-	if s.Stale() || ctx.Err() != nil {
+	if s.Stale() || s.closing.Load() || ctx.Err() != nil {
 		return location.ErrNotDurable
 	}
 	t.now = t.now.Round(0).UTC() // what is stored has no reading of a monotonic clock either
