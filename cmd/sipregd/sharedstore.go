@@ -79,7 +79,10 @@ func (d *sipregd) removeGone(now time.Time) {
 // settleShared looks at what an earlier life of this node has left in a store that is
 // there, and removes bindings of peers that went.
 func (d *sipregd) settleShared(now time.Time) {
-	if !d.settled {
+	if store, isShared := d.store.(*shared.Store); isShared && !d.settled {
+		if store.Adopt() != nil {
+			return // it is away once more
+		}
 		d.settled = true
 		d.settle(now)
 	}

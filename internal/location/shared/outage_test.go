@@ -280,6 +280,22 @@ func TestWhatIsOwedIsRemoved(t *testing.T) {
 	}
 }
 
+// TestWhatIsNotRememberedIsOwedToo has Redis away when bindings of an earlier life end.
+func TestWhatIsNotRememberedIsOwedToo(t *testing.T) {
+	redis := startServer(t)
+	before, _ := open(t, redis.url(), "one")
+	update(t, before, alice, time.Now(), bind(phone("sip:a@h", time.Now())))
+	one, _ := open(t, redis.url(), "one")
+	redis.signal(syscall.SIGSTOP)
+	eventually(t, "the store is away", one.Stale)
+	if err := one.Adopt(); err == nil {
+		t.Error("what is away is known")
+	}
+	one.RemoveIf(func(sipuri.AOR, *location.Binding) bool { return true }, nil)
+	redis.signal(syscall.SIGCONT)
+	eventually(t, "the binding is removed", func() bool { return redis.cli("EXISTS", keyOf(alice)) == "0" })
+}
+
 // TestMuchIsOwed has more bindings to remove than can be one after the other, and a store
 // that is closed meanwhile.
 func TestMuchIsOwed(t *testing.T) {

@@ -105,6 +105,9 @@ type Store struct {
 	failedKey string              // with which an operation failed last
 	secrets   map[string][32]byte // that were got
 	owed      map[sipuri.AOR][]removal
+	picks     []pick // that did not get through all of Redis
+
+	adopted atomic.Bool // what this node has bound in earlier lives is known
 
 	probes   chan struct{} // the prober is to look again soon
 	stopping chan struct{}
