@@ -186,6 +186,9 @@ func (d *sipregd) stop() {
 	}
 	d.closeStore()
 	d.removals.Wait()
+	if d.registrar != nil {
+		d.registrar.WaitForCounting()
+	}
 	d.closeWebhook()
 	if d.serving {
 		d.log.Info().Msg("stopped")

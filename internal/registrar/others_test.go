@@ -3,6 +3,7 @@ package registrar_test
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -20,6 +21,7 @@ type common struct {
 	uses    []location.Use
 	refused bool // the use is known
 	stale   bool
+	walking chan struct{} // closed: bindings may be gone through
 	far     time.Duration
 	mu      sync.Mutex
 	waiting atomic.Int32 // changes that are under way
@@ -48,6 +50,15 @@ func (c *common) Update(aor sipuri.AOR, now time.Time, change func([]location.Bi
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.interrupted.Update(aor, now, change, made)
+}
+
+func (c *common) All() iter.Seq2[sipuri.AOR, []location.Binding] {
+	return func(yield func(sipuri.AOR, []location.Binding) bool) {
+		if c.walking != nil {
+			<-c.walking
+		}
+		c.interrupted.All()(yield)
+	}
 }
 
 func (c *common) Stale() bool { return c.stale }
@@ -164,6 +175,29 @@ func TestManyConnectionsHaveEnded(t *testing.T) {
 	if most := c.most.Load(); most < 10 || most > 100 {
 		t.Errorf("%d were asked for at once", most)
 	}
+}
+
+// To go through all that many nodes have bound takes a while: no request waits for that.
+func TestAORsAreCountedBesideRequests(t *testing.T) {
+	l, c := newCommonLab(t, withPeers(trunkPeers))
+	for _, aor := range []string{"3001", "3002"} {
+		l.phone("trunk", "s", aor).register("Contact: <sip:a@192.0.2.7>").want(200)
+	}
+	l.registrar.WaitForCounting()
+	c.walking = make(chan struct{})
+	l.reload(trunkPeers)
+	bind := func(aor string, want int) {
+		l.phone("trunk", "s", aor).register("Contact: <sip:a@192.0.2.7>").want(want)
+	}
+	bind("3003", 200)
+	bind("3004", 403) // by what was known
+	if err := l.store.Update(sipuri.AOR{User: "3001"}, l.now, func([]location.Binding) ([]location.Binding, error) { return nil, nil }, nil); err != nil {
+		t.Fatal(err)
+	}
+	close(c.walking)
+	l.registrar.WaitForCounting()
+	bind("3004", 200)
+	bind("3005", 403)
 }
 
 // Connections of other nodes are no business of this one.
