@@ -380,6 +380,32 @@ func TestAConnectionAtAnotherNode(t *testing.T) {
 	}
 }
 
+// What a node has bound in an earlier life is its own still: with its peer, or its
+// connection, it goes.
+func TestBindingsOfAnEarlierLifeOfANode(t *testing.T) {
+	t.Parallel()
+	r := startRedis(t)
+	nodes := startNodes(t, 2, r.url(), "[registrar]\ndisconnect_grace = 1\n")
+	for _, network := range []string{"udp", "tcp"} {
+		phone := newClient(network, nodes[0].udp.String(), "7f3a9c", "kitchen", "2001")
+		defer phone.close()
+		if answer, _, err := phone.register("Contact: <sip:2001@127.0.0.1:6000;transport=" + network + ">"); err != nil || answer.status != 200 {
+			t.Fatal(answer, err)
+		}
+	}
+	nodes[0] = nodes[0].restart(t)
+	nodes[0].waitLog(t, `"reason":"stream_gone"`)
+	if list := nodes[1].bindings(t); len(list) != 1 || list[0].Transport != "UDP" {
+		t.Errorf("left of an earlier life: %+v", list)
+	}
+	for _, node := range nodes {
+		node.writePeers(t, strings.ReplaceAll(nodePeers, "7f3a9c", "other"))
+		node.reload(t, `"event":"reloaded"`)
+	}
+	nodes[1].waitUnbound(t)
+	nodes[0].waitLog(t, `"reason":"peer_changed"`)
+}
+
 // While Redis is away the administrator sees what the node saw last, and that it is that.
 func TestWhatIsSeenWhileRedisIsAway(t *testing.T) {
 	t.Parallel()
@@ -423,9 +449,9 @@ func TestWhatIsSeenWhileRedisIsAway(t *testing.T) {
 	if longest > 600 || shortest < 440 || longest-shortest < 30 {
 		t.Errorf("granted from %d to %d", shortest, longest)
 	}
-	nodes[0].ask(t, http.MethodGet, "/api/v1/contacts/2001", nil, &contacts)
-	if contacts = (api.Contacts{}); contacts.Stale {
-		t.Error("it is old still")
+	contacts = api.Contacts{}
+	if nodes[0].ask(t, http.MethodGet, "/api/v1/contacts/2001", nil, &contacts); contacts.Stale || len(contacts.Contacts) != 1 {
+		t.Errorf("seen once Redis is back: %+v", contacts)
 	}
 }
 

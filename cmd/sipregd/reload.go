@@ -113,12 +113,13 @@ func (d *sipregd) takePeers(next *peers.Directory) peers.Difference {
 	last := d.registrar.Directory()
 	difference := peers.Compare(last, next)
 	d.directory.Store(next)
-	if d.isStale() && d.owed == nil {
-		d.owed = last
+	if d.node != "" {
+		d.takeShared(next)
+	} else {
+		mark := d.store.Begin()
+		d.registrar.Reload(next)
+		_ = d.store.Commit(mark) // a disk that fails is another matter
 	}
-	mark := d.store.Begin()
-	d.registrar.Reload(next)
-	_ = d.store.Commit(mark) // a disk that fails is another matter
 	d.qualifier.Reloaded()
 	if d.notifier != nil {
 		d.notifier.Reloaded()
@@ -127,6 +128,15 @@ func (d *sipregd) takePeers(next *peers.Directory) peers.Difference {
 		Strs("added", difference.Added).Strs("removed", difference.Removed).Strs("changed", difference.Changed).
 		Msg("peers reloaded: " + difference.String())
 	return difference
+}
+
+// takeShared is the registrar's Reload where nodes share the store: bindings that belong
+// to nobody any more are removed within a second or so, once Redis is there.
+func (d *sipregd) takeShared(next *peers.Directory) {
+	last := d.registrar.Take(next)
+	if d.owed == nil {
+		d.owed = last
+	}
 }
 
 // reloadFailed says what is wrong, a line for each fault.

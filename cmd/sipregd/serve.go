@@ -71,8 +71,10 @@ type sipregd struct {
 	spread   *spread          // of phones over time
 	settled  bool             // what other nodes share was there, and looked at
 	owed     *peers.Directory // of whose peers bindings are to be removed yet, nil: of none
-	twinTold time.Time        // when another node with that name was last told of
-	living   context.Context  // until the daemon stops
+	removing atomic.Bool      // removals are at work
+	removals sync.WaitGroup
+	twinTold time.Time       // when another node with that name was last told of
+	living   context.Context // until the daemon stops
 	die      context.CancelFunc
 	fetching sync.WaitGroup // of secrets
 
@@ -183,6 +185,10 @@ func (d *sipregd) stop() {
 		d.admin.Close()
 	}
 	d.closeStore()
+	d.removals.Wait()
+	if d.registrar != nil {
+		d.registrar.WaitForCounting()
+	}
 	d.closeWebhook()
 	if d.serving {
 		d.log.Info().Msg("stopped")
@@ -324,7 +330,7 @@ func (d *sipregd) loop(signals <-chan os.Signal) {
 		case now := <-ticker.C:
 			d.heap.tune(now)
 			d.store.Expire(now, d.registrar.Expired)
-			d.removeFlowless(now)
+			d.removeGone(now)
 			d.lookForTwin(now)
 		case <-d.loaded:
 			d.settle(time.Now())
@@ -340,10 +346,6 @@ func (d *sipregd) loop(signals <-chan os.Signal) {
 
 // removeFlowless removes the bindings whose connections have ended for good.
 func (d *sipregd) removeFlowless(now time.Time) {
-	if d.isStale() {
-		return
-	}
-	d.settleShared(now)
 	d.registrar.RemoveFlowless(now)
 	if !d.settleAt.IsZero() && !now.Before(d.settleAt) {
 		d.registrar.RemoveEarlierFlows()

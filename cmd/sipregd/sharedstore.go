@@ -74,13 +74,30 @@ func (d *sipregd) isStale() bool {
 	return isShared && store.Stale()
 }
 
-// settleShared looks at what an earlier life of this node has left in a store that is
-// there, and removes bindings of peers that went while it was away.
-func (d *sipregd) settleShared(now time.Time) {
+// removeGone removes the bindings of those that are gone. Nobody waits for a store that
+// is far away: then it is done beside all else, once at a time.
+func (d *sipregd) removeGone(now time.Time) {
 	if d.node == "" {
+		d.removeFlowless(now)
 		return
 	}
-	if !d.settled {
+	if d.isStale() || !d.removing.CompareAndSwap(false, true) {
+		return
+	}
+	d.removals.Go(func() {
+		defer d.removing.Store(false)
+		d.settleShared(now)
+		d.removeFlowless(now)
+	})
+}
+
+// settleShared looks at what an earlier life of this node has left in a store that is
+// there, and removes bindings of peers that went.
+func (d *sipregd) settleShared(now time.Time) {
+	if store, isShared := d.store.(*shared.Store); isShared && !d.settled {
+		if store.Adopt() != nil {
+			return // it is away once more
+		}
 		d.settled = true
 		d.settle(now)
 	}

@@ -37,9 +37,13 @@ func newSpread(c *config.Registrar, isShared bool) *spread {
 	return s
 }
 
-// ended takes down that the store is back after an outage.
+// ended takes down that the store is back after an outage. A short one does not end the
+// time after a longer one.
 func (s *spread) ended(now time.Time, outage time.Duration) {
-	s.until.Store(now.Add(min(outage+comeBackTime, s.limit)).UnixNano())
+	until := now.Add(min(outage+comeBackTime, s.limit)).UnixNano()
+	for held := s.until.Load(); held < until && !s.until.CompareAndSwap(held, until); {
+		held = s.until.Load()
+	}
 }
 
 // shorten returns which part of a time is cut: the registrar's Shorten.

@@ -8,7 +8,8 @@ import (
 	"sipregd/internal/sipuri"
 )
 
-// ErrNotDurable says that a change cannot be made to last, and was not made.
+// ErrNotDurable says that a change cannot be made to last, and was not made. Of a store
+// that nodes share it says that no answer came in time: it may have been made.
 var ErrNotDurable = errors.New("the bindings cannot be saved")
 
 // ErrReplayed says that what proved a request has proved another one before, on
@@ -21,7 +22,7 @@ var ErrAsItWas = errors.New("nothing is changed")
 
 // Use is what proved a request: the use of a nonce (RFC 7616 §3.4).
 type Use struct {
-	Issued uint32 // when the nonce was given out, in seconds of a clock that all nodes share
+	Issued uint32 // when the nonce was given out, in seconds of the clock of the node that did
 	Number uint64 // of the nonce, unlike that of any other one issued in that second
 	Count  uint32 // nonce count
 }
@@ -32,7 +33,8 @@ type Mark uint64
 // Store is a location service. It may be used by many goroutines at once.
 type Store interface {
 	// Update shows change the current bindings of an AOR and stores what it
-	// returns, as one step. After an error all is as before; else made is called
+	// returns, as one step. After an error all is as before, or that is not known
+	// (ErrNotDurable of a store that nodes share); else made is called
 	// within that step, with what had expired. Texts that they are given, and the
 	// AOR's, need be good no longer than they run. change may be run again, with
 	// other bindings, where another node was quicker: what came of the last run

@@ -16,7 +16,7 @@ import (
 // visit tells a subscriber what is to be told, if anything is.
 func (n *Notifier) visit(s *subscription, now time.Time) {
 	bindings := n.Store.Bindings(s.aor, now)
-	if n.registrar.IsStale() && n.putOff(s, now) {
+	if n.registrar.IsStale() && n.waitForStore(s, now) {
 		return
 	}
 	request, sends := n.compose(s, bindings, now)
@@ -25,9 +25,9 @@ func (n *Notifier) visit(s *subscription, now time.Time) {
 	}
 }
 
-// putOff has a subscriber wait while it is not known for sure what there is to be told,
+// waitForStore has a subscriber wait while it is not known for sure what there is to be told,
 // unless that is nothing.
-func (n *Notifier) putOff(s *subscription, now time.Time) bool {
+func (n *Notifier) waitForStore(s *subscription, now time.Time) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if s.ends == rejected {

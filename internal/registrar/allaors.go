@@ -18,35 +18,88 @@ import (
 const recountPause = time.Minute
 
 // boundAORs knows how many AORs those peers have bound that may bind any. It counts up by
-// itself, and down by counting all anew once a peer has as many as it may.
+// itself, and down by counting all anew once a peer has as many as it may. No request
+// waits for that where it takes long.
 type boundAORs struct {
-	mu      sync.Mutex
-	of      map[peerName]int // at least as many as there are; nil: they were not counted
-	counted time.Time
+	mu        sync.Mutex
+	of        map[peerName]int      // at least as many as there are, as far as they were counted
+	since     map[boundAOR]struct{} // those that came while they are counted, and were not come across; nil: they are not counted
+	counted   time.Time             // zero: never
+	forgotten bool                  // they are to be counted soon, though what is known counts till then
+	counting  sync.WaitGroup
 }
 
 type peerName struct{ domain, authname string }
 
-// take counts one more, unless there are so many already.
-func (a *boundAORs) take(name peerName, most int, now time.Time, count func() map[peerName]int) bool {
+type boundAOR struct {
+	of  peerName
+	aor sipuri.AOR
+}
+
+// take counts one more, unless there are so many already. It has them counted where that
+// may change what it says: beside, it says what is known by then.
+func (a *boundAORs) take(name peerName, aor sipuri.AOR, most int, now time.Time, count func() map[peerName]int, beside bool) bool {
+	if a.isDue(name, most, now) {
+		if beside {
+			a.counting.Go(func() { a.put(count()) })
+		} else {
+			a.put(count())
+		}
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.of == nil || a.of[name] >= most && (now.Sub(a.counted) >= recountPause || now.Before(a.counted)) {
-		a.of, a.counted = count(), now
-	}
 	if a.of[name] >= most {
 		return false
 	}
+	if a.of == nil {
+		a.of = map[peerName]int{}
+	}
 	a.of[name]++
+	if a.since != nil {
+		a.since[boundAOR{name, aor.Clone()}] = struct{}{}
+	}
 	return true
+}
+
+// isDue tells whether all are to be counted, and that nobody does so yet.
+func (a *boundAORs) isDue(name peerName, most int, now time.Time) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	fresh := !a.counted.IsZero() && now.Sub(a.counted) < recountPause && !now.Before(a.counted)
+	if a.since != nil || !a.forgotten && (fresh || a.of[name] < most) {
+		return false
+	}
+	a.since, a.counted, a.forgotten = map[boundAOR]struct{}{}, now, false
+	return true
+}
+
+// comeAcross takes down that an AOR is among those that are counted.
+func (a *boundAORs) comeAcross(name peerName, aor sipuri.AOR) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.since, boundAOR{name, aor})
+}
+
+// put takes what was counted, and what came meanwhile and was not come across.
+func (a *boundAORs) put(of map[peerName]int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for more := range a.since {
+		of[more.of]++
+	}
+	a.of, a.since = of, nil
 }
 
 // forget has all counted anew.
 func (a *boundAORs) forget() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.of = nil
+	a.forgotten = true
 }
+
+// WaitForCounting returns once no bindings are counted beside the requests that had that
+// done. It is to be called when no more requests come, and the location service is closed.
+func (r *Registrar) WaitForCounting() { r.aors.counting.Wait() }
 
 // checkAORs bounds how many AORs a peer binds that may bind any (aorname = *). Those that
 // it lists are as many as they are.
@@ -54,7 +107,7 @@ func (g *registration) checkAORs() *message.Response {
 	if !g.peer.AnyAOR || g.peer.MaxAORs == 0 || slices.Contains(g.peer.AORs, g.aor) || !g.binds() || g.isBound() {
 		return nil
 	}
-	if g.aors.take(peerName{g.peer.Domain, g.peer.Authname}, g.peer.MaxAORs, g.now, g.countAORs) {
+	if g.aors.take(peerName{g.peer.Domain, g.peer.Authname}, g.aor, g.peer.MaxAORs, g.now, g.counterOfAORs(), g.others.remote != nil) {
 		return nil
 	}
 	return g.End(403, "Too Many Addresses", journal.TooManyAORs, "max_aors is "+strconv.Itoa(g.peer.MaxAORs))
@@ -75,29 +128,42 @@ func (g *registration) isOwn(b *location.Binding) bool {
 	return b.Authname == g.peer.Authname && g.snapshot.ByAuthname(b.Domain, b.Authname) == g.peer
 }
 
-// countAORs goes through all bindings, once for all peers that may bind any AOR.
-func (g *registration) countAORs() map[peerName]int {
-	count := map[peerName]int{}
-	for aor, bindings := range g.location.All() {
-		for i := range bindings {
-			if p := g.ownerOf(aor, &bindings[i]); p != nil && !g.isOneOf(bindings[:i], aor, p) {
-				count[peerName{p.Domain, p.Authname}]++
+// counterOfAORs returns what goes through all bindings, once for all peers that may bind
+// any AOR. It may run when the request is over.
+func (g *registration) counterOfAORs() func() map[peerName]int {
+	c := counter{g.snapshot, g.now}
+	location, known := g.location, &g.aors
+	return func() map[peerName]int {
+		count := map[peerName]int{}
+		for aor, bindings := range location.All() {
+			for i := range bindings {
+				if p := c.ownerOf(aor, &bindings[i]); p != nil && !c.isOneOf(bindings[:i], aor, p) {
+					name := peerName{p.Domain, p.Authname}
+					count[name]++
+					known.comeAcross(name, aor)
+				}
 			}
 		}
+		return count
 	}
-	return count
+}
+
+// counter tells whose bindings are at a time.
+type counter struct {
+	snapshot *peers.Directory
+	now      time.Time
 }
 
 // isOneOf tells whether a peer owns one of the bindings of an AOR.
-func (g *registration) isOneOf(bindings []location.Binding, aor sipuri.AOR, p *peers.Peer) bool {
-	return slices.ContainsFunc(bindings, func(b location.Binding) bool { return g.ownerOf(aor, &b) == p })
+func (c *counter) isOneOf(bindings []location.Binding, aor sipuri.AOR, p *peers.Peer) bool {
+	return slices.ContainsFunc(bindings, func(b location.Binding) bool { return c.ownerOf(aor, &b) == p })
 }
 
 // ownerOf returns the peer of a binding, where it is one to an AOR that the peer does not
 // list, and has not expired.
-func (g *registration) ownerOf(aor sipuri.AOR, b *location.Binding) *peers.Peer {
-	p := g.snapshot.ByAuthname(b.Domain, b.Authname)
-	if p == nil || !p.AnyAOR || !b.Expires.After(g.now) || slices.Contains(p.AORs, aor) {
+func (c *counter) ownerOf(aor sipuri.AOR, b *location.Binding) *peers.Peer {
+	p := c.snapshot.ByAuthname(b.Domain, b.Authname)
+	if p == nil || !p.AnyAOR || !b.Expires.After(c.now) || slices.Contains(p.AORs, aor) {
 		return nil
 	}
 	return p

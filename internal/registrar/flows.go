@@ -1,6 +1,7 @@
 package registrar
 
 import (
+	"cmp"
 	"sync"
 	"time"
 
@@ -15,6 +16,8 @@ type flows struct {
 	mu    sync.Mutex
 	bound map[uint64]*flow // by connection
 	ended []endedFlow      // those that ended first stand first
+	// IDs of connections rise, and begin with the time at which a node was started.
+	first, last uint64
 }
 
 // flow is a connection over which something was bound.
@@ -44,6 +47,7 @@ func (f *flows) bind(stream uint64, aor sipuri.AOR) {
 	defer f.mu.Unlock()
 	known := f.bound[stream]
 	if known == nil {
+		f.first, f.last = min(cmp.Or(f.first, stream), stream), max(f.last, stream)
 		known = &flow{aors: map[sipuri.AOR]struct{}{}}
 		f.bound[stream] = known
 	}
@@ -60,6 +64,14 @@ func (f *flows) knows(stream uint64) (known, ended bool) {
 	return flow != nil, flow != nil && flow.ended
 }
 
+// isOfThisLife tells whether a connection may be one of those over which something was
+// bound in this life of the daemon, if only once.
+func (f *flows) isOfThisLife(stream uint64) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.first <= stream && stream <= f.last
+}
+
 // end takes down that a connection has ended, if anything was bound over it.
 func (f *flows) end(stream uint64, now time.Time) {
 	f.mu.Lock()
@@ -68,6 +80,13 @@ func (f *flows) end(stream uint64, now time.Time) {
 		flow.ended = true
 		f.ended = append(f.ended, endedFlow{stream, now})
 	}
+}
+
+// gone returns how many connections have ended whose bindings may be there still.
+func (f *flows) gone() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.ended)
 }
 
 // take takes a connection that ended by then, with what was bound over it.
@@ -105,10 +124,24 @@ func (r *Registrar) FlowGone(b *location.Binding) bool {
 	return !known || ended
 }
 
+// removersAtOnce is how many connections are seen to at once where the store is far away.
+const removersAtOnce = 64
+
 // RemoveFlowless removes the bindings over connections that have ended, once the grace
 // is over in which their phones might have come back. It is meant to be called once a
-// second.
+// second, by one at a time.
 func (r *Registrar) RemoveFlowless(now time.Time) {
+	var removers sync.WaitGroup
+	if r.others.remote != nil {
+		for range min(r.flows.gone(), removersAtOnce) {
+			removers.Go(func() { r.removeDueFlows(now) })
+		}
+	}
+	r.removeDueFlows(now)
+	removers.Wait()
+}
+
+func (r *Registrar) removeDueFlows(now time.Time) {
 	for {
 		stream, flow := r.flows.take(now.Add(-r.disconnectGrace))
 		if flow == nil {

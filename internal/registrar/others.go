@@ -132,10 +132,19 @@ func (g *registration) claimRefused(response *message.Response) {
 
 // store makes a change to the AOR's bindings.
 func (g *registration) store(change change) error {
+	g.expectBinding()
 	if !g.provesLater {
 		return g.location.Update(g.aor, g.now, change, g.made)
 	}
 	return g.others.proving.UpdateProved(g.aor, g.now, g.use, change, g.made)
+}
+
+// expectBinding takes down that the AOR is bound over the connection before it is: where
+// no answer comes from the store in time, it may be all the same.
+func (g *registration) expectBinding() {
+	if g.others.remote != nil && g.binds() {
+		g.flows.bind(g.streamOfPhone(), g.aor)
+	}
 }
 
 // lookForTwin takes down that another node has the name of this one, where a binding shows
@@ -149,7 +158,7 @@ func (r *Registrar) lookForTwin(current []location.Binding) {
 		if b.Stream == 0 || b.Node != r.others.Node || !b.Changed.After(r.others.Started) {
 			continue
 		}
-		if known, _ := r.flows.knows(b.Stream); !known {
+		if !r.flows.isOfThisLife(b.Stream) {
 			r.others.twin.Store(true)
 		}
 	}

@@ -2,6 +2,10 @@ package registrar_test
 
 import (
 	"errors"
+	"fmt"
+	"iter"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -21,6 +25,12 @@ type common struct {
 	claims  []location.Use
 	refused bool // the use is known
 	stale   bool
+	walking chan struct{} // closed: bindings may be gone through
+	far     time.Duration
+	mu      sync.Mutex
+	waiting atomic.Int32 // changes that are under way
+	most    atomic.Int32 // at once
+	late    bool         // changes are carried out, but nobody hears of that in time
 }
 
 func (c *common) UpdateProved(aor sipuri.AOR, now time.Time, use location.Use,
@@ -28,6 +38,10 @@ func (c *common) UpdateProved(aor sipuri.AOR, now time.Time, use location.Use,
 	c.uses = append(c.uses, use)
 	if c.refused {
 		return location.ErrReplayed
+	}
+	if c.late {
+		_ = c.Update(aor, now, change, nil)
+		return location.ErrNotDurable
 	}
 	return c.Update(aor, now, change, made)
 }
@@ -42,6 +56,25 @@ func (c *common) Claim(use location.Use) error {
 
 func (c *common) Lookup(aor sipuri.AOR, now time.Time) ([]location.Binding, bool) {
 	return c.Bindings(aor, now), c.stale
+}
+
+func (c *common) Update(aor sipuri.AOR, now time.Time, change func([]location.Binding) ([]location.Binding, error),
+	made func([]location.Binding)) error {
+	c.most.Store(max(c.most.Load(), c.waiting.Add(1)))
+	time.Sleep(c.far)
+	c.waiting.Add(-1)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.interrupted.Update(aor, now, change, made)
+}
+
+func (c *common) All() iter.Seq2[sipuri.AOR, []location.Binding] {
+	return func(yield func(sipuri.AOR, []location.Binding) bool) {
+		if c.walking != nil {
+			<-c.walking
+		}
+		c.interrupted.All()(yield)
+	}
 }
 
 func (c *common) Stale() bool { return c.stale }
@@ -261,6 +294,49 @@ func TestTheNodeOfAFlowIsInFrontOfItsPath(t *testing.T) {
 	}
 }
 
+// What a store far away is asked for is not asked one after the other.
+func TestManyConnectionsHaveEnded(t *testing.T) {
+	l, c := newCommonLab(t)
+	l.transport = "TCP"
+	const count = 100
+	for i := range count {
+		l.stream = uint64(i + 1)
+		l.kitchen().register(fmt.Sprintf("Contact: <sip:2001@192.0.2.7:%d>", 1000+i)).want(200)
+		l.registrar.FlowEnded(l.stream, l.now)
+	}
+	c.far = 10 * time.Millisecond
+	l.registrar.RemoveFlowless(l.now.Add(time.Minute))
+	if left := l.store.Bindings(sipuri.AOR{User: "2001"}, l.now); len(left) > 0 {
+		t.Errorf("%d bindings are left", len(left))
+	}
+	if most := c.most.Load(); most < 10 || most > 100 {
+		t.Errorf("%d were asked for at once", most)
+	}
+}
+
+// To go through all that many nodes have bound takes a while: no request waits for that.
+func TestAORsAreCountedBesideRequests(t *testing.T) {
+	l, c := newCommonLab(t, withPeers(trunkPeers))
+	for _, aor := range []string{"3001", "3002"} {
+		l.phone("trunk", "s", aor).register("Contact: <sip:a@192.0.2.7>").want(200)
+	}
+	l.registrar.WaitForCounting()
+	c.walking = make(chan struct{})
+	l.reload(trunkPeers)
+	bind := func(aor string, want int) {
+		l.phone("trunk", "s", aor).register("Contact: <sip:a@192.0.2.7>").want(want)
+	}
+	bind("3003", 200)
+	bind("3004", 403) // by what was known
+	if err := l.store.Update(sipuri.AOR{User: "3001"}, l.now, func([]location.Binding) ([]location.Binding, error) { return nil, nil }, nil); err != nil {
+		t.Fatal(err)
+	}
+	close(c.walking)
+	l.registrar.WaitForCounting()
+	bind("3004", 200)
+	bind("3005", 403)
+}
+
 // Connections of other nodes are no business of this one.
 func TestFlowsOfOtherNodes(t *testing.T) {
 	l, _ := newCommonLab(t)
@@ -295,6 +371,48 @@ func TestFlowsOfOtherNodes(t *testing.T) {
 	l.kitchen().register("Contact: <sip:2001@192.0.2.11>").want(200)
 	if !l.registrar.HasTwin() || l.registrar.HasTwin() {
 		t.Error("another node with its name is not told of once")
+	}
+}
+
+// What was bound though its answer came too late is this node's as all else is.
+func TestABindingWhoseAnswerWasLate(t *testing.T) {
+	l, c := newCommonLab(t)
+	l.transport, l.stream = "TCP", 7
+	c.late = true
+	p := l.kitchen()
+	p.register("Contact: <sip:2001@192.0.2.7>").want(503)
+	c.late = false
+	p.authenticated("Contact: <sip:2001@192.0.2.7>").want(200)
+	if l.registrar.HasTwin() {
+		t.Error("another node is said to have the name of this one")
+	}
+
+	l.stream, c.late = 8, true
+	p.authenticated("Contact: <sip:2001@192.0.2.7>").want(503)
+	l.registrar.FlowEnded(8, l.now)
+	l.registrar.RemoveFlowless(l.now.Add(time.Minute))
+	if left := l.store.Bindings(sipuri.AOR{User: "2001"}, l.now); len(left) > 0 {
+		t.Errorf("left over a connection that has ended: %+v", left)
+	}
+}
+
+// A binding over a connection of this node's is no sign of another one when that has ended.
+func TestABindingOverAConnectionThatHasEnded(t *testing.T) {
+	l, _ := newCommonLab(t)
+	l.transport, l.stream = "TCP", 7
+	l.kitchen().register("Contact: <sip:2001@192.0.2.7>").want(200)
+	bound := l.store.Bindings(sipuri.AOR{User: "2001"}, l.now)
+	l.registrar.FlowEnded(7, l.now)
+	l.registrar.RemoveFlowless(l.now.Add(time.Minute))
+	if err := l.store.Update(sipuri.AOR{User: "2001"}, l.now, func([]location.Binding) ([]location.Binding, error) {
+		return bound, nil // which Redis did not let go
+	}, nil); err != nil {
+		t.Fatal(err)
+	}
+	l.stream = 8
+	l.kitchen().register("Contact: <sip:2001@192.0.2.7>").want(200)
+	if l.registrar.HasTwin() {
+		t.Error("another node is said to have the name of this one")
 	}
 }
 

@@ -19,8 +19,9 @@ import (
 // Location is the location service that the registrar writes to.
 type Location interface {
 	// Update shows change the current bindings of an AOR and stores what it
-	// returns, as one step. After an error all is as before; else made is called
-	// within that step, with what had expired. Neither keeps a slice that it is
+	// returns, as one step. After an error all is as before, but where others share
+	// the bindings: there location.ErrNotDurable says that it is not known. Else made
+	// is called within that step, with what had expired. Neither keeps a slice that it is
 	// given. The texts of all lists, and the AOR's, are good until Update returns:
 	// who keeps any copies it. change may run again, and what came of its last run
 	// alone counts; made runs once.
@@ -159,9 +160,15 @@ func (r *Registrar) Directory() *peers.Directory { return r.directory.Load() }
 // are gone, re-keyed or have lost the AOR. A request under way while it
 // happens is judged by the new peers or its binding is removed with the rest.
 func (r *Registrar) Reload(next *peers.Directory) {
-	last := r.directory.Swap(next)
+	r.EndSince(r.Take(next))
+}
+
+// Take is Reload without its end, and returns the peers up to now: EndSince is to be
+// called with them.
+func (r *Registrar) Take(next *peers.Directory) (last *peers.Directory) {
+	last = r.directory.Swap(next)
 	r.aors.forget()
-	r.EndSince(last)
+	return last
 }
 
 // EndSince removes the bindings of those peers that were in an earlier directory, and are

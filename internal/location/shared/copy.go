@@ -24,6 +24,7 @@ type seen struct {
 	limit   int64
 	seed    maphash.Seed
 	count   atomic.Int64 // AORs with a version
+	wasFull atomic.Bool  // there were more once than are kept
 	stripes [stripes]stripe
 }
 
@@ -65,7 +66,11 @@ func (c *seen) state(s *stripe, hash uint64, aor sipuri.AOR) state {
 func (c *seen) take(s *stripe, hash uint64, aor sipuri.AOR, seen state) {
 	v, ok := parseVersion(seen.version)
 	_, found := s.versions[hash]
-	if !ok || len(seen.bindings) == 0 || !found && c.count.Load() >= c.limit {
+	full := !found && c.count.Load() >= c.limit
+	if !ok || len(seen.bindings) == 0 || full {
+		if full && len(seen.bindings) > 0 {
+			c.wasFull.Store(true)
+		}
 		c.forget(s, hash)
 		c.put(aor, nil)
 		return

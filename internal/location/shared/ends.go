@@ -1,6 +1,8 @@
 package shared
 
 import (
+	"iter"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -27,28 +29,130 @@ type removal struct {
 	ended location.Ended
 }
 
-// RemoveIf removes those bindings that this node took, and remembers, and that unwanted
-// picks: each node sees to its own. It returns once that is done. What Redis does not let
-// it remove is removed when Redis is back, as far as it is there then.
+// pick is what RemoveIf was called with.
+type pick struct {
+	unwanted func(sipuri.AOR, *location.Binding) bool
+	ended    location.Ended
+}
+
+// RemoveIf removes those bindings that this node took and that unwanted picks: each node
+// sees to its own. It returns once that is done. What Redis does not let it remove is
+// removed when Redis is back, as far as it is there then. Bindings that this node does not
+// remember it looks for in all of Redis.
 func (s *Store) RemoveIf(unwanted func(sipuri.AOR, *location.Binding) bool, ended location.Ended) {
-	remove := make(chan location.Entry)
+	if !s.enter() {
+		return
+	}
+	defer s.running.Done()
+	s.removeIf(pick{unwanted, ended})
+}
+
+func (s *Store) removeIf(p pick) {
+	pickFrom := func(all iter.Seq2[sipuri.AOR, []location.Binding]) {
+		each(s.stopping, func(yield func(location.Entry) bool) {
+			for aor, bindings := range all {
+				for i := range bindings {
+					if bindings[i].Node == s.node && p.unwanted(aor, &bindings[i]) && !yield(location.Entry{AOR: aor, Binding: bindings[i]}) {
+						return
+					}
+				}
+			}
+		}, func(e location.Entry) { s.remove(e.AOR, []removal{{e.Binding.ID, p.ended}}) })
+	}
+	pickFrom(s.seen.All())
+	if s.adopted.Load() && !s.seen.wasFull.Load() {
+		return
+	}
+	var err error = errStarted
+	if !s.Stale() {
+		pickFrom(func(yield func(sipuri.AOR, []location.Binding) bool) { _, err = s.scanAll(yield) })
+	}
+	if err != nil {
+		s.owePick(p)
+	}
+}
+
+// maxPicks bounds how many calls of RemoveIf are remembered that did not get to an end.
+const maxPicks = 16
+
+func (s *Store) owePick(p pick) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.picks) < maxPicks {
+		s.picks = append(s.picks, p)
+	}
+}
+
+// Adopt takes in what this node has bound in an earlier life, as it does what it binds
+// itself, and returns once it has gone through all of Redis.
+func (s *Store) Adopt() error {
+	if !s.enter() {
+		return errStarted
+	}
+	defer s.running.Done()
+	if s.Stale() {
+		return location.ErrNotDurable
+	}
+	var err error
+	each(s.stopping, func(yield func(sipuri.AOR) bool) {
+		_, err = s.scanAll(func(aor sipuri.AOR, bindings []location.Binding) bool {
+			isOwn := func(b location.Binding) bool { return b.Node == s.node }
+			return !slices.ContainsFunc(bindings, isOwn) || yield(aor)
+		})
+	}, s.adopt)
+	if err == nil && !s.closing.Load() {
+		s.adopted.Store(true)
+	}
+	return err
+}
+
+// adopt sees what an AOR is bound to, unless that is known.
+func (s *Store) adopt(aor sipuri.AOR) {
+	stripe, hash := s.seen.of(aor)
+	stripe.mu.Lock()
+	defer stripe.mu.Unlock()
+	if s.seen.state(stripe, hash, aor).version != "" {
+		return
+	}
+	r, err := s.ask(s.deadlines.next(time.Now()), keyOf(aor), []string{neverTheVersion})
+	if err == nil {
+		s.seen.take(stripe, hash, aor, state{version: r.version, bindings: r.bindings})
+	}
+}
+
+// enter has Close wait for what is done, until running.Done is called. It fails where the
+// store is closed.
+func (s *Store) enter() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closing.Load() {
+		return false
+	}
+	s.running.Add(1)
+	return true
+}
+
+// each has work done for all items, for some of them at once. It leaves some out where
+// stopping ends before.
+func each[T any](stopping <-chan struct{}, items iter.Seq[T], work func(T)) {
+	next := make(chan T)
 	var workers sync.WaitGroup
 	for range atOnce {
 		workers.Go(func() {
-			for e := range remove {
-				s.remove(e.AOR, []removal{{e.Binding.ID, ended}})
+			for item := range next {
+				work(item)
 			}
 		})
 	}
-	for aor, bindings := range s.seen.All() {
-		for i := range bindings {
-			if bindings[i].Node == s.node && unwanted(aor, &bindings[i]) {
-				remove <- location.Entry{AOR: aor, Binding: bindings[i]}
-			}
+	defer workers.Wait()
+	defer close(next)
+	for item := range items {
+		select {
+		case next <- item:
+		case <-stopping:
+			return
 		}
 	}
-	close(remove)
-	workers.Wait()
 }
 
 // remove removes bindings of one AOR as far as they are there and this node's.
@@ -94,20 +198,21 @@ func (s *Store) owe(aor sipuri.AOR, removals []removal) {
 	}
 }
 
-// resume removes what could not be removed before. The store does not wait for that,
-// unless it is closed.
+// resume removes what could not be removed before. The store does not wait for that. What
+// is left when it is closed expires.
 func (s *Store) resume() {
 	s.mu.Lock()
-	owed := s.owed
-	s.owed = map[sipuri.AOR][]removal{}
+	owed, picks := s.owed, s.picks
+	s.owed, s.picks = map[sipuri.AOR][]removal{}, nil
 	s.mu.Unlock()
-	if len(owed) == 0 {
+	if len(owed) == 0 && len(picks) == 0 {
 		return
 	}
 	s.running.Go(func() {
-		for aor, removals := range owed {
-			s.remove(aor, removals)
+		for _, p := range picks {
+			s.removeIf(p)
 		}
+		each(s.stopping, maps.Keys(owed), func(aor sipuri.AOR) { s.remove(aor, owed[aor]) })
 	})
 }
 
@@ -128,25 +233,8 @@ func (s *Store) Expire(_ time.Time, ended location.Ended) {
 	}
 	s.running.Go(func() {
 		defer s.ending.Store(false)
-		s.expireAll(due, ended)
+		each(s.stopping, slices.Values(due), func(aor sipuri.AOR) { s.expire(aor, ended) })
 	})
-}
-
-func (s *Store) expireAll(due []sipuri.AOR, ended location.Ended) {
-	next := make(chan sipuri.AOR)
-	var workers sync.WaitGroup
-	for range min(atOnce, len(due)) {
-		workers.Go(func() {
-			for aor := range next {
-				s.expire(aor, ended)
-			}
-		})
-	}
-	for _, aor := range due {
-		next <- aor
-	}
-	close(next)
-	workers.Wait()
 }
 
 // expire ends the bindings of an AOR that have expired.

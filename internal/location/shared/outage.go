@@ -70,13 +70,20 @@ func causeOf(ctx context.Context, err error) error {
 	return err
 }
 
-// fail takes down that an operation failed. Unless that is a matter of its AOR alone, or
-// it began before Redis was back the last time, Redis is away from now on.
+// fail takes down that an operation failed. Unless that is a matter of its AOR alone, it
+// was given too little time, or it began before Redis was back the last time, Redis is
+// away from now on.
 func (s *Store) fail(key string, began time.Time, cause error) {
+	if s.closing.Load() {
+		return
+	}
 	s.failures.Add(1)
 	if isOfKey(cause) {
 		s.observer.Trouble(cause)
 		return
+	}
+	if errors.Is(cause, errSlow) && time.Since(began) < s.timeout/2 {
+		return // the time went by before it was asked
 	}
 	s.mu.Lock()
 	first := s.failure == nil && began.After(s.healed)

@@ -221,6 +221,41 @@ func TestAStrangeKeyIsItsOwnTrouble(t *testing.T) {
 	}
 }
 
+// TestNobodyWaitsForOthersWithoutEnd has many change an AOR while a change of it takes its time.
+func TestNobodyWaitsForOthersWithoutEnd(t *testing.T) {
+	redis := startServer(t)
+	one, _ := open(t, redis.url(), "one")
+	update(t, one, alice, time.Now(), bind(phone("sip:a@h", time.Now())))
+	begun, ran := make(chan struct{}), make(chan struct{}, 100)
+	var all sync.WaitGroup
+	all.Go(func() {
+		_ = one.Update(alice, time.Now(), func(current []location.Binding) ([]location.Binding, error) {
+			close(begun)
+			time.Sleep(2 * defaultTimeout)
+			return current, nil
+		}, nil)
+	})
+	<-begun
+	for range 10 {
+		all.Go(func() {
+			err := one.Update(alice, time.Now(), func(current []location.Binding) ([]location.Binding, error) {
+				ran <- struct{}{}
+				return current, nil
+			}, nil)
+			if !errors.Is(err, location.ErrNotDurable) {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if len(ran) > 0 {
+		t.Errorf("%d changes were run though their time was over", len(ran))
+	}
+	if one.Stale() {
+		t.Error("Redis counts as away")
+	}
+}
+
 // TestWhatIsOwedIsRemoved has bindings end while Redis is away.
 func TestWhatIsOwedIsRemoved(t *testing.T) {
 	redis := startServer(t)
@@ -242,6 +277,51 @@ func TestWhatIsOwedIsRemoved(t *testing.T) {
 		}
 	case <-time.After(patience):
 		t.Error("it was not removed")
+	}
+}
+
+// TestWhatIsNotRememberedIsOwedToo has Redis away when bindings of an earlier life end.
+func TestWhatIsNotRememberedIsOwedToo(t *testing.T) {
+	redis := startServer(t)
+	before, _ := open(t, redis.url(), "one")
+	update(t, before, alice, time.Now(), bind(phone("sip:a@h", time.Now())))
+	one, _ := open(t, redis.url(), "one")
+	redis.signal(syscall.SIGSTOP)
+	eventually(t, "the store is away", one.Stale)
+	if err := one.Adopt(); err == nil {
+		t.Error("what is away is known")
+	}
+	one.RemoveIf(func(sipuri.AOR, *location.Binding) bool { return true }, nil)
+	redis.signal(syscall.SIGCONT)
+	eventually(t, "the binding is removed", func() bool { return redis.cli("EXISTS", keyOf(alice)) == "0" })
+}
+
+// TestMuchIsOwed has more bindings to remove than can be one after the other, and a store
+// that is closed meanwhile.
+func TestMuchIsOwed(t *testing.T) {
+	redis := startServer(t)
+	one, err := Open(Options{URL: redis.slowly(50 * time.Millisecond), Node: "one", Observer: &watcher{}})
+	if err != nil || one.Stale() {
+		t.Fatal(err)
+	}
+	const few, many = 400, 50_000
+	owe := func(count int) {
+		for i := range count {
+			one.owe(sipuri.AOR{User: fmt.Sprint(i)}, []removal{{id: 1}})
+		}
+		one.resume()
+	}
+	before, began := one.Numbers().Operations, time.Now()
+	owe(few)
+	eventually(t, "what is owed is removed", func() bool { return one.Numbers().Operations >= before+few })
+	if took := time.Since(began); took > few*50*time.Millisecond/2 {
+		t.Errorf("it took %v", took)
+	}
+	owe(many)
+	began = time.Now()
+	_ = one.Close()
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("the store took %v to close", took)
 	}
 }
 

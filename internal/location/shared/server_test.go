@@ -137,6 +137,59 @@ func eventually(t testing.TB, what string, holds func() bool) {
 	}
 }
 
+// slowly returns the URL of a server by a way that takes as long for each answer.
+func (s *server) slowly(delay time.Duration) string {
+	s.t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { _ = l.Close() })
+	go func() {
+		for {
+			from, err := l.Accept()
+			if err != nil {
+				return
+			}
+			to, err := net.Dial("tcp", s.address())
+			if err != nil {
+				_ = from.Close()
+				continue
+			}
+			go relay(to, from, 0)
+			go relay(from, to, delay)
+		}
+	}()
+	return "redis://" + l.Addr().String() + "/0"
+}
+
+// relay hands on what comes, each piece that much later, until one side ends.
+func relay(to, from net.Conn, delay time.Duration) {
+	type piece struct {
+		at   time.Time
+		data []byte
+	}
+	pieces := make(chan piece, 1<<16)
+	go func() {
+		defer to.Close()
+		for p := range pieces {
+			time.Sleep(time.Until(p.at))
+			if _, err := to.Write(p.data); err != nil {
+				return
+			}
+		}
+	}()
+	defer close(pieces)
+	for {
+		data := make([]byte, 1<<14)
+		n, err := from.Read(data)
+		if err != nil {
+			return
+		}
+		pieces <- piece{time.Now().Add(delay), data[:n]}
+	}
+}
+
 // watcher is an observer that keeps what it is told.
 type watcher struct {
 	mu         sync.Mutex

@@ -105,9 +105,13 @@ type Store struct {
 	failedKey string              // with which an operation failed last
 	secrets   map[string][32]byte // that were got
 	owed      map[sipuri.AOR][]removal
+	picks     []pick // that did not get through all of Redis
+
+	adopted atomic.Bool // what this node has bound in earlier lives is known
 
 	probes   chan struct{} // the prober is to look again soon
 	stopping chan struct{}
+	closing  atomic.Bool // changes fail: those who make many leave
 	running  sync.WaitGroup
 	ending   atomic.Bool // Expire is at work
 
@@ -157,8 +161,11 @@ func (s *Store) start() {
 	s.mu.Unlock()
 }
 
-// Close ends the connections. No change must be made any more.
+// Close ends the connections. Changes fail from then on.
 func (s *Store) Close() error {
+	s.mu.Lock()
+	s.closing.Store(true)
+	s.mu.Unlock()
 	close(s.stopping)
 	s.running.Wait()
 	if client := s.client.Load(); client != nil {

@@ -435,6 +435,67 @@ func TestRemoveIf(t *testing.T) {
 	}
 }
 
+// TestBindingsOfAnEarlierLife has a node begin anew, or remember little.
+func TestBindingsOfAnEarlierLife(t *testing.T) {
+	for name, test := range map[string]struct {
+		remembered int
+		adopts     bool
+	}{
+		"it knows nothing of them yet": {0, false},
+		"it has taken them in":         {0, true},
+		"they are too many":            {10, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			redis := startServer(t)
+			before, err := Open(Options{URL: redis.url(), Node: "one", Observer: &watcher{}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			two, _ := open(t, redis.url(), "two")
+			const count = 700
+			for i := range count {
+				aor := sipuri.AOR{User: fmt.Sprint(i)}
+				update(t, before, aor, time.Now(), bind(phone("sip:one@h", time.Now())))
+				update(t, two, aor, time.Now(), bind(phone("sip:two@h", time.Now())))
+			}
+			update(t, two, alice, time.Now(), bind(phone("sip:two@h", time.Now())))
+			_ = before.Close()
+			one, err := Open(Options{URL: redis.url(), Node: "one", Observer: &watcher{}, Remembered: test.remembered})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer one.Close()
+			if test.adopts {
+				if err := one.Adopt(); err != nil {
+					t.Fatal(err)
+				}
+				want := count
+				if test.remembered > 0 {
+					want = test.remembered
+				}
+				if n := one.Numbers().Remembered; n != want {
+					t.Errorf("%d AORs are remembered, not %d", n, want)
+				}
+			}
+			var mu sync.Mutex
+			ended := map[string]int{}
+			one.RemoveIf(func(sipuri.AOR, *location.Binding) bool { return true }, func(aor sipuri.AOR, b *location.Binding) {
+				mu.Lock()
+				defer mu.Unlock()
+				ended[aor.User+" "+b.Contact]++
+			})
+			if len(ended) != count {
+				t.Errorf("%d were ended", len(ended))
+			}
+			for i := range count {
+				if got := contacts(two.Bindings(sipuri.AOR{User: fmt.Sprint(i)}, time.Now())); got != "sip:two@h" {
+					t.Fatalf("%d: %q", i, got)
+				}
+			}
+		})
+	}
+}
+
 func TestAll(t *testing.T) {
 	redis := startServer(t)
 	one, _ := open(t, redis.url(), "one")
