@@ -262,7 +262,7 @@ func TestManyNodesAreOneRegistrar(t *testing.T) {
 			if granted < 30 || test.harm != nil && refused == 0 {
 				t.Errorf("%d were granted, %d refused", granted, refused)
 			}
-			if slowest := c.slowest(); slowest > 2*time.Second {
+			if slowest := c.slowest(); slowest > 5*time.Second {
 				t.Errorf("a phone was told after %v that nothing can be bound", slowest)
 			}
 			t.Logf("%d granted, %d refused, within %v", granted, refused, c.slowest())

