@@ -123,7 +123,7 @@ func (c *cursor) param() (p param, ok bool) {
 			return p, false
 		}
 	}
-	p.text = c.text[start:c.at]
+	p.text = trimBlanks(c.text[start:c.at]) // nothing may stand behind the blanks behind "="
 	return p, true
 }
 
