@@ -48,9 +48,10 @@ func buildControl(t testing.TB) string {
 // printed: whether it got in or not is another matter.
 func (d *daemon) register(t testing.TB, arguments ...string) string {
 	t.Helper()
+	control := buildControl(t) // which may take long
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	command := exec.CommandContext(ctx, buildControl(t), append(append([]string{"register"}, arguments...), d.udp.String())...)
+	command := exec.CommandContext(ctx, control, append(append([]string{"register"}, arguments...), d.udp.String())...)
 	command.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0")
 	text, err := command.CombinedOutput()
 	if _, exited := err.(*exec.ExitError); err != nil && !exited || command.ProcessState.ExitCode() == 2 {

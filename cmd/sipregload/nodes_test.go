@@ -10,7 +10,7 @@ import (
 )
 
 // nodesOfTest are so many, which take down who registered, each at its own.
-func nodesOfTest(t *testing.T, count int) (*server, []map[string]int) {
+func nodesOfTest(t *testing.T, count int) (*server, func() []map[string]int) {
 	var mu sync.Mutex
 	var nodes []*server
 	seen := make([]map[string]int, count)
@@ -27,7 +27,14 @@ func nodesOfTest(t *testing.T, count int) (*server, []map[string]int) {
 			return answer
 		}))
 	}
-	return &server{address: nodes[0].address, peers: nodes[0].peers, nodes: nodes}, seen
+	return &server{address: nodes[0].address, peers: nodes[0].peers, nodes: nodes}, func() (now []map[string]int) {
+		mu.Lock()
+		defer mu.Unlock()
+		for _, node := range seen {
+			now = append(now, maps.Clone(node))
+		}
+		return now
+	}
 }
 
 func TestPhonesStayWithANodeOrMove(t *testing.T) {
@@ -56,7 +63,7 @@ func TestPhonesStayWithANodeOrMove(t *testing.T) {
 				f.again(len(f.phones))
 			}
 			at := map[string]int{}
-			for _, node := range seen {
+			for _, node := range seen() {
 				for phone := range maps.Keys(node) {
 					at[phone]++
 				}
