@@ -13,16 +13,23 @@ import (
 // What follows tells those who have subscribed to registration events (RFC 3680), where
 // [calls] events lets anybody.
 
-// watched returns the journal that the registrar tells what becomes of bindings.
-func (d *sipregd) watched() journal.Journal {
+// newNotifier returns who tells them, nil where there is nobody to tell.
+func (d *sipregd) newNotifier() *regevent.Notifier {
 	c := &d.config.Calls
 	if !c.Events {
-		return d.journal
+		return nil
 	}
-	d.notifier = regevent.New(regevent.Options{
+	return regevent.New(regevent.Options{
 		Store: d.store, Journal: d.journal, Send: d.server.Send, Gone: transport.ErrNoFlow, Clock: time.Now, Random: rand.Reader,
 		Permit: c.Permit, MaxSubscriptions: c.MaxSubscriptions, PerAOR: c.SubscriptionsPerAOR, PerPeer: c.SubscriptionsPerPeer,
 	})
+}
+
+// watched returns the journal that the registrar tells what becomes of bindings.
+func (d *sipregd) watched() journal.Journal {
+	if d.notifier == nil {
+		return d.journal
+	}
 	return d.notifier.Watching(d.journal)
 }
 

@@ -248,6 +248,7 @@ func (d *sipregd) decide() error {
 		Clock: time.Now, Random: rand.Reader, RoundTrip: d.metrics.RoundTrip, Lost: d.datagramsLost,
 		Node: d.node, Outbound: d.config.Location.Outbound,
 	})
+	d.notifier = d.newNotifier()
 	d.registrar = registrar.New(registrar.Options{
 		Domains: domains(&d.config), Directory: d.directory.Load(), Authenticator: authenticator,
 		Location: d.store, Journal: d.watched(), GRUUKey: key, Here: d.here(),

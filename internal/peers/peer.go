@@ -119,8 +119,13 @@ func (p *Peer) Permits(source netip.Addr) bool {
 	if len(p.Permit) == 0 {
 		return true
 	}
+	return Within(p.Permit, source)
+}
+
+// Within tells whether an address is in one of the networks.
+func Within(networks []netip.Prefix, source netip.Addr) bool {
 	source = source.Unmap().WithZone("")
-	return slices.ContainsFunc(p.Permit, func(network netip.Prefix) bool { return network.Contains(source) })
+	return slices.ContainsFunc(networks, func(network netip.Prefix) bool { return network.Contains(source) })
 }
 
 // autoQualify is how often a phone behind NAT is asked: most NATs forget a way over UDP

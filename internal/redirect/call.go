@@ -45,7 +45,7 @@ func (c *call) isReached() bool { return !c.permitted || c.request.Flow.Reliable
 // checkCaller lets peers call that are registered, and those whose addresses are permitted.
 // A UAS asks for credentials by 401 (§22.2), a redirect server too.
 func (c *call) checkCaller() *message.Response {
-	if c.permitted = c.server.permits(c.request.Flow.Source.Addr()); c.permitted {
+	if c.permitted = peers.Within(c.server.permit, c.request.Flow.Source.Addr()); c.permitted {
 		return nil
 	}
 	if end := c.AuthenticateHere(); end != nil {

@@ -4,7 +4,6 @@ package redirect
 
 import (
 	"net/netip"
-	"slices"
 	"time"
 
 	"sipregd/internal/journal"
@@ -54,10 +53,4 @@ func (s *Server) Answer(request *message.Request, now time.Time) *message.Respon
 	}
 	c := &call{Authentication: s.Authentication(request, now), server: s, request: request, now: now}
 	return c.answer()
-}
-
-// permits tells whether who sends from an address need prove nothing.
-func (s *Server) permits(source netip.Addr) bool {
-	source = source.Unmap().WithZone("")
-	return slices.ContainsFunc(s.permit, func(network netip.Prefix) bool { return network.Contains(source) })
 }

@@ -3,13 +3,13 @@ package regevent
 import (
 	"fmt"
 	"net/netip"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"sipregd/internal/journal"
 	"sipregd/internal/message"
+	"sipregd/internal/peers"
 	"sipregd/internal/registrar"
 	"sipregd/internal/sipuri"
 	"sipregd/internal/transaction"
@@ -152,7 +152,7 @@ func (g *attempt) authorize() *message.Response {
 	if g.request.URI.Scheme == "sips" && !g.request.Flow.Secure() { // RFC 3261 §26.2.2
 		return g.sipsNeedsTLS("Request-URI", g.request.URIText)
 	}
-	if g.permits() {
+	if peers.Within(g.Permit, g.request.Flow.Source.Addr()) { // who may watch all
 		g.watcher = permitted
 		return g.checkKnown(served)
 	}
@@ -171,12 +171,6 @@ func (g *attempt) authorize() *message.Response {
 
 func (g *attempt) sipsNeedsTLS(field, text string) *message.Response {
 	return g.End(403, "SIPS Needs TLS", journal.SIPSWithoutTLS, "the "+field+" is "+text)
-}
-
-// permits tells whether whoever comes from there may watch all.
-func (g *attempt) permits() bool {
-	source := g.request.Flow.Source.Addr().Unmap().WithZone("")
-	return slices.ContainsFunc(g.Permit, func(network netip.Prefix) bool { return network.Contains(source) })
 }
 
 // checkKnown ends what is about nobody's address-of-record, or another's subscription.

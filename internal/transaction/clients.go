@@ -1,7 +1,6 @@
 package transaction
 
 import (
-	"container/heap"
 	"sync"
 	"time"
 
@@ -26,8 +25,8 @@ type Clients struct {
 	wake func() // called when an answer came: there is something for Step
 
 	mu     sync.Mutex
-	open   map[string]*client // by their branch, without the cookie
-	timers timers             // of the same
+	open   map[string]*client   // by their branch, without the cookie
+	timers repetitions[*client] // of the same
 	ended  []Outcome
 }
 
@@ -35,11 +34,8 @@ type Clients struct {
 // a provisional one came, "proceeding".
 type client struct {
 	Outgoing
-	sent     time.Time
-	ends     time.Time     // Timer F
-	repeats  time.Time     // Timer E
-	interval time.Duration // of that
-	at       int           // in timers
+	repetition // by Timers E and F
+	sent       time.Time
 }
 
 // Outgoing is a request to send.
@@ -72,7 +68,7 @@ func NewClients(send Send, wake func()) *Clients {
 // Begin sends a request. Over UDP it is sent again until it is answered, unless it is to be sent once. After an error
 // of Send, which it returns, there is no transaction.
 func (c *Clients) Begin(o Outgoing, now time.Time) error {
-	t := &client{Outgoing: o, sent: now, ends: now.Add(o.Timeout), interval: timerT1}
+	t := &client{Outgoing: o, sent: now, repetition: repetition{ends: now.Add(o.Timeout), interval: timerT1}}
 	t.repeats = t.ends
 	if !o.Flow.Reliable() && !o.Once {
 		t.repeats = now.Add(timerT1)
@@ -91,14 +87,14 @@ func (c *Clients) add(t *client) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.open[t.Branch] = t
-	heap.Push(&c.timers, t)
+	c.timers.add(t)
 }
 
 // remove ends a transaction, unless that has ended already.
 func (c *Clients) remove(t *client) {
 	if c.open[t.Branch] == t {
 		delete(c.open, t.Branch)
-		heap.Remove(&c.timers, t.at)
+		c.timers.remove(t)
 	}
 }
 
@@ -152,59 +148,15 @@ func (c *Clients) Step(now time.Time) (ended []Outcome) {
 func (c *Clients) Next() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(c.timers) == 0 {
-		return time.Time{}
-	}
-	return c.timers[0].next()
+	return c.timers.next()
 }
 
 // due ends transactions whose time is over and returns those to be sent again.
 func (c *Clients) due(now time.Time) (again []*client) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for len(c.timers) > 0 && !c.timers[0].next().After(now) {
-		t := c.timers[0]
-		if !t.ends.After(now) {
-			c.remove(t)
-			c.ended = append(c.ended, Outcome{ID: t.ID})
-			continue
-		}
-		again = append(again, t)
-		t.interval = min(2*t.interval, timerT2)
-		t.repeats = now.Add(t.interval)
-		heap.Fix(&c.timers, 0)
-	}
-	return again
-}
-
-// next returns when the transaction is to be looked at.
-func (t *client) next() time.Time {
-	if t.repeats.Before(t.ends) {
-		return t.repeats
-	}
-	return t.ends
-}
-
-// timers are transactions, of which the first is the next to be looked at.
-type timers []*client
-
-func (h timers) Len() int           { return len(h) }
-func (h timers) Less(i, j int) bool { return h[i].next().Before(h[j].next()) }
-func (h timers) Swap(i, j int) {
-	h[i], h[j] = h[j], h[i]
-	h[i].at, h[j].at = i, j
-}
-
-func (h *timers) Push(x any) {
-	t := x.(*client)
-	t.at = len(*h)
-	*h = append(*h, t)
-}
-
-func (h *timers) Pop() any {
-	last := len(*h) - 1
-	t := (*h)[last]
-	(*h)[last] = nil
-	*h = (*h)[:last]
-	return t
+	return c.timers.due(now, func(t *client) {
+		c.remove(t)
+		c.ended = append(c.ended, Outcome{ID: t.ID})
+	})
 }

@@ -1,7 +1,6 @@
 package transaction
 
 import (
-	"container/heap"
 	"sync"
 	"time"
 
@@ -28,22 +27,19 @@ type Finals struct {
 	maxBytes int
 
 	mu     sync.Mutex
-	open   map[string]*final // by the text of the identity of the INVITE
-	due    finals            // of the same
-	bytes  int               // that they take
+	open   map[string]*final   // by the text of the identity of the INVITE
+	due    repetitions[*final] // of the same
+	bytes  int                 // that they take
 	noRoom uint64
 	noACK  uint64
 }
 
 // final is a response that is sent again until it is acknowledged.
 type final struct {
-	text     string
-	flow     message.Flow
-	data     []byte
-	ends     time.Time     // Timer H
-	repeats  time.Time     // Timer G
-	interval time.Duration // of that
-	at       int           // in due
+	text       string
+	flow       message.Flow
+	data       []byte
+	repetition // by Timers G and H
 }
 
 // finalBytes is about what one takes beside its texts.
@@ -60,9 +56,9 @@ func NewFinals(send Send, maxBytes int) *Finals {
 // begin keeps a response that was sent to that address, by a flow that is not reliable.
 func (f *Finals) begin(id identity, flow message.Flow, reply *Reply, now time.Time) {
 	next := &final{
-		text: string(id.text), data: append([]byte(nil), reply.Data...), interval: timerG,
-		ends: now.Add(timerH), repeats: now.Add(timerG),
-		flow: message.Flow{Transport: flow.Transport, Source: reply.To, Local: flow.Local},
+		text: string(id.text), data: append([]byte(nil), reply.Data...),
+		repetition: repetition{ends: now.Add(timerH), repeats: now.Add(timerG), interval: timerG},
+		flow:       message.Flow{Transport: flow.Transport, Source: reply.To, Local: flow.Local},
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -73,7 +69,7 @@ func (f *Finals) begin(id identity, flow message.Flow, reply *Reply, now time.Ti
 	f.remove(f.open[next.text]) // none as a rule
 	f.open[next.text] = next
 	f.bytes += next.size()
-	heap.Push(&f.due, next)
+	f.due.add(next)
 }
 
 // acknowledge ends the repetition of the response to an INVITE, if there is any.
@@ -90,7 +86,7 @@ func (f *Finals) remove(one *final) {
 	}
 	delete(f.open, one.text)
 	f.bytes -= one.size()
-	heap.Remove(&f.due, one.at)
+	f.due.remove(one)
 }
 
 // Step sends again what is due. It is to be called several times in the first interval of
@@ -105,19 +101,10 @@ func (f *Finals) Step(now time.Time) {
 func (f *Finals) take(now time.Time) (again []*final) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for len(f.due) > 0 && !f.due[0].next().After(now) {
-		one := f.due[0]
-		if !one.ends.After(now) {
-			f.noACK++
-			f.remove(one)
-			continue
-		}
-		again = append(again, one)
-		one.interval = min(2*one.interval, timerT2)
-		one.repeats = now.Add(one.interval)
-		heap.Fix(&f.due, 0)
-	}
-	return again
+	return f.due.due(now, func(one *final) {
+		f.noACK++
+		f.remove(one)
+	})
 }
 
 // addTo adds to what is counted.
@@ -129,36 +116,4 @@ func (f *Finals) addTo(counts *Counts) {
 	defer f.mu.Unlock()
 	counts.Unacknowledged, counts.Bytes = len(f.open), counts.Bytes+f.bytes
 	counts.NoRoom, counts.NoACK = f.noRoom, f.noACK
-}
-
-// next returns when the response is to be looked at.
-func (f *final) next() time.Time {
-	if f.repeats.Before(f.ends) {
-		return f.repeats
-	}
-	return f.ends
-}
-
-// finals are responses, of which the first is the next to be looked at.
-type finals []*final
-
-func (h finals) Len() int           { return len(h) }
-func (h finals) Less(i, j int) bool { return h[i].next().Before(h[j].next()) }
-func (h finals) Swap(i, j int) {
-	h[i], h[j] = h[j], h[i]
-	h[i].at, h[j].at = i, j
-}
-
-func (h *finals) Push(x any) {
-	one := x.(*final)
-	one.at = len(*h)
-	*h = append(*h, one)
-}
-
-func (h *finals) Pop() any {
-	last := len(*h) - 1
-	one := (*h)[last]
-	(*h)[last] = nil
-	*h = (*h)[:last]
-	return one
 }

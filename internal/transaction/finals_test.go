@@ -235,7 +235,7 @@ func TestFinalsHaveABound(t *testing.T) {
 		t.Errorf("%d bytes, %+v", l.finals.bytes, counts)
 	}
 	l.stepTo(0, 40000)
-	if counts := l.Counts(start); counts.Unacknowledged != 0 || l.finals.bytes != 0 || len(l.finals.due) != 0 {
+	if counts := l.Counts(start); counts.Unacknowledged != 0 || l.finals.bytes != 0 || l.finals.due.Len() != 0 {
 		t.Errorf("%d bytes are left, %+v", l.finals.bytes, counts)
 	}
 }
