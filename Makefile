@@ -69,7 +69,7 @@ unit:
 	.ci/phones || echo "SKIPPED: JsSIP and SIP.js could not be fetched, and the tests with them are left out" >&2
 	{ ip netns add sipregd-test && ip netns delete sipregd-test; } 2>/dev/null || echo "SKIPPED: no network namespaces can be made here, and the tests of phones behind a NAT are left out: run this as root" >&2
 	CI=$${CI:-} $(GO) test -race -timeout 30m ./... # a busy machine takes long
-	CI=$${CI:-} $(GO) test -run TestAnIdleStreamTakesLittle ./cmd/sipregd # which the race detector would tell nothing of
+	CI=$${CI:-} $(GO) test -run 'TestAnIdleStreamTakesLittle|TestTimeTellsNoNames' ./cmd/sipregd ./internal/registrar # of which the race detector would tell nothing
 
 # Each fuzz target for FUZZTIME seconds, so many of them at once, with a line of what came
 # of it in bin/fuzz, where their output is too.

@@ -132,3 +132,19 @@ func startSentinel(t *testing.T, master *redisServer, quorum int) *redisServer {
 	s.run(t)
 	return s
 }
+
+// What stands in the place of a secret is none: the administrator is told, and a node takes
+// the one that comes instead.
+func TestAnUnusableSecretIsTold(t *testing.T) {
+	r := startRedis(t)
+	r.await(t, "SET k:nonce nonsense", "OK")
+	d := startNodes(t, 1, r.url(), "")[0]
+	d.waitLog(t, `"event":"secret_unusable"`)
+	d.waitLog(t, "redis-cli DEL k:nonce")
+	r.await(t, "DEL k:nonce", "1")
+	for deadline := time.Now().Add(patience); len(r.ask("GET k:nonce")) != 64; time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("k:nonce is %q", r.ask("GET k:nonce"))
+		}
+	}
+}

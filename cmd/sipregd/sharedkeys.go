@@ -67,7 +67,17 @@ func (d *sipregd) fetchSecret(store *shared.Store, name string, fresh [32]byte, 
 		return
 	}
 	d.fetching.Go(func() {
-		for d.living.Err() == nil && fetch(d.living) != nil {
+		told := false
+		for {
+			err := fetch(d.living)
+			if err == nil || d.living.Err() != nil {
+				return
+			}
+			if !told { // it is there, and is none
+				d.log.Error().Str("event", "secret_unusable").Err(err).
+					Msg("this node has a secret of its own until Redis has one for all: remove what is there (redis-cli DEL k:" + name + "), and nodes make another")
+				told = true
+			}
 			select {
 			case <-d.living.Done():
 			case <-time.After(time.Second):

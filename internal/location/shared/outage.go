@@ -108,7 +108,7 @@ func isOfKey(err error) bool {
 	return strings.Contains(answer.Error(), "WRONGTYPE") // older versions have it in the midst of the text
 }
 
-// hurry makes the prober look at once.
+// hurry has the prober wait no longer than it does while Redis is away.
 func (s *Store) hurry() {
 	select {
 	case s.probes <- struct{}{}:

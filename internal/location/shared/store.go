@@ -14,7 +14,7 @@
 //
 // A binding stands under its ID, a decimal number: when it expires, in ms since 1970
 // by Redis's own clock, a space, and a JSON object with the keys of record in
-// binding.go, without those that are empty. One that has expired is none, though it may
+// record.go, without those that are empty. One that has expired is none, though it may
 // stand there for a while: the hash itself expires half a minute after its last
 // binding, so that the node that took a binding can tell that it ended.
 //
