@@ -14,9 +14,19 @@ import (
 func inherit() (*transport.Inherited, error) {
 	inherited, err := transport.Inherit(activation.Files(true))
 	if err != nil {
-		err = fmt.Errorf("a socket that was passed on does not serve: %w", err)
+		return nil, fmt.Errorf("a socket that was passed on does not serve: %w", err)
 	}
-	return inherited, err
+	return inherited, nil
+}
+
+// socketWarnings says where those do not match [listen].
+func socketWarnings(c *config.Config) ([]string, error) {
+	inherited, err := inherit()
+	if err != nil {
+		return nil, err
+	}
+	defer inherited.Close()
+	return inherited.Differences(addresses(c)), nil
 }
 
 // addresses returns where [listen] says to listen.

@@ -93,12 +93,11 @@ func checkConfiguration(path string, out io.Writer) error {
 	}
 	directory, warnings, err := loadPeers(&c)
 	_, pairWarnings, pairErr := readPair(&c)
-	inherited, inheritedErr := inherit()
-	defer inherited.Close()
-	for _, warning := range slices.Concat(warnings, pairWarnings, storeWarnings(&c), readerWarnings(path, &c), inherited.Differences(addresses(&c))) {
+	socketWarnings, socketErr := socketWarnings(&c)
+	for _, warning := range slices.Concat(warnings, pairWarnings, socketWarnings, storeWarnings(&c), readerWarnings(path, &c)) {
 		fmt.Fprintln(out, "warning:", warning)
 	}
-	if err := errors.Join(err, pairErr, inheritedErr, checkShared(&c)); err != nil {
+	if err := errors.Join(err, pairErr, socketErr, checkShared(&c)); err != nil {
 		return err
 	}
 	fmt.Fprintf(out, "configuration is fine: %d peers\n", directory.Len())
@@ -221,10 +220,10 @@ func (d *sipregd) listen() (err error) {
 		d.shown = transport.NewCertificate(pair)
 	}
 	inherited, err := inherit()
-	defer inherited.Close()
 	if err != nil {
 		return err
 	}
+	defer inherited.Close()
 	where := addresses(&d.config)
 	d.warn(inherited.Differences(where))
 	if names := inherited.Names(); len(names) > 0 {

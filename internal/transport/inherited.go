@@ -24,21 +24,23 @@ type inheritedSocket struct {
 	taken   bool
 }
 
-// Inherit takes over sockets and closes the files. An error tells which of them cannot be
-// taken; the others are of use all the same.
+// Inherit takes over sockets and closes the files. One that cannot be taken is an error.
 func Inherit(files []*os.File) (*Inherited, error) {
 	in := &Inherited{}
 	var faults []error
 	for _, file := range files {
 		socket, err := inheritSocket(file)
-		if err == nil {
+		if socket != nil {
 			in.sockets = append(in.sockets, socket)
-		} else {
-			faults = append(faults, err)
 		}
+		faults = append(faults, err)
 		file.Close()
 	}
-	return in, errors.Join(faults...)
+	if err := errors.Join(faults...); err != nil {
+		in.Close()
+		return nil, err
+	}
+	return in, nil
 }
 
 func inheritSocket(file *os.File) (*inheritedSocket, error) {

@@ -184,8 +184,7 @@ func TestSocketsThatCannotBeInherited(t *testing.T) {
 		{"both families", "BindIPv6Only=ipv6-only", openPacket(t, "udp46", "[::]:0")},
 		{"no socket of IP", "neither a UDP socket nor a TCP listener", unixSocket},
 	} {
-		in, err := Inherit(passOn(t, test.conn))
-		if err == nil || !strings.Contains(err.Error(), test.fault) || len(in.sockets) > 0 {
+		if _, err := Inherit(passOn(t, test.conn)); err == nil || !strings.Contains(err.Error(), test.fault) {
 			t.Errorf("%s: %v", test.name, err)
 		}
 	}
