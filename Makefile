@@ -100,7 +100,7 @@ install:
 	install -D -m 644 bin/completions/bash $(bash)
 	install -D -m 644 bin/completions/zsh $(zsh)
 	install -D -m 644 bin/completions/fish $(fish)
-	install -D -m 644 -t $(units) configs/sipregd.service configs/sipregd-nft.service
+	install -D -m 644 -t $(units) configs/sipregd.service configs/sipregd.socket configs/sipregd-nft.service
 	install -D -m 644 -t $(examples) configs/prometheus-rules.yml configs/grafana-dashboard.json
 	install -D -m 644 configs/package/sysusers.conf $(account)
 	test -n "$(DESTDIR)" || systemd-sysusers $(account)
@@ -116,11 +116,11 @@ install:
 
 # Configuration stays, fail2ban's too: a jail that somebody has enabled needs its filter.
 uninstall:
-	for unit in sipregd-nft.service sipregd.service; do \
+	for unit in sipregd-nft.service sipregd.socket sipregd.service; do \
 		test -n "$(DESTDIR)" || ! test -d /run/systemd/system || ! test -e $(units)/$$unit || systemctl disable --now $$unit; \
 	done
 	rm -f $(DESTDIR)$(prefix)/bin/sipregd $(DESTDIR)$(prefix)/bin/sipregctl $(account)
-	rm -f $(units)/sipregd.service $(units)/sipregd-nft.service
+	rm -f $(units)/sipregd.service $(units)/sipregd.socket $(units)/sipregd-nft.service
 	rm -f $(examples)/prometheus-rules.yml $(examples)/grafana-dashboard.json
 	rm -f $(man)/man1/sipregctl.1 $(man)/man1/sipregctl-*.1 $(man)/man8/sipregd.8 $(man)/man5/sipregd.conf.5 $(man)/man5/peers.conf.5
 	rm -f $(bash) $(zsh) $(fish)

@@ -18,6 +18,7 @@ import (
 	"sipregd/internal/location/shared"
 	"sipregd/internal/peers"
 	"sipregd/internal/sipuri"
+	"sipregd/internal/transport"
 )
 
 // What follows is what the administrator sees and does: admin.Daemon.
@@ -26,11 +27,15 @@ import (
 // reason not to serve phones.
 func (d *sipregd) administer() error {
 	d.readMetrics()
-	d.admin = admin.New(admin.Options{
+	options := admin.Options{
 		Daemon: d, Store: d.store, Recorder: d.recorder, Qualifier: d.qualifier, Forgets: d.config.Admin.RecentMemory == 0,
 		Guard: d.guard, Bans: d, Metrics: d.metrics.Handler(),
 		Token: d.config.Admin.Token, Clock: time.Now, Trouble: d.trouble,
-	})
+	}
+	if d.config.Listen.SharePorts {
+		options.Replaces, options.Control = true, transport.SharePort
+	}
+	d.admin = admin.New(options)
 	if address := d.config.Admin.HTTP; address != "" {
 		if err := d.admin.ListenHTTP(address); err != nil {
 			return err

@@ -27,9 +27,10 @@ type daemon struct {
 	tls, ws     netip.AddrPort // of a daemon that listens there too
 	wss         netip.AddrPort
 	directory   string
-	environment []string  // beside that of the tests
-	under       []string  // what runs instead of the binary; as a rule nothing
-	log         io.Writer // where the log goes; nil: to output
+	environment []string   // beside that of the tests
+	under       []string   // what runs instead of the binary; as a rule nothing
+	passed      []*os.File // that are passed on to it
+	log         io.Writer  // where the log goes; nil: to output
 	command     *exec.Cmd
 	output      output
 }
@@ -147,6 +148,7 @@ func (d *daemon) run(t testing.TB) {
 	}
 	d.command = exec.Command(line[0], line[1:]...)
 	d.command.Env = append(append(os.Environ(), "GORACE=atexit_sleep_ms=0"), d.environment...) // else each one sleeps a second at its end
+	d.command.ExtraFiles = d.passed
 	d.command.Stdout, d.command.Stderr = &d.output, &d.output
 	if d.log != nil {
 		d.command.Stdout = d.log
@@ -163,9 +165,26 @@ func (d *daemon) run(t testing.TB) {
 func (d *daemon) restart(t testing.TB) *daemon {
 	t.Helper()
 	d.stop(t)
-	again := &daemon{udp: d.udp, tcp: d.tcp, tls: d.tls, wss: d.wss, directory: d.directory, environment: d.environment, under: d.under}
+	again := d.next()
 	again.run(t)
 	return again
+}
+
+// handOver runs another daemon with the same files and addresses, then ends this one.
+func (d *daemon) handOver(t testing.TB) *daemon {
+	t.Helper()
+	again := d.next()
+	again.run(t)
+	d.stop(t)
+	return again
+}
+
+// next returns a daemon with the same files and addresses, which is to be run.
+func (d *daemon) next() *daemon {
+	return &daemon{
+		udp: d.udp, tcp: d.tcp, tls: d.tls, wss: d.wss, directory: d.directory,
+		environment: d.environment, under: d.under, passed: d.passed,
+	}
 }
 
 // stop ends the daemon by SIGTERM, which has to be enough.

@@ -95,10 +95,11 @@ func checkConfiguration(path string, out io.Writer) error {
 	}
 	directory, warnings, err := loadPeers(&c)
 	_, pairWarnings, pairErr := readPair(&c)
-	for _, warning := range slices.Concat(warnings, pairWarnings, storeWarnings(&c), readerWarnings(path, &c)) {
+	socketWarnings, socketErr := socketWarnings(&c)
+	for _, warning := range slices.Concat(warnings, pairWarnings, socketWarnings, storeWarnings(&c), readerWarnings(path, &c)) {
 		fmt.Fprintln(out, "warning:", warning)
 	}
-	if err := errors.Join(err, pairErr, checkShared(&c)); err != nil {
+	if err := errors.Join(err, pairErr, socketErr, checkShared(&c)); err != nil {
 		return err
 	}
 	fmt.Fprintf(out, "configuration is fine: %d peers\n", directory.Len())
@@ -152,7 +153,11 @@ func newDaemon(path string, c config.Config, log zerolog.Logger) *sipregd {
 func (d *sipregd) start() error {
 	// What comes while bindings are read waits in the kernel. Some bindings end then,
 	// which the webhook is to tell of.
-	for _, step := range []func() error{d.readFirstPeers, d.listen, d.startWebhook, d.openStore, d.decide, d.administer} {
+	steps := []func() error{d.readFirstPeers, d.listen, d.startWebhook, d.openStore, d.authenticate, d.decide, d.administer}
+	if d.config.Listen.SharePorts { // another daemon answers until this one can
+		steps = []func() error{d.readFirstPeers, d.startWebhook, d.openStore, d.authenticate, d.listen, d.decide, d.administer}
+	}
+	for _, step := range steps {
 		if err := step(); err != nil {
 			return err
 		}
@@ -220,10 +225,18 @@ func (d *sipregd) listen() (err error) {
 	if pair != nil {
 		d.shown = transport.NewCertificate(pair)
 	}
-	l := &d.config.Listen
-	d.server, err = transport.Listen(
-		transport.Addresses{UDP: l.UDP, TCP: l.TCP, TLS: l.TLS, MutualTLS: l.MutualTLS, WS: l.WS, WSS: l.WSS}, d.shown, longest, d.trouble)
+	inherited, err := inherit()
 	if err != nil {
+		return err
+	}
+	defer inherited.Close()
+	where := addresses(&d.config)
+	d.warn(inherited.Differences(where))
+	if names := inherited.Names(); len(names) > 0 {
+		d.log.Info().Str("event", "sockets_inherited").Strs("sockets", names).Msg("systemd holds the sockets, and keeps what comes while no daemon runs")
+	}
+	where.Inherited = inherited
+	if d.server, err = transport.Listen(where, d.shown, longest, d.trouble); err != nil {
 		return err
 	}
 	limits, warnings := streamLimits(&d.config)
@@ -232,13 +245,14 @@ func (d *sipregd) listen() (err error) {
 	return nil
 }
 
+// authenticate makes what challenges phones.
+func (d *sipregd) authenticate() (err error) {
+	d.authenticator, err = d.newAuthenticator()
+	return err
+}
+
 // decide makes the registrar and the transactions before it.
 func (d *sipregd) decide() error {
-	authenticator, err := d.newAuthenticator()
-	if err != nil {
-		return err
-	}
-	d.authenticator = authenticator
 	key, err := d.gruuKey()
 	if err != nil {
 		return err
@@ -250,7 +264,7 @@ func (d *sipregd) decide() error {
 	})
 	d.notifier = d.newNotifier()
 	d.registrar = registrar.New(registrar.Options{
-		Domains: domains(&d.config), Directory: d.directory.Load(), Authenticator: authenticator,
+		Domains: domains(&d.config), Directory: d.directory.Load(), Authenticator: d.authenticator,
 		Location: d.store, Journal: d.watched(), GRUUKey: key, Here: d.here(),
 		DisconnectGrace: d.disconnectGrace(), Others: d.others(), Shorten: d.shorten(),
 		ServiceRoute: d.config.Registrar.ServiceRoute, FlowTimer: d.config.Registrar.FlowTimer,

@@ -69,9 +69,13 @@ type Options struct {
 	Bans      BanObserver
 	Forgets   bool // the recorder is told of no events
 	Metrics   http.Handler
-	Token     string // that HTTP asks for, not the control socket; empty: none
-	Clock     func() time.Time
-	Trouble   func(error) // told of what goes wrong and is got over
+	// Replaces says that the control socket of another daemon, which is to end, makes way.
+	Replaces bool
+	// Control is called for the socket of HTTP before it listens; nil: nothing is.
+	Control func(network, address string, raw syscall.RawConn) error
+	Token   string // that HTTP asks for, not the control socket; empty: none
+	Clock   func() time.Time
+	Trouble func(error) // told of what goes wrong and is got over
 }
 
 const (
@@ -111,9 +115,9 @@ func New(options Options) *Server {
 
 // ListenUnix serves the control socket at a path, where the file's mode says who
 // may use it: its owner and its group. A socket that nobody listens on any more
-// makes way.
+// makes way, and that of a daemon to replace.
 func (s *Server) ListenUnix(path string) error {
-	listener, err := listenUnix(path)
+	listener, err := listenUnix(path, s.Replaces)
 	if err != nil {
 		return fmt.Errorf("no control socket: %w", err)
 	}
@@ -121,10 +125,10 @@ func (s *Server) ListenUnix(path string) error {
 	return nil
 }
 
-func listenUnix(path string) (net.Listener, error) {
+func listenUnix(path string, replaces bool) (net.Listener, error) {
 	listener, err := net.Listen("unix", path)
 	if errors.Is(err, syscall.EADDRINUSE) {
-		if err := removeDeadSocket(path); err != nil {
+		if err := removeSocket(path, replaces); err != nil {
 			return nil, err
 		}
 		listener, err = net.Listen("unix", path)
@@ -135,6 +139,9 @@ func listenUnix(path string) (net.Listener, error) {
 	case err != nil:
 		return nil, err
 	}
+	if replaces { // another one may be there when this daemon ends
+		listener.(*net.UnixListener).SetUnlinkOnClose(false)
+	}
 	const ownerAndGroup = 0o660
 	if err := os.Chmod(path, ownerAndGroup); err != nil {
 		listener.Close()
@@ -143,11 +150,14 @@ func listenUnix(path string) (net.Listener, error) {
 	return listener, nil
 }
 
-// removeDeadSocket removes a socket that nobody listens on. It leaves alone what
-// is no socket: that somebody has named by mistake.
-func removeDeadSocket(path string) error {
+// removeSocket removes a socket that nobody listens on, or that of a daemon to replace.
+// It leaves alone what is no socket: that somebody has named by mistake.
+func removeSocket(path string, replaces bool) error {
 	if info, err := os.Lstat(path); err == nil && info.Mode().Type() != fs.ModeSocket {
 		return fmt.Errorf("%s is no socket: name another path as [admin] socket", path)
+	}
+	if replaces {
+		return os.Remove(path)
 	}
 	other, err := net.Dial("unix", path)
 	switch {
@@ -162,7 +172,8 @@ func removeDeadSocket(path string) error {
 
 // ListenHTTP serves an address, host:port.
 func (s *Server) ListenHTTP(address string) error {
-	listener, err := net.Listen("tcp", address)
+	config := net.ListenConfig{Control: s.Control}
+	listener, err := config.Listen(s.closing, "tcp", address)
 	if err != nil {
 		return fmt.Errorf("cannot listen on [admin] http %s: %w; name another port, or stop who has this one", address, err)
 	}

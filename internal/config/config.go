@@ -40,6 +40,7 @@ type Listen struct {
 	TransactionMemory      int      // MB, for what retransmissions are answered with
 	MaxStreams             int      // that are open at once
 	StreamsPerSource       int      // of them from one IPv4 address or one /64 of IPv6
+	SharePorts             bool     // with another daemon that shares the bindings
 }
 
 // Registrar is what holds for every peer that does not say otherwise.

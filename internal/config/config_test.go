@@ -302,6 +302,7 @@ func TestFaults(t *testing.T) {
 		{"http without port", "[admin]\nhttp = 127.0.0.1", `2: [admin] http holds "127.0.0.1", which is no address to listen on; write host:port with a port from 1 to 65535, such as 127.0.0.1:5060`},
 		{"unknown store", "[location]\nstore = disk", `2: [location] store is "disk"; write memory, file or redis`},
 		{"no path", "[location]\npath =", "2: [location] path is empty; write a path, or leave the line out"},
+		{"ports shared without bindings", "[listen]\nshare_ports = yes", "2: [listen] share_ports is for daemons that share their bindings, in Redis; write store = redis in [location], or share_ports = no"},
 		{"redis URL keeps its password", "[location]\nredis = http://:hunter2@h", "2: [location] redis is no URL of a Redis server; write one such as redis://127.0.0.1:6379/0"},
 		{"redis URL of a socket", "[location]\nredis = unix://run/redis.sock", "2: [location] redis names a socket without a whole path; write three slashes, as in unix:///run/redis/redis.sock"},
 		{"redis URL with a bad port", "[location]\nredis = redis://:hunter2@h:70000", "2: [location] redis names no host and port of a Redis server; write one such as redis://127.0.0.1:6379/0"},

@@ -129,6 +129,7 @@ func (r *reader) checkTogether() {
 	r.checkOrder("minimum_expiration", c.MinimumExpiration, "default_expiration", c.DefaultExpiration)
 	r.checkOrder("default_expiration", c.DefaultExpiration, "maximum_expiration", c.MaximumExpiration)
 	r.checkListen(&r.config.Listen)
+	r.checkShared()
 	r.checkAdmin(&r.config.Admin)
 	r.checkLocation(&r.config.Location)
 	r.checkCalls(&r.config.Calls)
@@ -202,6 +203,14 @@ func (r *reader) checkListen(l *Listen) {
 			r.fail(r.lines["listen."+kind.key], "listen", inifile.Fault{
 				Cause: kind.key + " needs a certificate", Advice: "write certificate and private_key too, paths of PEM files"})
 		}
+	}
+}
+
+// checkShared sees to it that daemons on the same ports have the same bindings.
+func (r *reader) checkShared() {
+	if r.config.Listen.SharePorts && r.config.Location.Store != "redis" {
+		r.fail(r.lines["listen.share_ports"], "listen", inifile.Fault{
+			Cause: "share_ports is for daemons that share their bindings, in Redis", Advice: "write store = redis in [location], or share_ports = no"})
 	}
 }
 

@@ -38,6 +38,7 @@ func settings(c *Config, directory string) []setting {
 		{"listen", "transaction_memory", number(&c.Listen.TransactionMemory, 1, 16384)},
 		{"listen", "max_streams", number(&c.Listen.MaxStreams, 1, 10000000)},
 		{"listen", "streams_per_source", number(&c.Listen.StreamsPerSource, 1, 10000000)},
+		{"listen", "share_ports", yesOrNo(&c.Listen.SharePorts)},
 
 		{"registrar", "domain", domains(&c.Registrar.Domains)},
 		{"registrar", "realm", text(&c.Registrar.Realm)},

@@ -16,20 +16,26 @@ type listener struct {
 	secure    *tls.Config // nil: there is no TLS
 }
 
-func (s *Server) listenStreams(transport string, secure *tls.Config, address string) error {
+func (s *Server) listenStreams(transport string, secure *tls.Config, address string, how *Addresses) error {
 	families, err := networks("tcp", address)
 	if err != nil {
 		return err
 	}
 	for i, network := range families {
-		l, err := net.Listen(network, address)
+		if sockets := how.Inherited.take(network, address); len(sockets) > 0 {
+			for _, socket := range sockets {
+				s.listeners = append(s.listeners, listener{socket.streams, transport, secure})
+			}
+			continue
+		}
+		l, err := openTCP(network, address, how.Shared)
 		if err != nil {
 			if i > 0 && noFamily(err) {
 				continue
 			}
 			return err
 		}
-		s.listeners = append(s.listeners, listener{l.(*net.TCPListener), transport, secure})
+		s.listeners = append(s.listeners, listener{l, transport, secure})
 	}
 	return nil
 }

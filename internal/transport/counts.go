@@ -71,6 +71,9 @@ func (d *datagrams) addTo(counts *Counts) {
 	}
 	counts.Datagrams += d.counters.datagrams.Load()
 	counts.Dropped += d.counters.dropped.Load()
+	if d.second {
+		return
+	}
 	_ = d.raw.Control(func(fd uintptr) {
 		memory, _ := socketMemory(fd)
 		counts.Lost += uint64(memory[unix.SK_MEMINFO_DROPS])

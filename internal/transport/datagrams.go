@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"sipregd/internal/message"
 	"sipregd/internal/transaction"
 )
@@ -21,41 +23,97 @@ const (
 	receiveBacklog = 4 << 20 // bytes asked of the kernel for what waits to be read
 )
 
-// listenUDP opens a socket for each processor on the address.
-func (s *Server) listenUDP(address string) error {
+// listenUDP opens a socket for each processor on the address, or takes what is there.
+func (s *Server) listenUDP(address string, how *Addresses) error {
 	families, err := networks("udp", address)
 	if err != nil {
 		return err
 	}
 	for i, network := range families {
-		local, err := probe(network, address)
-		if err != nil {
-			if i > 0 && noFamily(err) {
-				continue
-			}
-			return err
-		}
-		if err := s.openReaders(network, local); err != nil {
+		err := s.openReaders(network, address, how)
+		if err != nil && (i == 0 || !noFamily(err)) {
 			return err
 		}
 	}
 	return nil
 }
 
-func (s *Server) openReaders(network string, local netip.AddrPort) error {
+func (s *Server) openReaders(network, address string, how *Addresses) error {
+	if sockets := how.Inherited.take(network, address); len(sockets) > 0 {
+		return s.inheritReaders(network, sockets)
+	}
+	if !how.Shared {
+		local, err := probe(network, address)
+		if err != nil {
+			return err
+		}
+		address = local.String()
+	}
 	for range runtime.GOMAXPROCS(0) {
-		conn, err := openUDP(network, local)
+		conn, err := openUDP(network, address)
 		if err != nil {
 			return err
 		}
-		reader, err := newDatagrams(conn, network, local, &s.closing, &s.streams.count)
+		address = conn.LocalAddr().String()
+		d, err := s.addReader(conn, network)
 		if err != nil {
-			conn.Close()
 			return err
 		}
-		s.readers = append(s.readers, reader)
+		d.withdraws = how.Shared
+		// What the kernel grants is enough; a smaller buffer is no error.
+		_ = conn.SetReadBuffer(receiveBacklog)
 	}
 	return nil
+}
+
+// inheritReaders has a reader for each processor on sockets that live longer than this
+// process. None is opened beside them: what waits there when it ends would be lost.
+func (s *Server) inheritReaders(network string, sockets []*inheritedSocket) error {
+	for i := range max(runtime.GOMAXPROCS(0), len(sockets)) {
+		conn := sockets[i%len(sockets)].packets
+		d, err := s.addReader(conn, network)
+		if err != nil {
+			return err
+		}
+		if d.second = i >= len(sockets); !d.second {
+			d.inherits = true
+			enlargeBuffer(conn)
+			d.thinning.apply(d.raw) // an earlier life may have been killed amid an overload
+		}
+	}
+	return nil
+}
+
+// enlargeBuffer has the kernel keep as much for an inherited socket as for one of our own.
+// What root has granted may be more than that, and stays.
+func enlargeBuffer(conn *net.UDPConn) {
+	own, err := net.ListenPacket("udp", ":0")
+	if err != nil {
+		return
+	}
+	defer own.Close()
+	_ = own.(*net.UDPConn).SetReadBuffer(receiveBacklog)
+	if readBuffer(own.(*net.UDPConn)) > readBuffer(conn) {
+		_ = conn.SetReadBuffer(receiveBacklog)
+	}
+}
+
+func readBuffer(conn *net.UDPConn) (size int) {
+	if raw, err := conn.SyscallConn(); err == nil {
+		_ = raw.Control(func(fd uintptr) { size, _ = unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF) })
+	}
+	return size
+}
+
+func (s *Server) addReader(conn *net.UDPConn, network string) (*datagrams, error) {
+	local := conn.LocalAddr().(*net.UDPAddr).AddrPort()
+	d, err := newDatagrams(conn, network, local, &s.closing, &s.streams.count)
+	if err != nil {
+		conn.Close()
+		return nil, err
+	}
+	s.readers = append(s.readers, d)
+	return d, nil
 }
 
 // datagrams reads one UDP socket: a batch comes in, is handled in order, and
@@ -67,9 +125,14 @@ type datagrams struct {
 	// several says that the socket has all addresses of the machine: each answers
 	// for itself (RFC 3581 §4).
 	several bool
-	closing *atomic.Bool                                                                     // the server is, and wants no more than what has come
-	streams *atomic.Int64                                                                    // that are open
-	reads   func(source netip.AddrPort, transport string, now time.Time) (reads, known bool) // nil: all
+	// second says that another reader of the same socket is there, which also counts what
+	// the kernel drops and has it thin out.
+	second    bool
+	inherits  bool                                                                             // the socket lives on
+	withdraws bool                                                                             // another process may share the address
+	closing   *atomic.Bool                                                                     // the server is, and wants no more than what has come
+	streams   *atomic.Int64                                                                    // that are open
+	reads     func(source netip.AddrPort, transport string, now time.Time) (reads, known bool) // nil: all
 
 	in *incoming
 	overload
@@ -88,8 +151,6 @@ type datagrams struct {
 }
 
 func newDatagrams(conn *net.UDPConn, network string, local netip.AddrPort, closing *atomic.Bool, streams *atomic.Int64) (*datagrams, error) {
-	// What the kernel grants is enough; a smaller buffer is no error.
-	_ = conn.SetReadBuffer(receiveBacklog)
 	d := &datagrams{
 		conn: conn, local: local, several: local.Addr().IsUnspecified(), closing: closing, streams: streams,
 		in: newIncoming(batchSize), rooms: make([][]byte, batchSize),
@@ -111,7 +172,12 @@ func newDatagrams(conn *net.UDPConn, network string, local netip.AddrPort, closi
 	return d, err
 }
 
+// close closes the socket. One that lives on is to have the next daemon get all that comes.
 func (d *datagrams) close() {
+	if d.inherits && d.thinning.share > 0 {
+		d.thinning.share = 0
+		d.thinning.apply(d.raw)
+	}
 	d.conn.Close()
 	d.pacing.close()
 }
@@ -134,9 +200,22 @@ func (d *datagrams) serve(handler Handler, store Durability, trouble func(error)
 			d.pace(n)
 		}
 	}
-	for n := batchSize; n == batchSize; {
+	d.finish(handler, store, trouble)
+}
+
+// finish answers what has come. Where another process shares the address, nothing comes
+// any more to this socket, which is closed at once lest something does.
+func (d *datagrams) finish(handler Handler, store Durability, trouble func(error)) {
+	least := batchSize
+	if d.withdraws && withdraw(d.raw, d.local.Addr()) {
+		least = 1
+	}
+	for n := least; n >= least; {
 		n = d.takeWaiting()
 		d.answerBatch(n, handler, store, trouble)
+	}
+	if d.withdraws {
+		d.conn.Close()
 	}
 }
 
@@ -176,16 +255,27 @@ func (d *datagrams) pace(n int) {
 // some it does not wait long, so that it is told when that is over.
 func (d *datagrams) receive() (n int, err error) {
 	if d.thinning.share > 0 {
-		_ = d.conn.SetReadDeadline(time.Now().Add(thinningStep))
+		d.setDeadline(time.Now().Add(thinningStep))
 	}
 	failed := d.raw.Read(func(fd uintptr) bool {
 		n, err = d.take(fd)
 		return err != syscall.EAGAIN && err != syscall.EINTR
 	})
 	if errors.Is(failed, os.ErrDeadlineExceeded) {
+		if d.second { // who has set it sets another one
+			time.Sleep(time.Millisecond)
+		}
 		return 0, nil
 	}
 	return n, errors.Join(failed, err)
+}
+
+// setDeadline says until when to wait: no longer, when the server closes.
+func (d *datagrams) setDeadline(deadline time.Time) {
+	_ = d.conn.SetReadDeadline(deadline)
+	if d.closing.Load() {
+		_ = d.conn.SetReadDeadline(time.Now())
+	}
 }
 
 // takeWaiting takes what has come already.
@@ -212,8 +302,8 @@ func (d *datagrams) handle(n int, handler Handler, now time.Time) {
 		d.counters.countBatch(n, dropped)
 	}
 	// Strangers are no cause: the kernel cannot tell them from others.
-	if d.thinning.count(n, phones, now) {
-		_ = d.conn.SetReadDeadline(time.Time{})
+	if !d.second && d.thinning.count(n, phones, now) {
+		d.setDeadline(time.Time{})
 		d.thinning.apply(d.raw)
 	}
 	if d.atOnce != nil {

@@ -96,7 +96,16 @@ const closeTime = 2 * time.Second
 //
 // Where there is MutualTLS, phones are asked for their certificates there alone; else by
 // TLS and WSS.
-type Addresses struct{ UDP, TCP, TLS, MutualTLS, WS, WSS []string }
+type Addresses struct {
+	UDP, TCP, TLS, MutualTLS, WS, WSS []string
+
+	// Inherited are sockets that are taken where they are at one of the addresses. nil: none
+	// are there.
+	Inherited *Inherited
+	// Shared lets another process listen there too that says the same, and has this one end
+	// without losing what comes.
+	Shared bool
+}
 
 // Listen opens sockets on the addresses. Nothing is read before Serve: it waits
 // in the kernel. certificate is what TLS and WSS show, and may be nil where they
@@ -122,7 +131,7 @@ func Listen(addresses Addresses, certificate *Certificate, longest time.Duration
 		{"TLS", certificate.config("TLS", true), addresses.MutualTLS},
 	} {
 		for _, address := range kind.addresses {
-			if err := s.listen(kind.name, kind.secure, address); err != nil {
+			if err := s.listen(kind.name, kind.secure, address, &addresses); err != nil {
 				s.Close()
 				return nil, explain(strings.ToLower(kind.name), address, err)
 			}
@@ -131,11 +140,11 @@ func Listen(addresses Addresses, certificate *Certificate, longest time.Duration
 	return s, nil
 }
 
-func (s *Server) listen(transport string, secure *tls.Config, address string) error {
+func (s *Server) listen(transport string, secure *tls.Config, address string, how *Addresses) error {
 	if transport == "UDP" {
-		return s.listenUDP(address)
+		return s.listenUDP(address, how)
 	}
-	return s.listenStreams(transport, secure, address)
+	return s.listenStreams(transport, secure, address, how)
 }
 
 // explain says what to do about an address that cannot be listened on.
