@@ -154,18 +154,26 @@ func (a *Addresses) names() (names []string) {
 
 // nameOn returns what a socket at an address is called, on a network such as "udp4".
 func nameOn(network, address string) string {
-	kind := network[:3]
-	resolved, err := net.ResolveUDPAddr("udp"+network[3:], address)
+	kind, family := network[:3], network[3:]
+	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return kind + " " + address
 	}
-	ip := resolved.AddrPort().Addr().Unmap()
+	return kind + " " + net.JoinHostPort(numeric(family, host), port)
+}
+
+// numeric returns a host as a number: what stands for all addresses of a family, "4" or
+// "6", if there is none. What cannot be resolved stays as it is.
+func numeric(family, host string) string {
 	switch {
-	case ip.IsValid():
-	case network[3:] == "6":
-		ip = netip.IPv6Unspecified()
-	default:
-		ip = netip.IPv4Unspecified()
+	case host == "" && family == "6":
+		return netip.IPv6Unspecified().String()
+	case host == "":
+		return netip.IPv4Unspecified().String()
 	}
-	return kind + " " + netip.AddrPortFrom(ip, uint16(resolved.Port)).String()
+	ip, err := resolve("ip"+family, host)
+	if err != nil {
+		return host
+	}
+	return ip.String()
 }

@@ -232,12 +232,22 @@ func networks(kind, address string) ([]string, error) {
 	if host == "" {
 		return []string{kind + "4", kind + "6"}, nil
 	}
-	resolved, err := net.ResolveIPAddr("ip", host)
+	ip, err := resolve("ip", host)
 	if err != nil {
 		return nil, err
 	}
-	if resolved.IP.To4() != nil {
+	if ip.Is4() {
 		return []string{kind + "4"}, nil
 	}
 	return []string{kind + "6"}, nil
+}
+
+// resolve returns what a host of [listen] stands for, on "ip", "ip4" or "ip6".
+func resolve(network, host string) (netip.Addr, error) {
+	resolved, err := net.ResolveIPAddr(network, host)
+	if err != nil {
+		return netip.Addr{}, err
+	}
+	ip, _ := netip.AddrFromSlice(resolved.IP)
+	return ip.Unmap().WithZone(resolved.Zone), nil
 }
