@@ -86,6 +86,16 @@ func (m *Memory) Update(aor sipuri.AOR, now time.Time, change func(current []Bin
 	return nil
 }
 
+// Replace stores what an AOR is bound to from now on, whatever it was bound to before.
+// Each binding has an ID. The texts are copied.
+func (m *Memory) Replace(aor sipuri.AOR, bindings []Binding) {
+	hash := m.hash(aor)
+	s := m.shardOf(hash)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m.put(s, hash, aor, s.lists.view(hash, aor), bindings)
+}
+
 // name gives each binding that has none an ID.
 func (m *Memory) name(bindings []Binding) {
 	for i := range bindings {

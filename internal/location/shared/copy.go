@@ -72,7 +72,7 @@ func (c *seen) take(s *stripe, hash uint64, aor sipuri.AOR, seen state) {
 			c.wasFull.Store(true)
 		}
 		c.forget(s, hash)
-		c.put(aor, nil)
+		c.Replace(aor, nil)
 		return
 	}
 	if !found {
@@ -82,7 +82,7 @@ func (c *seen) take(s *stripe, hash uint64, aor sipuri.AOR, seen state) {
 		}
 	}
 	s.versions[hash] = v
-	c.put(aor, seen.bindings)
+	c.Replace(aor, seen.bindings)
 }
 
 // forget makes it unknown of what version the bindings are.
@@ -91,12 +91,6 @@ func (c *seen) forget(s *stripe, hash uint64) {
 		delete(s.versions, hash)
 		c.count.Add(-1)
 	}
-}
-
-func (c *seen) put(aor sipuri.AOR, bindings []location.Binding) {
-	_ = c.Memory.Update(aor, c.clock.now(), func([]location.Binding) ([]location.Binding, error) {
-		return bindings, nil
-	}, nil)
 }
 
 // inOrder sorts bindings as a list of location.Memory is.
@@ -112,5 +106,5 @@ func (c *seen) leave(s *stripe, hash uint64, aor sipuri.AOR, left []location.Bin
 	if len(left) == 0 {
 		c.forget(s, hash)
 	}
-	c.put(aor, left)
+	c.Replace(aor, left)
 }

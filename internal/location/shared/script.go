@@ -31,9 +31,13 @@ local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local h = redis.call('HMGET', key, 'v', 'r')
 local v, r = h[1] or '', h[2]
 if v ~= ARGV[1] then return {now, redis.call('HGETALL', key)} end
-local keep, forgotten, uses = string.match(r or '', '^(%d+) (%d+)(.*)$')
-keep = tonumber(keep) or 0
-if keep < now then keep, forgotten, uses = 0, '0', '' end
+local text = string.format -- with %d it is quicker by far than what else makes texts of numbers
+local keep, forgotten, uses = 0, '0', ''
+if r then
+  local till, floor, rest = string.match(r, '^(%d+) (%d+)(.*)$')
+  till = tonumber(till) or 0
+  if till >= now then keep, forgotten, uses = till, floor, rest end
+end
 local number = ARGV[5]
 if number ~= '' then
   keep = now + ARGV[8]
@@ -43,34 +47,28 @@ if number ~= '' then
     local count = string.match(uses, '^%d*', last + 1)
     if (tonumber(count) or 0) >= tonumber(ARGV[7]) then return 0 end
     uses = string.sub(uses, 1, at - 1) .. string.sub(uses, last + 1 + #count)
-  elseif tonumber(ARGV[6]) <= tonumber(forgotten) then
+  elseif forgotten ~= '0' and tonumber(ARGV[6]) <= tonumber(forgotten) then
     return 0
   end
   uses = uses .. use .. ARGV[7]
-  if #uses > 60 then -- fewer cannot be more than eight
-    local listed, oldest, first, text = 0, math.huge, 1, nil
-    for from, other, issued in string.gmatch(uses, '()( %w+:(%d+):%d+)') do
-      issued, listed = tonumber(issued), listed + 1
-      if issued < oldest then oldest, first, text = issued, from, other end
-    end
-    if listed > 8 then
-      uses = string.sub(uses, 1, first - 1) .. string.sub(uses, first + #text)
-      forgotten = string.format('%.0f', math.max(tonumber(forgotten), oldest))
-    end
+  while #uses > 230 do -- about eight: the one used the longest ago goes
+    local issued, rest = string.match(uses, '^ %w+:(%d+):%d+()')
+    if #issued > #forgotten or #issued == #forgotten and issued > forgotten then forgotten = issued end
+    uses = string.sub(uses, rest)
   end
-  r = keep .. ' ' .. forgotten .. uses
+  r = text('%d ', keep) .. forgotten .. uses
 end
 if ARGV[2] == '' then
   if number ~= '' then
     redis.call('HSET', key, 'r', r)
-    if redis.call('PTTL', key) < keep - now then redis.call('PEXPIREAT', key, keep) end
+    if redis.call('PTTL', key) < keep - now then redis.call('PEXPIREAT', key, text('%d', keep)) end
   end
-  return now .. ' ' .. v
+  return text('%d ', now) .. v
 end
-local micros = t[1] .. string.format('%06d', t[2])
+local micros = t[1] .. text('%06d', t[2])
 local before = string.match(v, '^%d+')
-if before and tonumber(before) >= tonumber(micros) then
-  micros = string.format('%.0f', before + 1)
+if before and (#before > #micros or #before == #micros and before >= micros) then
+  micros = text('%d', before + 1)
 end
 v = micros .. '-' .. ARGV[2]
 local last = tonumber(ARGV[4])
@@ -84,21 +82,21 @@ for k = 9, #ARGV, 3 do
     local expires = now + ARGV[k + 2]
     if expires > last then last = expires end
     fields[#fields + 1] = ARGV[k]
-    fields[#fields + 1] = expires .. ' ' .. ARGV[k + 1]
+    fields[#fields + 1] = text('%d ', expires) .. ARGV[k + 1]
   end
 end
 if ARGV[3] ~= '0' then
   if gone then redis.call('HDEL', key, unpack(gone)) end
   redis.call('HSET', key, unpack(fields))
-  redis.call('PEXPIREAT', key, math.max(last + 30000, keep))
-  return now .. ' ' .. v
+  redis.call('PEXPIREAT', key, text('%d', math.max(last + 30000, keep)))
+  return text('%d ', now) .. v
 end
 redis.call('DEL', key)
 if keep > 0 then
   redis.call('HSET', key, 'r', r)
-  redis.call('PEXPIREAT', key, keep)
+  redis.call('PEXPIREAT', key, text('%d', keep))
 end
-return now .. ' '
+return text('%d ', now)
 `
 
 	// The second one writes as the first does, to see whether that works, and returns

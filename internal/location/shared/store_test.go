@@ -289,8 +289,9 @@ func TestReplay(t *testing.T) {
 		use      location.Use
 		replayed bool
 	}
+	const lately, usual = 1_700_000_000, 1 << 62 // as long as what nodes give
 	n := func(issued uint32, number uint64, count uint32) location.Use {
-		return location.Use{Issued: issued, Number: number, Count: count}
+		return location.Use{Issued: issued + lately, Number: number + usual, Count: count}
 	}
 	many := func(from, to uint32) (steps []step) {
 		for i := from; i <= to; i++ {
@@ -303,7 +304,7 @@ func TestReplay(t *testing.T) {
 		"at another node":         {{0, n(100, 7, 1), false}, {1, n(100, 7, 1), true}, {1, n(100, 7, 2), false}, {0, n(100, 7, 2), true}, {0, n(100, 7, 1), true}},
 		"a count that jumps":      {{0, n(100, 7, 9), false}, {1, n(100, 7, 8), true}, {1, n(100, 7, 10), false}},
 		"a number issued twice":   {{0, n(100, 7, 1), false}, {1, n(101, 7, 1), false}, {0, n(101, 7, 1), true}, {0, n(100, 7, 1), true}},
-		"the largest numbers":     {{0, n(1<<32-1, 1<<64-1, 1<<32-1), false}, {1, n(1<<32-1, 1<<64-1, 1<<32-1), true}, {1, n(1<<32-1, 1<<64-2, 1), false}},
+		"the largest numbers":     {{0, n(1<<32-1-lately, 1<<64-1-usual, 1<<32-1), false}, {1, n(1<<32-1-lately, 1<<64-1-usual, 1<<32-1), true}, {1, n(1<<32-1-lately, 1<<64-2-usual, 1), false}},
 		"forgotten ones":          append(many(100, 120), step{0, n(100, 100, 1), true}, step{1, n(112, 112, 2), true}, step{1, n(112, 9999, 1), true}, step{0, n(120, 120, 1), true}, step{0, n(120, 120, 2), false}),
 		"an older one not used":   {{0, n(100, 7, 1), false}, {1, n(90, 6, 1), false}, {0, n(90, 6, 1), true}},
 		"eight nonces are listed": append(many(100, 107), step{0, n(100, 100, 1), true}, step{1, n(100, 100, 2), false}),
