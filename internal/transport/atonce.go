@@ -22,6 +22,7 @@ type atOnce struct {
 	replies []transaction.Reply // likewise
 	next    []int               // likewise: which is handled after it; none: no other
 	queues  []int               // the first of each queue
+	waited  []int               // what is in one
 	others  []int               // what is in none
 	last    map[queueName]int   // of each queue, so far
 }
@@ -69,7 +70,7 @@ func (a *atOnce) end() {
 
 // handleAtOnce handles what was picked of a batch, each queue of those that may wait
 // for the store on a goroutine of its own, the last one on this.
-func (d *datagrams) handleAtOnce(picked []int, handler Handler, now time.Time) {
+func (d *datagrams) handleAtOnce(picked []int, handler Handler, now time.Time, trouble func(error)) {
 	a := d.atOnce
 	a.arrange(d, picked)
 	a.need(len(a.queues) - 1)
@@ -82,19 +83,34 @@ func (d *datagrams) handleAtOnce(picked []int, handler Handler, now time.Time) {
 	for _, i := range a.others {
 		d.handleOne(i, handler, now)
 	}
+	d.collectAll(a.others)
 	if len(a.queues) > 0 {
+		d.send(d.ready, trouble) // who is challenged need not wait for others' bindings
+		d.ready.clear()
 		d.handleQueue(a.queues[len(a.queues)-1], handler, now)
 	}
 	a.running.Wait()
-	for _, i := range picked {
-		d.collect(i, &a.replies[i])
-		a.replies[i], a.flows[i] = transaction.Reply{}, message.Flow{}
+	d.collectAll(a.waited)
+}
+
+// collectAll takes the answers to those of a batch.
+func (d *datagrams) collectAll(handled []int) {
+	for _, i := range handled {
+		d.collect(i, &d.atOnce.replies[i])
+		d.atOnce.replies[i], d.atOnce.flows[i] = transaction.Reply{}, message.Flow{}
 	}
 }
 
+// longestQueue is how long the requests of a queue may take together. Those that have not
+// begun by then are left out: who has sent them sends them again after T1, which is as long
+// (RFC 3261 §17.1.2.2).
+const longestQueue = 500 * time.Millisecond
+
 func (d *datagrams) handleQueue(first int, handler Handler, now time.Time) {
-	for i := first; i != none; i = d.atOnce.next[i] {
+	began := now
+	for i := first; i != none && now.Sub(began) < longestQueue; i = d.atOnce.next[i] {
 		d.handleOne(i, handler, now)
+		now = time.Now()
 	}
 }
 
@@ -105,7 +121,7 @@ func (d *datagrams) handleOne(i int, handler Handler, now time.Time) {
 // arrange makes the queues of what was picked.
 func (a *atOnce) arrange(d *datagrams, picked []int) {
 	clear(a.last)
-	a.queues, a.others = a.queues[:0], a.others[:0]
+	a.queues, a.waited, a.others = a.queues[:0], a.waited[:0], a.others[:0]
 	for _, i := range picked {
 		a.flows[i] = d.flow(i)
 		if data := d.in.data(i); mayWait(data) {
@@ -117,6 +133,7 @@ func (a *atOnce) arrange(d *datagrams, picked []int) {
 }
 
 func (a *atOnce) append(i int, to queueName) {
+	a.waited = append(a.waited, i)
 	a.next[i] = none
 	if before, found := a.last[to]; found {
 		a.next[before] = i

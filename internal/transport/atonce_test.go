@@ -2,6 +2,7 @@ package transport
 
 import (
 	"bufio"
+	"cmp"
 	"fmt"
 	"net"
 	"slices"
@@ -32,6 +33,14 @@ func newWaiting(wanted int) *waiting {
 	return s
 }
 
+// add counts one more who waits.
+func (s *waiting) add() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.waits++
+	s.all.Broadcast()
+}
+
 func (s *waiting) Receive(room, data []byte, flow message.Flow, _ time.Time) transaction.Reply {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -43,7 +52,7 @@ func (s *waiting) Receive(room, data []byte, flow message.Flow, _ time.Time) tra
 		}
 	}
 	s.seen = append(s.seen, string(data))
-	return transaction.Reply{Data: append(room, data...), To: flow.Source, Rests: true}
+	return transaction.Reply{Data: append(room, data...), To: flow.Source, Rests: hasCredentials(data)}
 }
 
 // collected makes a reader of a batch that has come already.
@@ -84,19 +93,71 @@ func TestABatchWaitsForTheStoreAtOnce(t *testing.T) {
 	messages = messages[:batchSize]
 	d, conn := collected(t, messages)
 	d.answerBatch(len(messages), newWaiting(len(messages)/2), location.NewMemory(time.Now()), func(err error) { t.Error(err) })
-	var got []string
+	got := readTexts(t, conn, len(messages))
+	slices.SortStableFunc(messages, func(a, b string) int { // those who need not wait come first
+		return cmp.Compare(strings.Count(a, "Digest"), strings.Count(b, "Digest"))
+	})
+	if !slices.Equal(got, messages) {
+		t.Errorf("the answers are not those of the batch in its order")
+	}
+}
+
+func readTexts(t *testing.T, conn net.Conn, count int) (texts []string) {
+	t.Helper()
 	room := make([]byte, 1024)
-	for range messages {
+	for range count {
 		_ = conn.SetReadDeadline(time.Now().Add(5 * time.Second))
 		n, err := conn.Read(room)
 		if err != nil {
 			t.Fatal(err)
 		}
-		got = append(got, string(room[:n]))
+		texts = append(texts, string(room[:n]))
 	}
-	if !slices.Equal(got, messages) {
-		t.Errorf("the answers are not those of the batch in its order")
+	return texts
+}
+
+// Who is challenged has the answer while others of the batch wait for the store.
+func TestAChallengeDoesNotWaitForTheStore(t *testing.T) {
+	d, conn := collected(t, []string{withCallID("a", 0), "REGISTER without"})
+	handler := newWaiting(2)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		d.answerBatch(2, handler, location.NewMemory(time.Now()), func(err error) { t.Error(err) })
+	}()
+	if got := readTexts(t, conn, 1); got[0] != "REGISTER without" {
+		t.Errorf("got %q", got)
 	}
+	handler.add() // whom the first one waits for
+	if got := readTexts(t, conn, 1); got[0] != withCallID("a", 0) {
+		t.Errorf("got %q", got)
+	}
+	<-done
+}
+
+// Requests of one call that wait one after the other do not hold up all others for long.
+func TestAQueueEnds(t *testing.T) {
+	var messages []string
+	for i := range batchSize {
+		messages = append(messages, withCallID("a", i))
+	}
+	d, conn := collected(t, messages)
+	d.answerBatch(len(messages), &sleeper{took: longestQueue / 4}, location.NewMemory(time.Now()), func(err error) { t.Error(err) })
+	readTexts(t, conn, 1)
+	if got := len(d.resting.headers); got == 0 || got > 4 {
+		t.Errorf("%d were handled, each a quarter of the longest time", got)
+	}
+}
+
+// sleeper is a handler that takes long.
+type sleeper struct {
+	echo
+	took time.Duration
+}
+
+func (s *sleeper) Receive(room, data []byte, flow message.Flow, _ time.Time) transaction.Reply {
+	time.Sleep(s.took)
+	return transaction.Reply{Data: append(room, data...), To: flow.Source, Rests: true}
 }
 
 // Goroutines are made for the largest batch and serve all others, so that none has to grow

@@ -52,7 +52,7 @@ func TestCountsOfWhatIsDroppedInOverload(t *testing.T) {
 	}
 	for _, d := range s.readers { // whichever the kernel has picked
 		d.admitted = leastAdmitted
-		d.handle(d.takeWaiting(), &echo{}, time.Now())
+		d.handle(d.takeWaiting(), &echo{}, time.Now(), func(err error) { t.Error(err) })
 	}
 	if got := s.Counts(); got.Datagrams != count || got.Dropped != count-leastAdmitted {
 		t.Errorf("got %+v", got)
@@ -79,7 +79,7 @@ func TestWhoIsNotReadTakesNoPlaceInOverload(t *testing.T) {
 			asked++
 			return source.String() == phone.LocalAddr().String() && transport == "UDP", false
 		}
-		d.handle(d.takeWaiting(), e, time.Now())
+		d.handle(d.takeWaiting(), e, time.Now(), func(err error) { t.Error(err) })
 	}
 	if got := s.Counts(); asked != count || got.Datagrams != count || got.Dropped != 0 {
 		t.Errorf("asked for %d, %+v", asked, got)

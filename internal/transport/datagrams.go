@@ -225,7 +225,7 @@ func (d *datagrams) answerBatch(n int, handler Handler, store Durability, troubl
 	mark := store.Begin()
 	now := time.Now()
 	d.overload.see(d.crowded, batchSize, now)
-	d.handle(n, handler, now)
+	d.handle(n, handler, now, trouble)
 	d.tellDropped(now, trouble)
 	d.send(d.ready, trouble)
 	if len(d.resting.headers) > 0 {
@@ -291,7 +291,7 @@ func (d *datagrams) take(fd uintptr) (int, error) {
 }
 
 // handle collects the answers to a batch.
-func (d *datagrams) handle(n int, handler Handler, now time.Time) {
+func (d *datagrams) handle(n int, handler Handler, now time.Time, trouble func(error)) {
 	d.ready.clear()
 	d.resting.clear()
 	judged := d.judge(n, now)
@@ -307,7 +307,7 @@ func (d *datagrams) handle(n int, handler Handler, now time.Time) {
 		d.thinning.apply(d.raw)
 	}
 	if d.atOnce != nil {
-		d.handleAtOnce(picked, handler, now)
+		d.handleAtOnce(picked, handler, now, trouble)
 		return
 	}
 	for _, i := range picked {
