@@ -96,6 +96,10 @@ func readCertificates(config *tls.Config, ca, certificate, key string) error {
 	return nil
 }
 
+// flushDelay is how long what is sent waits for more, unless nothing else is under way:
+// it spares a tenth of the processor time of nodes, and some of Redis's.
+const flushDelay = 100 * time.Microsecond
+
 // clientOption returns how to reach the server that the URL names, with nothing that
 // takes longer than timeout, and no write that is tried again: the first one may have
 // been done.
@@ -112,6 +116,7 @@ func clientOption(text, node string, timeout time.Duration) (rueidis.ClientOptio
 	option.ClusterOption.ShardsRefreshInterval = time.Second
 	option.ClusterOption.MaxMovedRedirections = 3
 	option.DisableRetry, option.DisableCache = true, true
+	option.MaxFlushDelay = flushDelay
 	option.ClientSetInfo = rueidis.DisableClientSetInfo // one right less to be given
 	return option, nil
 }
