@@ -127,7 +127,7 @@ func (n *Notifier) whyEnded(r *resource, t *told, now time.Time) event {
 func (n *Notifier) request(s *subscription, state string, body []byte) (transaction.Outgoing, error) {
 	notify := message.Notify{
 		Target: s.target, Route: s.route, From: s.local, Tag: s.dialog.localTag, To: s.remote, ToTag: s.dialog.remoteTag,
-		CallID: s.dialog.callID, CSeq: s.sequence + 1, Event: s.event, State: state, Flow: s.flow, Branch: n.token(), Body: body,
+		CallID: s.dialog.callID, CSeq: s.sequence + 1, Event: s.event, State: state, Flow: s.flow, Secure: s.secure, Branch: n.token(), Body: body,
 	}
 	if body != nil {
 		notify.Type = mediaType

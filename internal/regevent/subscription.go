@@ -44,6 +44,7 @@ type subscription struct {
 	flow    message.Flow     // by which NOTIFYs go
 	origin  journal.Event    // what is said of it in the journal
 	cseq    uint32           // of the last SUBSCRIBE
+	secure  bool             // its dialog is by sips: URIs alone
 	expires time.Time
 
 	reached bool       // the watcher is surely where the SUBSCRIBE seemed to come from
