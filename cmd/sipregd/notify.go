@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/rand"
 	"time"
 
@@ -19,10 +20,37 @@ func (d *sipregd) newNotifier() *regevent.Notifier {
 	if !c.Events {
 		return nil
 	}
+	versions, _ := d.store.(regevent.Versions) // which the shared store alone has
 	return regevent.New(regevent.Options{
-		Store: d.store, Journal: d.journal, Send: d.server.Send, Gone: transport.ErrNoFlow, Clock: time.Now, Random: rand.Reader,
-		Permit: c.Permit, MaxSubscriptions: c.MaxSubscriptions, PerAOR: c.SubscriptionsPerAOR, PerPeer: c.SubscriptionsPerPeer,
+		Store: d.store, Versions: versions, Journal: d.journal, Send: d.server.Send, Gone: transport.ErrNoFlow, Clock: time.Now,
+		Random: rand.Reader, Permit: c.Permit, MaxSubscriptions: c.MaxSubscriptions, PerAOR: c.SubscriptionsPerAOR,
+		PerPeer: c.SubscriptionsPerPeer,
 	})
+}
+
+// startNotifying has watchers told, until the context ends.
+func (d *sipregd) startNotifying(asking context.Context) {
+	if d.notifier == nil {
+		return
+	}
+	d.asking.Go(func() { d.notifier.Run(asking) })
+	if d.notifier.Versions != nil {
+		d.asking.Go(func() { lookElsewhere(asking, d.notifier) })
+	}
+}
+
+// lookElsewhere has watchers told of what happens at other nodes, until the context ends.
+func lookElsewhere(asking context.Context, notifier *regevent.Notifier) {
+	ticker := time.NewTicker(time.Second)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-asking.Done():
+			return
+		case <-ticker.C:
+			notifier.LookElsewhere(asking)
+		}
+	}
 }
 
 // watched returns the journal that the registrar tells what becomes of bindings.

@@ -304,9 +304,7 @@ func (d *sipregd) startAsking() {
 	var asking context.Context
 	asking, d.stopAsking = context.WithCancel(context.Background())
 	d.asking.Go(func() { d.qualifier.Run(asking) })
-	if d.notifier != nil {
-		d.asking.Go(func() { d.notifier.Run(asking) })
-	}
+	d.startNotifying(asking)
 	if d.finals != nil {
 		d.asking.Go(func() { repeatFinals(asking, d.finals) })
 	}

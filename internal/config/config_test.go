@@ -325,8 +325,6 @@ func TestFaults(t *testing.T) {
 		{"several outbound", "[location]\noutbound = <sip:a;lr>,<sip:b;lr>", "2: [location] outbound is no SIP URI; write one that leads to this node, such as sip:sip1.example.com:5060"},
 		{"node without redis", "[location]\nstore = memory\nnode = sip1", "3: [location] node is of no use without store = redis; write that too, or leave node empty"},
 		{"outbound without redis", "[location]\noutbound = sip:sip1.example.com", "2: [location] outbound is of no use without store = redis; write that too, or leave outbound empty"},
-		{"events of many nodes", "[location]\nstore = redis\n[calls]\nevents = yes",
-			"4: [calls] events = yes does not go with store = redis: watchers would not be told of what happens at other machines; leave events out, and have watchers ask the HTTP API, or write store = file on a machine of its own"},
 		{"permit for nothing", "[calls]\npermit = 192.0.2.1", "2: [calls] permit is of no use without redirect and events; write redirect = yes or events = yes too, or leave permit empty"},
 		{"max_subscriptions without events", "[calls]\nmax_subscriptions = 5", "2: [calls] max_subscriptions is of no use without events; write events = yes too, or leave max_subscriptions out"},
 		{"subscriptions_per_aor without events", "[calls]\nredirect = yes\nsubscriptions_per_aor = 5", "3: [calls] subscriptions_per_aor is of no use without events; write events = yes too, or leave subscriptions_per_aor out"},

@@ -148,14 +148,8 @@ func (r *reader) checkLocation(l *Location) {
 	}
 }
 
-// checkCalls sees to it that nothing is set of what is not done, and that nobody is
-// promised what a node cannot know: what becomes of bindings at others.
+// checkCalls sees to it that nothing is set of what is not done.
 func (r *reader) checkCalls(c *Calls) {
-	if c.Events && r.config.Location.Store == "redis" {
-		r.fail(r.lines["calls.events"], "calls", inifile.Fault{
-			Cause:  "events = yes does not go with store = redis: watchers would not be told of what happens at other machines",
-			Advice: "leave events out, and have watchers ask the HTTP API, or write store = file on a machine of its own"})
-	}
 	if len(c.Permit) > 0 && !c.Redirect && !c.Events {
 		r.fail(r.lines["calls.permit"], "calls", inifile.Fault{
 			Cause: "permit is of no use without redirect and events", Advice: "write redirect = yes or events = yes too, or leave permit empty"})

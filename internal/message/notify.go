@@ -20,6 +20,7 @@ type Notify struct {
 	Event  Event
 	State  string // of Subscription-State
 	Flow   Flow   // by which it is sent
+	Secure bool   // the dialog is by sips: URIs alone
 	Branch string // behind the cookie; a token that nobody guesses
 	Type   string // of the body; empty: there is none
 	Body   []byte
@@ -50,7 +51,7 @@ func (n *Notify) Append(room []byte) ([]byte, error) {
 	}
 	text = append(append(append(text, "\r\nCall-ID: "...), n.CallID...), "\r\nCSeq: "...)
 	text = append(strconv.AppendUint(text, uint64(n.CSeq), 10), " NOTIFY\r\nContact: "...)
-	text = append(append(text, ContactOf(n.Flow)...), "\r\nEvent: "...)
+	text = append(append(text, ContactOf(n.Flow, n.Secure)...), "\r\nEvent: "...)
 	text = append(text, n.Event.Package...)
 	if n.Event.ID != "" {
 		text = append(append(text, ";id="...), n.Event.ID...)
@@ -64,12 +65,32 @@ func (n *Notify) Append(room []byte) ([]byte, error) {
 	return append(text, n.Body...), nil
 }
 
-// ContactOf returns the value of Contact by which the registrar is reached over a flow.
-// It names nobody, so that a request to it is about what To says.
-func ContactOf(flow Flow) string {
-	contact := "<sip:" + sentBy(flow.Local)
-	if name := transportParam(flow.Transport); name != "" {
-		contact += ";transport=" + name
+// ContactOf returns the value of Contact by which the registrar is reached over a flow, by
+// a sips: URI where that has to be. It names nobody, so that a request to it is about what
+// To says.
+func ContactOf(flow Flow, secure bool) string {
+	scheme, transport := "sip:", transportParam(flow.Transport)
+	if secure {
+		scheme = "sips:"
+		if transport == "tls" { // which that says already (RFC 3261 §26.2.2)
+			transport = ""
+		}
+	}
+	contact := "<" + scheme + sentBy(flow.Local)
+	if transport != "" {
+		contact += ";transport=" + transport
 	}
 	return contact + ">"
+}
+
+// NeedsSIPS tells whether the dialog that a request makes has to be by sips: URIs alone
+// (RFC 3261 §12.1.1).
+func (r *Request) NeedsSIPS() bool {
+	if r.URI.Scheme == "sips" {
+		return true
+	}
+	if first, found := FirstRoute(r.RecordRoute); found {
+		return first.Scheme == "sips"
+	}
+	return len(r.Contacts.Values) > 0 && r.Contacts.Values[0].URI.Scheme == "sips"
 }

@@ -4,6 +4,7 @@ import (
 	"hash/maphash"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"sipregd/internal/journal"
 	"sipregd/internal/sipuri"
@@ -43,6 +44,7 @@ type change struct {
 type ending struct {
 	binding uint64
 	event   event
+	taken   time.Time
 }
 
 func newChanges() *changes {
@@ -96,8 +98,23 @@ func (c *changes) note(e *journal.Event) (isNews bool) {
 		if len(known.endings) == maxEndings {
 			known.endings = known.endings[1:]
 		}
-		known.endings = append(known.endings, ending{c.bindingOf(e.Contact, e.CallID), ended})
+		known.endings = append(known.endings, ending{binding: c.bindingOf(e.Contact, e.CallID), event: ended})
 	}
+	return s.put(known)
+}
+
+// touch takes down that an AOR may have changed, if that is watched.
+func (c *changes) touch(aor sipuri.AOR) {
+	s := c.shard(aor)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if known := s.aors[aor]; known != nil {
+		s.put(known)
+	}
+}
+
+// put has a change taken. It tells whether that is news. The shard has to be locked.
+func (s *changesShard) put(known *change) (isNews bool) {
 	isNews = !known.pending
 	if isNews {
 		known.pending = true

@@ -4,6 +4,7 @@
 package regevent
 
 import (
+	"container/list"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -26,6 +27,9 @@ const (
 	tick        = 50 * time.Millisecond
 	maxNotified = 500
 
+	// maxStep is how long one takes where the store is slow: NOTIFYs are to be sent again.
+	maxStep = 250 * time.Millisecond
+
 	// firstDelay is how long a subscriber has to get the answer to its SUBSCRIBE before
 	// the NOTIFY that has to follow at once (RFC 6665 §4.2.1.2).
 	firstDelay = 100 * time.Millisecond
@@ -47,15 +51,22 @@ type Store interface {
 	Bindings(aor sipuri.AOR, now time.Time) []location.Binding
 }
 
+// remote is a Store that may be out of reach.
+type remote interface {
+	// Lookup is Bindings, and tells that what is bound is not known for sure.
+	Lookup(aor sipuri.AOR, now time.Time) (bindings []location.Binding, stale bool)
+}
+
 // Options are what a notifier works with.
 type Options struct {
-	Store   Store
-	Journal journal.Journal
-	Send    transaction.Send
-	Gone    error // of Send: the flow is no more
-	Clock   func() time.Time
-	Random  io.Reader      // such as nobody guesses; it never fails
-	Permit  []netip.Prefix // from where anybody may watch all addresses-of-record
+	Store    Store
+	Versions Versions // of what is in Store; nil: whatever changes there is in the journal
+	Journal  journal.Journal
+	Send     transaction.Send
+	Gone     error // of Send: the flow is no more
+	Clock    func() time.Time
+	Random   io.Reader      // such as nobody guesses; it never fails
+	Permit   []netip.Prefix // from where anybody may watch all addresses-of-record
 
 	MaxSubscriptions, PerAOR, PerPeer int
 }
@@ -64,6 +75,7 @@ type Options struct {
 // alone. It may be used by many goroutines at once, but for Step.
 type Notifier struct {
 	Options
+	remote    remote               // the Store, nil: it is never out of reach
 	registrar *registrar.Registrar // which says who somebody is
 	clients   *transaction.Clients
 	changes   *changes
@@ -73,6 +85,7 @@ type Notifier struct {
 	dialogs   map[dialog]*subscription
 	byID      map[uint64]*subscription
 	resources map[sipuri.AOR]*resource
+	round     list.List       // of them, as they are asked about: the next one first
 	peers     map[watcher]int // how many subscriptions each has
 	streams   map[uint64]int  // how many are reached by each connection
 	unreached int             // how many have watchers that may not be there
@@ -92,8 +105,9 @@ type Counts struct {
 
 // New returns a notifier that nobody has subscribed with.
 func New(o Options) *Notifier {
+	remote, _ := o.Store.(remote)
 	n := &Notifier{
-		Options: o, changes: newChanges(), wake: make(chan struct{}, 1),
+		Options: o, remote: remote, changes: newChanges(), wake: make(chan struct{}, 1),
 		dialogs: map[dialog]*subscription{}, byID: map[uint64]*subscription{},
 		resources: map[sipuri.AOR]*resource{}, peers: map[watcher]int{}, streams: map[uint64]int{},
 	}
@@ -176,13 +190,17 @@ func (n *Notifier) Step(now time.Time) (next time.Time) {
 	for _, outcome := range n.clients.Step(now) {
 		n.settle(&outcome, now)
 	}
-	n.changes.take(n.takeChanges)
+	n.changes.take(func(aor sipuri.AOR, endings []ending) { n.takeChanges(aor, endings, now) })
+	end := now.Add(maxStep)
 	for range maxNotified {
 		s := n.due(now)
 		if s == nil {
 			break
 		}
 		n.visit(s, now)
+		if now = n.Clock(); now.After(end) {
+			break
+		}
 	}
 	n.flush()
 	return earlier(n.clients.Next(), n.nextTurn())

@@ -10,19 +10,28 @@ import (
 	"sipregd/internal/journal"
 	"sipregd/internal/location"
 	"sipregd/internal/message"
+	"sipregd/internal/sipuri"
 	"sipregd/internal/transaction"
 )
 
 // visit tells a subscriber what is to be told, if anything is.
 func (n *Notifier) visit(s *subscription, now time.Time) {
-	bindings := n.Store.Bindings(s.aor, now)
-	if n.registrar.IsStale() && n.waitForStore(s, now) {
+	bindings, stale := n.lookup(s.aor, now)
+	if stale && n.waitForStore(s, now) {
 		return
 	}
 	request, sends := n.compose(s, bindings, now)
 	if sends && n.clients.Begin(request, n.Clock()) != nil {
 		n.drop(s, journal.StreamGone, "its connection is gone", now)
 	}
+}
+
+// lookup returns what an AOR is bound to, and whether that is not known for sure.
+func (n *Notifier) lookup(aor sipuri.AOR, now time.Time) (bindings []location.Binding, stale bool) {
+	if n.remote == nil {
+		return n.Store.Bindings(aor, now), false
+	}
+	return n.remote.Lookup(aor, now)
 }
 
 // waitForStore has a subscriber wait while it is not known for sure what there is to be told,
@@ -49,9 +58,10 @@ func (n *Notifier) compose(s *subscription, bindings []location.Binding, now tim
 	if s.ends == "" && !s.expires.After(now) { // RFC 6665 §4.2.2
 		s.ends = timeout
 	}
+	n.resources[s.aor].see(bindings)
 	body := n.body(s, bindings, now)
 	if body == nil && s.ends == "" {
-		s.changed = false
+		s.take(bindings, false)
 		n.giveBack(s)
 		return request, false
 	}
@@ -74,7 +84,7 @@ func (n *Notifier) compose(s *subscription, bindings []location.Binding, now tim
 	return request, true
 }
 
-// take takes in what a NOTIFY tells of.
+// take takes in what a NOTIFY tells of, or what it need not tell of.
 func (s *subscription) take(bindings []location.Binding, hasBody bool) {
 	s.told = s.told[:0]
 	for i := range bindings {
@@ -108,16 +118,20 @@ func (n *Notifier) body(s *subscription, bindings []location.Binding, now time.T
 }
 
 // whyEnded returns what ended a binding. Where that is not known any more it has expired,
-// or was taken from its phone.
+// or was taken from its phone. Where it ended elsewhere that was never known, and its phone
+// is the most likely to have ended it.
 func (n *Notifier) whyEnded(r *resource, t *told, now time.Time) event {
 	binding := n.changes.bindingOf(t.uri, t.callID)
 	for _, e := range slices.Backward(r.endings) {
-		if e.binding == binding {
+		if e.binding == binding && (!n.isElsewhere() || !e.taken.Before(t.changed)) { // it may be an earlier one
 			return e.event
 		}
 	}
-	if !t.expires.After(now) {
+	switch {
+	case !t.expires.After(now.Add(expirySlack)):
 		return expired
+	case n.isElsewhere():
+		return unregistered
 	}
 	return withdrawn
 }
@@ -127,7 +141,7 @@ func (n *Notifier) whyEnded(r *resource, t *told, now time.Time) event {
 func (n *Notifier) request(s *subscription, state string, body []byte) (transaction.Outgoing, error) {
 	notify := message.Notify{
 		Target: s.target, Route: s.route, From: s.local, Tag: s.dialog.localTag, To: s.remote, ToTag: s.dialog.remoteTag,
-		CallID: s.dialog.callID, CSeq: s.sequence + 1, Event: s.event, State: state, Flow: s.flow, Branch: n.token(), Body: body,
+		CallID: s.dialog.callID, CSeq: s.sequence + 1, Event: s.event, State: state, Flow: s.flow, Secure: s.secure, Branch: n.token(), Body: body,
 	}
 	if body != nil {
 		notify.Type = mediaType

@@ -132,13 +132,18 @@ func (t *told) terminated(e event) contact {
 // nothing.
 func (t *told) changeOf(b *location.Binding) event {
 	switch {
-	case b.Changed.Equal(t.changed) && b.Expires.Equal(t.expires):
+	case b.CallID != t.callID || b.CSeq != t.cseq:
+		return refreshed
+	case isSame(b.Changed, t.changed) && isSame(b.Expires, t.expires):
 		return noEvent
 	case b.Expires.Before(t.expires) && !b.Changed.After(t.changed): // the clock went back
 		return shortened
 	}
 	return refreshed
 }
+
+// isSame tells whether two times of a binding may be one.
+func isSame(a, b time.Time) bool { return a.Sub(b).Abs() < sameTime }
 
 // difference returns what is to be said of bindings to who was told of others before: in
 // full of all of them, else of those alone that have changed. why says what ended one.

@@ -149,7 +149,7 @@ func (g *attempt) authorize() *message.Response {
 		g.aor, served = g.Peers().AOR(g.request.URI)
 	}
 	g.About(g.aor)
-	if g.request.URI.Scheme == "sips" && !g.request.Flow.Secure() { // RFC 3261 §26.2.2
+	if g.known == nil && g.request.URI.Scheme == "sips" && !g.request.Flow.Secure() { // RFC 3261 §26.2.2
 		return g.sipsNeedsTLS("Request-URI", g.request.URIText)
 	}
 	if peers.Within(g.Permit, g.request.Flow.Source.Addr()) { // who may watch all
@@ -241,7 +241,7 @@ func (g *attempt) subscribe() *message.Response {
 	case why != "":
 		return g.EndWith(g.request.Respond(503, "Too Many Subscriptions").With("Retry-After", "60"), journal.TooManySubscriptions, why)
 	}
-	return g.accept()
+	return g.accept(s)
 }
 
 // stops is why nobody is let in while the daemon ends: nobody would be told anything.
@@ -309,6 +309,7 @@ func (g *attempt) newSubscription() *subscription {
 		local:  strings.Clone(g.request.To.URIText()),
 		remote: strings.Clone(g.request.From.URIText()),
 		route:  strings.Clone(g.request.RecordRoute),
+		secure: g.request.NeedsSIPS(),
 		cseq:   g.request.CSeq.Number,
 	}
 	s.origin = g.origin()
@@ -402,7 +403,7 @@ func (g *attempt) refresh() *message.Response {
 		response := g.request.Respond(500, "Request Out Of Order").With("Retry-After", "1")
 		return g.EndWith(response, journal.CSeqNotRising, "of a SUBSCRIBE")
 	}
-	return g.accept()
+	return g.accept(s)
 }
 
 type renewal int
@@ -436,10 +437,10 @@ func (g *attempt) renew(s *subscription) renewal {
 }
 
 // accept answers a SUBSCRIBE that is granted (RFC 6665 §4.2.1.1). The NOTIFY follows.
-func (g *attempt) accept() *message.Response {
+func (g *attempt) accept(s *subscription) *message.Response {
 	g.rouse()
 	response := g.request.Respond(200, "OK").With("Expires", strconv.FormatUint(uint64(g.expires), 10)).
-		With("Contact", message.ContactOf(g.request.Flow))
+		With("Contact", message.ContactOf(g.request.Flow, s.secure))
 	if g.request.RecordRoute != "" { // RFC 3261 §12.1.1
 		response.With("Record-Route", g.request.RecordRoute)
 	}

@@ -71,6 +71,49 @@ func TestSubscribe(t *testing.T) {
 	}
 }
 
+// A dialog that began with a sips: URI is by such URIs alone (RFC 3261 §12.1.1).
+func TestSecureDialogs(t *testing.T) {
+	const secure, open = "<sips:192.0.2.1:5060>", "<sip:192.0.2.1:5060;transport=tls>"
+	for _, test := range []struct {
+		name, transport, to, contact, route string
+		want                                string
+	}{
+		{"a secure address", "TLS", "sips:2001@example.com", "<sip:w@203.0.113.9>", "", secure},
+		{"a secure Contact", "TLS", "sip:2001@example.com", "<sips:w@203.0.113.9>", "", secure},
+		{"a secure route", "TLS", "sip:2001@example.com", "<sip:w@203.0.113.9>", "<sips:203.0.113.2;lr>", secure},
+		{"a secure Contact behind a route that is not", "TLS", "sip:2001@example.com", "<sips:w@203.0.113.9>",
+			"<sip:203.0.113.2;lr>, <sips:203.0.113.3;lr>", open},
+		{"nothing secure", "TLS", "sip:2001@example.com", "<sip:w@203.0.113.9>", "", open},
+		{"by WebSocket", "WSS", "sips:2001@example.com", "<sips:w@203.0.113.9>", "", "<sips:192.0.2.1:5060;transport=ws>"},
+		{"by what ends TLS before it", "TCP", "sip:2001@example.com", "<sip:w@203.0.113.9>", "<sips:203.0.113.2;lr>", "<sips:192.0.2.1:5060;transport=tcp>"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			l := newLab(t)
+			s := l.kitchen()
+			s.flow.Transport, s.flow.Stream, s.to, s.contact = test.transport, 7, test.to, test.contact
+			var lines []string
+			if test.route != "" {
+				lines = append(lines, "Record-Route: "+test.route)
+			}
+			if got := field(s.begin(lines...), "Contact"); got != test.want {
+				t.Errorf("subscribed: %s", got)
+			}
+			l.wait(time.Second)
+			if n := l.takeOne(); n.field("Contact") != test.want {
+				t.Errorf("told: %s", n.field("Contact"))
+			}
+			s.contact = "<sip:w@203.0.113.9>"
+			if got := field(s.subscribe(), "Contact"); got != test.want {
+				t.Errorf("refreshed: %s", got)
+			}
+			l.wait(time.Second)
+			if n := l.takeOne(); n.field("Contact") != test.want {
+				t.Errorf("told then: %s", n.field("Contact"))
+			}
+		})
+	}
+}
+
 // A PBX or a proxy whose network is permitted watches all without credentials.
 func TestPermittedNetworks(t *testing.T) {
 	for _, test := range []struct {

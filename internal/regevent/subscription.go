@@ -2,6 +2,7 @@ package regevent
 
 import (
 	"container/heap"
+	"container/list"
 	"net/netip"
 	"slices"
 	"time"
@@ -43,6 +44,7 @@ type subscription struct {
 	route   string           // the route set
 	flow    message.Flow     // by which NOTIFYs go
 	origin  journal.Event    // what is said of it in the journal
+	secure  bool             // its dialog is by sips: URIs alone
 	cseq    uint32           // of the last SUBSCRIBE
 	expires time.Time
 
@@ -67,8 +69,13 @@ const noTurn = -1
 // resource is an address-of-record that is watched.
 type resource struct {
 	id            uint64
+	aor           sipuri.AOR
 	subscriptions []*subscription
-	endings       []ending // of its bindings, the latest last
+	endings       []ending      // of its bindings, the latest last
+	place         *list.Element // in the round
+	isKnown       bool          // of what version its bindings were last
+	version       string        // which was this
+	firstExpiry   time.Time     // of its bindings, as they were seen last; zero: nothing was bound
 }
 
 // due returns when the subscription is to be looked at.
@@ -114,7 +121,8 @@ func (n *Notifier) add(s *subscription) {
 	n.dialogs[s.dialog], n.byID[s.id] = s, s
 	r := n.resources[s.aor]
 	if r == nil {
-		r = &resource{id: s.id}
+		r = &resource{id: s.id, aor: s.aor}
+		r.place = n.round.PushBack(r)
 		n.resources[s.aor] = r
 		n.changes.watch(s.aor)
 	}
@@ -139,6 +147,7 @@ func (n *Notifier) remove(s *subscription) {
 	r.subscriptions = slices.DeleteFunc(r.subscriptions, func(other *subscription) bool { return other == s })
 	if len(r.subscriptions) == 0 {
 		delete(n.resources, s.aor)
+		n.round.Remove(r.place)
 		n.changes.unwatch(s.aor)
 	}
 	n.discount(s)
@@ -175,12 +184,15 @@ func countOut[K comparable](counts map[K]int, of K) {
 // What follows takes the lock.
 
 // takeChanges has those who watch an AOR told what has changed.
-func (n *Notifier) takeChanges(aor sipuri.AOR, endings []ending) {
+func (n *Notifier) takeChanges(aor sipuri.AOR, endings []ending, now time.Time) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	r := n.resources[aor]
 	if r == nil {
 		return
+	}
+	for i := range endings {
+		endings[i].taken = now
 	}
 	r.endings = append(r.endings, endings...)
 	r.endings = r.endings[max(0, len(r.endings)-maxEndings):]

@@ -420,6 +420,11 @@ func TestCluster(t *testing.T) {
 	if found != count {
 		t.Errorf("%d AORs were found", found)
 	}
+	for i := range count {
+		if versionOf(t, one, sipuri.AOR{User: fmt.Sprint(i)}) == "" {
+			t.Errorf("%d has no version", i)
+		}
+	}
 	goesAway(t, nodes[2].kill, nodes[2].start, one, two)
 }
 
