@@ -47,8 +47,8 @@ func (s *Store) appendVersions(ctx context.Context, versions []string, aors []si
 		switch {
 		case err == nil && len(fields) == 1:
 			version = fields[0]
-		case ctx.Err() != nil: // it was the caller who would wait no longer
-			return nil, ctx.Err()
+		case endOf(ctx) != nil: // it was the caller who would wait no longer
+			return nil, endOf(ctx)
 		case err != nil && !isOfKey(err):
 			s.fail(keyOf(aors[i]), began, causeOf(within, err))
 			return nil, location.ErrNotDurable
@@ -56,4 +56,13 @@ func (s *Store) appendVersions(ctx context.Context, versions []string, aors []si
 		versions = append(versions, version)
 	}
 	return versions, nil
+}
+
+// endOf returns why a context has ended. Whoever waits for its time may see that it is over
+// before the context itself does.
+func endOf(ctx context.Context) error {
+	if deadline, has := ctx.Deadline(); has && !time.Now().Before(deadline) {
+		return context.DeadlineExceeded
+	}
+	return ctx.Err()
 }
