@@ -21,7 +21,7 @@ func (d *sipregd) openShared() error {
 	}
 	store, err := shared.Open(shared.Options{
 		URL: c.Location.Redis, Node: node, Observer: sharedWatch{d},
-		NonceLifetime: time.Duration(c.Security.NonceLifetime) * time.Second,
+		NonceLifetime: time.Duration(c.Security.NonceLifetime) * time.Second, Remembered: c.Location.Remembered,
 	})
 	if err != nil {
 		return fmt.Errorf("[location] redis: %w", err)

@@ -78,6 +78,7 @@ type Location struct {
 	Redis          string // URL; it may hold a password
 	Node           string // name of this daemon among those that share the bindings, empty: that of the machine
 	Outbound       string // value of Path by which others reach the phones whose flow is here, empty: none
+	Remembered     int    // AORs of which is kept here what there is in the store that nodes share
 }
 
 // Security is what keeps strangers off. Rates are in requests a second, 0: no limit.
@@ -140,7 +141,7 @@ func defaults(directory string) Config {
 			ExpiryJitter:      inifile.Auto,
 		},
 		Peers:    Peers{Files: []string{filepath.Join(directory, "peers.conf")}},
-		Location: Location{Store: "file", Path: "/var/lib/sipregd", Redis: "redis://127.0.0.1:6379/0"},
+		Location: Location{Store: "file", Path: "/var/lib/sipregd", Redis: "redis://127.0.0.1:6379/0", Remembered: 1000000},
 		Security: Security{NonceLifetime: 300, Rate: 20, UnknownRate: 5000, KnownRate: 1000, Ban: true, Trusted: loopback()},
 		Calls:    Calls{MaxSubscriptions: 10000, SubscriptionsPerAOR: 20, SubscriptionsPerPeer: 100},
 		Admin:    Admin{Socket: "/run/sipregd/sipregd.sock", RecentMemory: 8},

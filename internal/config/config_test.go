@@ -178,7 +178,7 @@ format = json
 		},
 		Peers: Peers{Files: []string{"/etc/x/peers.conf", "/srv/peers.d/*.conf"}},
 		Location: Location{Store: "memory", Path: "/etc/x/state", RequireDurable: true,
-			Redis: "rediss://:pass@redis.example:6380/1"},
+			Redis: "rediss://:pass@redis.example:6380/1", Remembered: 1000000},
 		Security: Security{NonceLifetime: 60, NonceSecret: "any text; with blanks", UnknownRate: 100, KnownRate: 50,
 			Trusted: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::7/128")}},
 		Calls: Calls{Redirect: true, Permit: []netip.Prefix{netip.MustParsePrefix("192.0.2.9/32")}, Events: true,
@@ -260,8 +260,8 @@ func TestRedisURLs(t *testing.T) {
 }
 
 func TestSettingsOfANode(t *testing.T) {
-	got, err := load("[location]\nstore = redis\nnode = sip1.example\noutbound = sip:sip1.example.com;transport=tcp")
-	if err != nil || got.Location.Node != "sip1.example" || got.Location.Outbound != "<sip:sip1.example.com;transport=tcp;lr>" {
+	got, err := load("[location]\nstore = redis\nnode = sip1.example\noutbound = sip:sip1.example.com;transport=tcp\nremembered = 5")
+	if err != nil || got.Location.Node != "sip1.example" || got.Location.Remembered != 5 || got.Location.Outbound != "<sip:sip1.example.com;transport=tcp;lr>" {
 		t.Errorf("got %+v, %v", got.Location, err)
 	}
 }
@@ -323,8 +323,9 @@ func TestFaults(t *testing.T) {
 		{"node", "[location]\nnode = sip 1", "2: [location] node is no name of a node; write up to 63 letters, digits, hyphens, dots and underscores, such as sip1"},
 		{"outbound", "[location]\noutbound = sip1.example.com", "2: [location] outbound is no SIP URI; write one that leads to this node, such as sip:sip1.example.com:5060"},
 		{"several outbound", "[location]\noutbound = <sip:a;lr>,<sip:b;lr>", "2: [location] outbound is no SIP URI; write one that leads to this node, such as sip:sip1.example.com:5060"},
-		{"node without redis", "[location]\nstore = memory\nnode = sip1", "3: [location] node is of no use without store = redis; write that too, or leave node empty"},
-		{"outbound without redis", "[location]\noutbound = sip:sip1.example.com", "2: [location] outbound is of no use without store = redis; write that too, or leave outbound empty"},
+		{"node without redis", "[location]\nstore = memory\nnode = sip1", "3: [location] node is of no use without store = redis; write that too, or leave node out"},
+		{"outbound without redis", "[location]\noutbound = sip:sip1.example.com", "2: [location] outbound is of no use without store = redis; write that too, or leave outbound out"},
+		{"remembered without redis", "[location]\nremembered = 5", "2: [location] remembered is of no use without store = redis; write that too, or leave remembered out"},
 		{"permit for nothing", "[calls]\npermit = 192.0.2.1", "2: [calls] permit is of no use without redirect and events; write redirect = yes or events = yes too, or leave permit empty"},
 		{"max_subscriptions without events", "[calls]\nmax_subscriptions = 5", "2: [calls] max_subscriptions is of no use without events; write events = yes too, or leave max_subscriptions out"},
 		{"subscriptions_per_aor without events", "[calls]\nredirect = yes\nsubscriptions_per_aor = 5", "3: [calls] subscriptions_per_aor is of no use without events; write events = yes too, or leave subscriptions_per_aor out"},

@@ -140,10 +140,14 @@ func (r *reader) checkLocation(l *Location) {
 	if l.Store == "redis" {
 		return
 	}
-	for _, key := range [...]struct{ name, value string }{{"node", l.Node}, {"outbound", l.Outbound}} {
-		if key.value != "" {
+	usual := defaults("").Location
+	for _, key := range [...]struct {
+		name  string
+		isSet bool
+	}{{"node", l.Node != ""}, {"outbound", l.Outbound != ""}, {"remembered", l.Remembered != usual.Remembered}} {
+		if key.isSet {
 			r.fail(r.lines["location."+key.name], "location", inifile.Fault{
-				Cause: key.name + " is of no use without store = redis", Advice: "write that too, or leave " + key.name + " empty"})
+				Cause: key.name + " is of no use without store = redis", Advice: "write that too, or leave " + key.name + " out"})
 		}
 	}
 }

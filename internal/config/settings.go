@@ -67,6 +67,7 @@ func settings(c *Config, directory string) []setting {
 		{"location", "redis", redisURL(&c.Location.Redis, directory)},
 		{"location", "node", nodeName(&c.Location.Node)},
 		{"location", "outbound", outbound(&c.Location.Outbound)},
+		{"location", "remembered", number(&c.Location.Remembered, 1, 1000000000)},
 
 		{"security", "nonce_lifetime", number(&c.Security.NonceLifetime, 1, 86400)},
 		{"security", "nonce_secret", secret(&c.Security.NonceSecret)},
