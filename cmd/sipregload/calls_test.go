@@ -133,7 +133,7 @@ func TestAnINVITEIsAsLongAsItSays(t *testing.T) {
 	}
 }
 
-// A real one finds what has registered, and takes the ACK: else it would send 302 again.
+// A real one finds what has registered.
 func TestKamailioRedirects(t *testing.T) {
 	if _, err := os.Stat(kamailio); err != nil {
 		if os.Getenv("CI") != "" {
