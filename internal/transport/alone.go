@@ -45,16 +45,14 @@ func claimOf(address string) string { return "@sipregd alone at " + address }
 // isClaimed tells whether a process of this account has that name: the kernel refuses to
 // share with one of another account, whatever a stranger says.
 func isClaimed(name string) bool {
-	conn, err := net.Dial("unix", name)
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		return false
 	}
-	defer conn.Close()
-	raw, err := conn.(*net.UnixConn).SyscallConn()
-	if err != nil {
+	defer unix.Close(fd)
+	if unix.Connect(fd, &unix.SockaddrUnix{Name: name}) != nil {
 		return false
 	}
-	var owner *unix.Ucred
-	failed := raw.Control(func(fd uintptr) { owner, err = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED) })
-	return failed == nil && err == nil && int(owner.Uid) == os.Geteuid()
+	owner, err := unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED)
+	return err == nil && int(owner.Uid) == os.Geteuid()
 }

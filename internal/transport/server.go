@@ -153,7 +153,7 @@ func explain(kind, address string, shared bool, err error) error {
 	advice := "check the address in [listen]"
 	switch {
 	case errors.Is(err, errAlone), errors.Is(err, errAddrInUse) && shared:
-		advice = "what listens there does not share it, or runs under another account: stop it, or have another sipregd that has no share_ports = yes in [listen] start again with it"
+		advice = "stop what listens there; or, if that is another sipregd, write share_ports = yes into its [listen] too and restart it, under this account"
 	case errors.Is(err, errAddrInUse):
 		advice = "another program, or another sipregd, listens there: stop it or change [listen]"
 	case errors.Is(err, errNotPermitted):
