@@ -152,8 +152,10 @@ func (s *Server) listen(transport string, secure *tls.Config, address string, ho
 func explain(kind, address string, shared bool, err error) error {
 	advice := "check the address in [listen]"
 	switch {
-	case errors.Is(err, errAlone), errors.Is(err, errAddrInUse) && shared:
-		advice = "stop what listens there; or, if that is another sipregd, write share_ports = yes into its [listen] too and restart it, under this account"
+	case errors.Is(err, errAlone):
+		advice = "stop it, or write share_ports = yes into its [listen] too and restart it"
+	case errors.Is(err, errAddrInUse) && shared:
+		advice = "stop what listens there, or, if it is another sipregd, write share_ports = yes into its [listen] too and restart it, under this account"
 	case errors.Is(err, errAddrInUse):
 		advice = "another program, or another sipregd, listens there: stop it or change [listen]"
 	case errors.Is(err, errNotPermitted):
