@@ -102,6 +102,7 @@ install:
 	install -D -m 644 bin/completions/fish $(fish)
 	install -D -m 644 -t $(units) configs/sipregd.service configs/sipregd.socket configs/sipregd-nft.service
 	install -D -m 644 -t $(examples) configs/prometheus-rules.yml configs/grafana-dashboard.json
+	install -D -m 644 -t $(examples)/kamailio configs/kamailio/redirect.cfg configs/kamailio/lookup.cfg configs/kamailio/reginfo.cfg
 	install -D -m 644 configs/package/sysusers.conf $(account)
 	test -n "$(DESTDIR)" || systemd-sysusers $(account)
 	install -d -m 750 $(DESTDIR)$(etc)
@@ -122,6 +123,7 @@ uninstall:
 	rm -f $(DESTDIR)$(prefix)/bin/sipregd $(DESTDIR)$(prefix)/bin/sipregctl $(account)
 	rm -f $(units)/sipregd.service $(units)/sipregd.socket $(units)/sipregd-nft.service
 	rm -f $(examples)/prometheus-rules.yml $(examples)/grafana-dashboard.json
+	rm -f $(examples)/kamailio/redirect.cfg $(examples)/kamailio/lookup.cfg $(examples)/kamailio/reginfo.cfg
 	rm -f $(man)/man1/sipregctl.1 $(man)/man1/sipregctl-*.1 $(man)/man8/sipregd.8 $(man)/man5/sipregd.conf.5 $(man)/man5/peers.conf.5
 	rm -f $(bash) $(zsh) $(fish)
 

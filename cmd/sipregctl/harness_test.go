@@ -8,13 +8,14 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"runtime/debug"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"sipregd/internal/race"
 )
 
 // patience is how long a test waits for what has to happen.
@@ -63,23 +64,13 @@ func buildDaemon(t *testing.T) string {
 	t.Helper()
 	binary := filepath.Join(t.TempDir(), "sipregd")
 	arguments := []string{"build", "-o", binary}
-	if builtWithRace() {
+	if race.Enabled() {
 		arguments = append(arguments, "-race")
 	}
 	if text, err := exec.Command("go", append(arguments, "../sipregd")...).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, text)
 	}
 	return binary
-}
-
-func builtWithRace() bool {
-	info, _ := debug.ReadBuildInfo()
-	for _, setting := range info.Settings {
-		if setting.Key == "-race" {
-			return setting.Value == "true"
-		}
-	}
-	return false
 }
 
 // startDaemon is the command "sipregd [CONF]" of the scripts: it runs a daemon

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"sipregd/internal/admin/api"
+	"sipregd/internal/race"
 )
 
 var controlBinary struct {
@@ -33,7 +34,7 @@ func buildControl(t testing.TB) string {
 	controlBinary.once.Do(func() {
 		controlBinary.path = filepath.Join(directory, "sipregctl")
 		arguments := []string{"build", "-o", controlBinary.path}
-		if builtWithRace() {
+		if race.Enabled() {
 			arguments = append(arguments, "-race")
 		}
 		controlBinary.text, controlBinary.err = exec.Command("go", append(arguments, "../sipregctl")...).CombinedOutput()

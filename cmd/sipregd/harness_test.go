@@ -9,13 +9,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"sipregd/internal/race"
 )
 
 // patience is how long a test waits for what has to happen.
@@ -82,7 +83,7 @@ func buildDaemon(t testing.TB) string {
 		}
 		binary.path = filepath.Join(directory, "sipregd")
 		arguments := []string{"build", "-o", binary.path}
-		if builtWithRace() {
+		if race.Enabled() {
 			arguments = append(arguments, "-race")
 		}
 		text, err := exec.Command("go", append(arguments, ".")...).CombinedOutput()
@@ -94,16 +95,6 @@ func buildDaemon(t testing.TB) string {
 		t.Fatal(binary.err)
 	}
 	return binary.path
-}
-
-func builtWithRace() bool {
-	info, _ := debug.ReadBuildInfo()
-	for _, setting := range info.Settings {
-		if setting.Key == "-race" {
-			return setting.Value == "true"
-		}
-	}
-	return false
 }
 
 // startDaemon runs sipregd on free ports of 127.0.0.1 until the test ends.

@@ -19,6 +19,8 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+
+	"sipregd/internal/race"
 )
 
 // idleBytes is what a silent stream may take on which a phone has registered, its binding
@@ -42,7 +44,7 @@ func idleStreams(t *testing.T) int {
 // A silent stream takes little, by whatever transport. Memory that lives is meant: the
 // daemon is told to keep no garbage.
 func TestAnIdleStreamTakesLittle(t *testing.T) {
-	if builtWithRace() {
+	if race.Enabled() {
 		t.Skip("the race detector takes more than the daemon")
 	}
 	for _, network := range []string{"tcp", "ws", "tls", "wss"} {

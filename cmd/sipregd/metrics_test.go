@@ -24,6 +24,14 @@ func startScraped(t *testing.T) (d *daemon, metrics string) {
 	return d, "http://" + address + "/metrics"
 }
 
+// startSharedScraped runs one that shares its bindings, and returns where its metrics are.
+func startSharedScraped(t *testing.T) (metrics string) {
+	t.Helper()
+	address := fmt.Sprintf("127.0.0.1:%d", freePort(t))
+	startDaemon(t, "[location]\nstore = redis\nredis = "+startRedis(t).url()+"\n[admin]\nsocket = sipregd.sock\nhttp = "+address+"\n", phonePeers)
+	return "http://" + address + "/metrics"
+}
+
 func get(t *testing.T, url string) string {
 	t.Helper()
 	answer, err := http.Get(url)
@@ -51,7 +59,7 @@ func TestAScrapeOfTheDaemonPassesPromtool(t *testing.T) {
 // All that the dashboard shows and the alerts go by is there, before anything happens.
 func TestADaemonHasTheMetricsThatAreLookedAt(t *testing.T) {
 	_, metrics := startScraped(t)
-	scrape := get(t, metrics)
+	scrape := get(t, metrics) + get(t, startSharedScraped(t))
 	for _, path := range []string{"../../configs/prometheus-rules.yml", "../../configs/grafana-dashboard.json"} {
 		text, err := os.ReadFile(path)
 		if err != nil {

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -499,4 +500,130 @@ func TestNodesThatCannotStart(t *testing.T) {
 			t.Errorf("%s: %d %s", name, status, output)
 		}
 	}
+}
+
+// customerPeers is what a customer has in a file of his own.
+const customerPeers = `
+[Office]
+authname = office
+secret = paperclip
+aorname = 3001
+
+[Store room]
+authname = storeroom
+secret = cardboard
+aorname = 3002
+`
+
+// startNodesWithGlobs runs nodes that read a peers.d of their own.
+func startNodesWithGlobs(t *testing.T, url string) []*daemon {
+	t.Helper()
+	nodes := startNodes(t, 2, url, "[peers]\nfile = peers.conf, peers.d/*.conf\n")
+	for _, node := range nodes {
+		if err := os.Mkdir(node.customers(""), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return nodes
+}
+
+// customers returns the path of a file in a node's peers.d.
+func (d *daemon) customers(name string) string { return filepath.Join(d.directory, "peers.d", name) }
+
+// office returns the phone of the office, or of its store room, at a node.
+func (d *daemon) office(t *testing.T, aor string) *client {
+	t.Helper()
+	authname, secret := "office", "paperclip"
+	if aor == "3002" {
+		authname, secret = "storeroom", "cardboard"
+	}
+	phone := newClient("udp", d.udp.String(), authname, secret, aor)
+	t.Cleanup(phone.close)
+	return phone
+}
+
+// A peer that is in the file of one node alone is unknown to the other one, which says so,
+// until it has read a whole file of its own.
+func TestAPeerThatOneNodeHasReadAlone(t *testing.T) {
+	t.Parallel()
+	r := startRedis(t)
+	nodes := startNodesWithGlobs(t, r.url())
+	writeFile(t, nodes[0].customers("office.conf"), customerPeers)
+	nodes[0].reload(t, `"event":"reloaded"`)
+	if !binds(t, nodes[0].office(t, "3001")) {
+		t.Error("the node that has read the peer does not know it")
+	}
+	if binds(t, nodes[1].office(t, "3001")) {
+		t.Error("the other node knows it before")
+	}
+	nodes[1].checkWhy(t, []string{"3001", "office"}, `sends "office" as its Auth ID, and no peer has that authname`, "add a peer to peers.conf with authname = office")
+	if list := nodes[1].bindings(t); len(list) != 1 || list[0].Node != "sip1" {
+		t.Errorf("bound: %+v", list)
+	}
+
+	// What rsync and others write before they rename it is no file of peers.
+	for _, name := range []string{".office.conf.Xy12Zz", ".ansible_tmpxyoffice.conf", "office.conf.new"} {
+		writeFile(t, nodes[1].customers(name), customerPeers[:len(customerPeers)/2])
+		nodes[1].reload(t, `"event":"reloaded"`)
+	}
+	writeFile(t, nodes[1].customers("office.conf.new"), customerPeers)
+	if err := os.Rename(nodes[1].customers("office.conf.new"), nodes[1].customers("office.conf")); err != nil {
+		t.Fatal(err)
+	}
+	nodes[1].reload(t, `"event":"reloaded"`)
+	for _, aor := range []string{"3001", "3002"} {
+		if !binds(t, nodes[1].office(t, aor)) {
+			t.Errorf("%s: the other node does not know it after", aor)
+		}
+	}
+}
+
+// A peer that is removed at one node keeps what it has bound at another one, which removes
+// that when it reads its own file.
+func TestAPeerThatIsRemovedAtOneNode(t *testing.T) {
+	t.Parallel()
+	r := startRedis(t)
+	nodes := startNodesWithGlobs(t, r.url())
+	for _, node := range nodes {
+		writeFile(t, node.customers("office.conf"), customerPeers)
+		node.reload(t, `"event":"reloaded"`)
+	}
+	here, there := nodes[0].office(t, "3002"), nodes[1].office(t, "3001")
+	if !binds(t, here) || !binds(t, there) {
+		t.Fatal("nothing is bound")
+	}
+	remove := func(node *daemon) {
+		if err := os.Remove(node.customers("office.conf")); err != nil {
+			t.Fatal(err)
+		}
+		node.reload(t, `"event":"reloaded"`)
+		node.waitLog(t, `"reason":"peer_changed"`)
+	}
+	remove(nodes[0])
+	for _, node := range nodes {
+		if list := node.bindings(t); len(list) != 1 || list[0].AOR != "3001" || list[0].Node != "sip2" {
+			t.Errorf("bound: %+v", list)
+		}
+	}
+	if binds(t, nodes[0].office(t, "3001")) {
+		t.Error("the node knows a peer that it has no more")
+	}
+	if !binds(t, there) {
+		t.Error("the other one knows it no more")
+	}
+	remove(nodes[1])
+	nodes[0].waitUnbound(t)
+	if strings.Contains(nodes[0].output.String(), `"aor":"3001","contact"`) {
+		t.Error("the first node has removed what was bound at the other one")
+	}
+}
+
+// binds tells whether a phone may register.
+func binds(t *testing.T, phone *client) bool {
+	t.Helper()
+	answer, _, err := phone.register("Contact: <sip:" + phone.aorname + "@127.0.0.1:6000>")
+	if err != nil || answer.status != 200 && answer.status != 401 && answer.status != 403 {
+		t.Fatal(answer, err)
+	}
+	return answer.status == 200
 }

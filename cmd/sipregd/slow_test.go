@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"sipregd/internal/race"
 )
 
 // slowness is how an attacker holds a stream open: by what it begins with, and what it
@@ -78,7 +80,7 @@ func TestSlowStreamsKeepNobodyOut(t *testing.T) {
 	if held < n/4 || held > n/2+1 {
 		t.Errorf("%d streams of %d are open", held, n)
 	}
-	if bound := 128<<20 + n/2*(20<<10); most-memory > bound && !builtWithRace() {
+	if bound := 128<<20 + n/2*(20<<10); most-memory > bound && !race.Enabled() {
 		t.Errorf("memory grows by %d bytes, beyond %d", most-memory, bound)
 	}
 	for deadline := time.Now().Add(patience); figure("sipregd_streams") > 0 || figure("go_goroutines") > goroutines+5; time.Sleep(50 * time.Millisecond) {

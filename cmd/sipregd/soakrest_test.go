@@ -7,6 +7,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"sipregd/internal/race"
 )
 
 // rest is how the daemon is while nothing befalls it and hardly a phone is connected, so
@@ -122,7 +124,7 @@ func checkGrowth(t *testing.T, rests []rest, length time.Duration) {
 	for _, figure := range figures {
 		first, all, last := median(rests[:quarter], figure.of), median(rests, figure.of), median(rests[len(rests)-quarter:], figure.of)
 		t.Logf("%s: at first %d, at all rests %d, at last %d, of %d", figure.name, first, all, last, each(rests, figure.of))
-		if figure.memory && (length < 2*time.Minute || builtWithRace()) {
+		if figure.memory && (length < 2*time.Minute || race.Enabled()) {
 			continue // too little to tell, or too much of the race detector's own
 		}
 		if float64(last) > float64(first)*(1+figure.part)+figure.little {

@@ -51,8 +51,9 @@ const (
 	rowStreams  = "streams"
 	rowPeers    = "peers"
 	rowJournal  = "journal"
+	rowCalls    = "calls"
 	rowRedis    = "redis"
-	defaultRows = "echo,memory,tcp,two-cores,kamailio,stateful,journal,flat,steady,overload,flood,streams,peers,new,refresh,latency,start,redis"
+	defaultRows = "echo,memory,tcp,two-cores,kamailio,stateful,calls,journal,flat,steady,overload,flood,streams,peers,new,refresh,latency,start,redis"
 
 	// rowLatencyMemory tells what of a latency is not the disk's.
 	rowLatencyMemory = "latency-memory"
@@ -73,6 +74,7 @@ func bench(ctx context.Context, o *options) error {
 		rows    []string
 	}{
 		{b.benchServers, []string{rowEcho, rowMemory, rowTCP, rowTwoCores, rowKamailio, rowStateful}},
+		{b.benchCalls, []string{rowCalls}},
 		{b.benchJournal, []string{rowJournal}},
 		{b.benchFlat, []string{rowFlat}},
 		{b.benchSteady, []string{rowSteady}},
@@ -158,6 +160,17 @@ func (b *benchmark) runOnce(r *row) (err error) {
 		}
 		defer func() { err = errors.Join(err, b.cores.separate()) }()
 	}
+	return b.onServer(r, func(s *server) error {
+		m, err := measure(b.ctx, b.options, s, r.over, phase{inFlight: r.inFlight})
+		if err != nil {
+			return err
+		}
+		return r.add(m)
+	})
+}
+
+// onServer runs the server of a row for as long as use takes.
+func (b *benchmark) onServer(r *row, use func(*server) error) error {
 	directory, err := os.MkdirTemp("", "sipregload-")
 	if err != nil {
 		return err
@@ -171,11 +184,8 @@ func (b *benchmark) runOnce(r *row) (err error) {
 	if err != nil {
 		return err
 	}
-	m, err := measure(b.ctx, b.options, s, r.over, phase{inFlight: r.inFlight})
+	err = use(s)
 	s.stop()
-	if err == nil {
-		err = r.add(m)
-	}
 	if err != nil {
 		return fmt.Errorf("%w\n%s", err, s.output.String())
 	}

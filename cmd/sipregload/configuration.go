@@ -21,6 +21,7 @@ type configuration struct {
 	guarded   bool   // nobody is trusted: the guard judges all
 	redis     string // URL of the one that nodes share; empty: there is none
 	node      string // its name among them
+	calls     bool   // it tells phones of this machine where others are
 }
 
 func (c *configuration) path() string { return filepath.Join(c.directory, "sipregd.conf") }
@@ -58,7 +59,11 @@ func (c *configuration) text() string {
 	if c.redis != "" {
 		redis = fmt.Sprintf("redis = %s\nnode = %s\n", c.redis, c.node)
 	}
-	return trusted + fmt.Sprintf("[listen]\nudp = %v\ntcp =%s\n[peers]\nfile = peers.conf\n[location]\nstore = %s\npath = store\n%s"+
+	calls := ""
+	if c.calls {
+		calls = "[calls]\nredirect = yes\npermit = 127.0.0.0/8\n"
+	}
+	return trusted + calls + fmt.Sprintf("[listen]\nudp = %v\ntcp =%s\n[peers]\nfile = peers.conf\n[location]\nstore = %s\npath = store\n%s"+
 		"[registrar]\nqualify_frequency = 0\n[admin]\nsocket = %s\nrecent_memory = %d\n[log]\nlevel = %s\nformat = json\n",
 		c.address, tcp, c.store, redis, controlSocket, recent, c.level)
 }

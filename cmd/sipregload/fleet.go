@@ -26,6 +26,7 @@ type fleet struct {
 	lanes  lanes
 	done   []*phone // that have had their one turn
 	timers timers
+	deed   deed // of its phones
 
 	phase
 	interval time.Duration // in an open loop, between two that are due
@@ -119,7 +120,7 @@ func (f *fleet) run(ctx context.Context, p phase) result {
 }
 
 func (f *fleet) prepare(p phase) {
-	f.phase, f.result = p, result{}
+	f.phase, f.result = p, result{deed: f.deed}
 	f.lanes.limit(p.inFlight)
 	f.timers.clear()
 	if p.rate > 0 {
@@ -189,14 +190,19 @@ func (f *fleet) start(due time.Time) {
 	f.send(p, 0)
 }
 
-// send puts a phone's request on its wire, and has it wait for a stage.
+// send sends a phone's request, and has it wait for a stage.
 func (f *fleet) send(p *phone, stage int) {
+	f.put(p)
+	f.timers.start(p, stage, f.now)
+}
+
+// put puts a phone's request on its wire.
+func (f *fleet) put(p *phone) {
 	p.wire.put(p)
 	if !p.wire.unsent {
 		p.wire.unsent = true
 		f.unsent = append(f.unsent, p.wire)
 	}
-	f.timers.start(p, stage, f.now)
 }
 
 // resend sends again what was lost (Timer E), or gives it up (Timer F).
@@ -286,6 +292,10 @@ func (f *fleet) take(response []byte) {
 		f.recordChallenge(p, sent)
 		f.send(p, 0)
 	case step == registered:
+		f.complete(p)
+		f.record(p)
+	case step == redirected:
+		f.acknowledge(p)
 		f.complete(p)
 		f.record(p)
 	case step == putOff:

@@ -30,9 +30,25 @@ type phase struct {
 	whole    bool    // in a crowd: what began in the span counts, whenever it ends
 }
 
+// deed is what phones do. It says what is counted.
+type deed int
+
+const (
+	registering deed = iota
+	calling
+)
+
+func (d deed) String() string {
+	if d == calling {
+		return "calls"
+	}
+	return "registrations"
+}
+
 // result is what phones have seen: completions of the span, failures and
 // retransmissions of all the time.
 type result struct {
+	deed       deed
 	completed  int
 	begun      int // in an open loop, in the span
 	failed     int
@@ -57,7 +73,7 @@ func (r *result) fail(err error) {
 // failure is nil if every registration has succeeded.
 func (r result) failure() error {
 	if r.err != nil {
-		return fmt.Errorf("%d registrations failed, the first: %w", r.failed, r.err)
+		return fmt.Errorf("%d %v failed, the first: %w", r.failed, r.deed, r.err)
 	}
 	return nil
 }

@@ -22,7 +22,7 @@ type measurement struct {
 
 // String is one line: what was asked for, then what explains it.
 func (m measurement) String() string {
-	text := fmt.Sprintf("%.0f registrations/s, p50 %v, p99 %v, %d failed, %d retransmissions", m.perSecond,
+	text := fmt.Sprintf("%.0f %v/s, p50 %v, p99 %v, %d failed, %d retransmissions", m.perSecond, m.deed,
 		percentile(m.latencies, 50).Round(10*time.Microsecond), percentile(m.latencies, 99).Round(10*time.Microsecond),
 		m.failed, m.resent)
 	if m.known {
@@ -73,7 +73,7 @@ func (f *fleet) measure(ctx context.Context, o *options, s *server, p phase) (me
 	case m.dry && !p.crowded:
 		return m, errors.Join(errDry, m.failure())
 	case m.completed == 0:
-		return m, errors.Join(errors.New("no registration was completed"), m.failure())
+		return m, errors.Join(fmt.Errorf("none of the %v was completed", m.deed), m.failure())
 	case p.meter.err != nil:
 		return m, p.meter.err
 	case !p.meter.complete():

@@ -22,6 +22,7 @@ type phone struct {
 	names
 	nonce []byte    // of the challenge; the realm is the same for all
 	began time.Time // in an open loop, when it was due
+	call  *call     // nil: it registers
 }
 
 const (
@@ -49,19 +50,13 @@ func (p *phone) next(now time.Time) {
 
 // appendRequest writes the request that is waited for.
 func (p *phone) appendRequest(b []byte) []byte {
-	b = append(append(b, "REGISTER sip:"+domain+" SIP/2.0\r\nVia: SIP/2.0/"...), p.wire.transport...)
-	b = append(append(append(b, ' '), p.wire.local...), ";branch=z9hG4bK"...)
-	b = strconv.AppendInt(b, int64(p.number), 10)
-	b = strconv.AppendInt(append(b, '-'), int64(p.cseq), 10)
-	b = append(b, ";rport\r\nMax-Forwards: 70\r\nFrom: <sip:"...)
-	b = append(append(b, p.aor...), "@"+domain+">;tag=t"...)
-	b = strconv.AppendInt(b, int64(p.cseq/2), 10)
+	if p.call != nil {
+		return p.appendCall(b)
+	}
+	b = p.appendVia(append(b, "REGISTER sip:"+domain+" SIP/2.0\r\n"...))
+	b = strconv.AppendInt(p.appendFrom(b), int64(p.cseq/2), 10)
 	b = append(b, "\r\nTo: <sip:"...)
-	b = append(append(b, p.aor...), "@"+domain+">\r\nCall-ID: "...)
-	b = strconv.AppendInt(b, int64(p.number), 10)
-	b = append(append(append(b, '@'), p.wire.host...), "\r\nCSeq: "...)
-	b = strconv.AppendInt(b, int64(p.cseq), 10)
-	b = append(b, " REGISTER\r\n"...)
+	b = p.appendIdentity(append(append(b, p.aor...), "@"+domain+">\r\n"...), p.method())
 	if !p.query {
 		b = append(p.appendContact(append(b, "Contact: "...)), "\r\nExpires: 3600\r\n"...)
 	}
@@ -70,6 +65,38 @@ func (p *phone) appendRequest(b []byte) []byte {
 		b = p.appendAuthorization(b, p.wire.realm, p.nonce)
 	}
 	return append(b, "Content-Length: 0\r\n\r\n"...)
+}
+
+// method is that of the request that is waited for, or of the ACK.
+func (p *phone) method() string {
+	switch {
+	case p.call == nil:
+		return "REGISTER"
+	case p.call.acknowledges:
+		return "ACK"
+	}
+	return "INVITE"
+}
+
+func (p *phone) appendVia(b []byte) []byte {
+	b = append(append(b, "Via: SIP/2.0/"...), p.wire.transport...)
+	b = append(append(append(b, ' '), p.wire.local...), ";branch=z9hG4bK"...)
+	b = strconv.AppendInt(b, int64(p.number), 10)
+	b = strconv.AppendInt(append(b, '-'), int64(p.cseq), 10)
+	return append(b, ";rport\r\nMax-Forwards: 70\r\n"...)
+}
+
+// appendFrom writes all of From but the number that its tag ends in.
+func (p *phone) appendFrom(b []byte) []byte {
+	return append(append(append(b, "From: <sip:"...), p.aor...), "@"+domain+">;tag=t"...)
+}
+
+// appendIdentity writes Call-ID and CSeq.
+func (p *phone) appendIdentity(b []byte, method string) []byte {
+	b = strconv.AppendInt(append(b, "Call-ID: "...), int64(p.number), 10)
+	b = append(append(append(b, '@'), p.wire.host...), "\r\nCSeq: "...)
+	b = append(strconv.AppendInt(b, int64(p.cseq), 10), ' ')
+	return append(append(b, method...), "\r\n"...)
 }
 
 func (p *phone) request() []byte { return p.appendRequest(nil) }
@@ -99,6 +126,7 @@ const (
 	passedOver step = iota // it answers an earlier request
 	toProve                // the next request is to be sent, with credentials
 	registered             // the registration is complete
+	redirected             // it was told where the callee is, and acknowledges that
 	putOff                 // the server has too much to do
 )
 
@@ -106,6 +134,9 @@ const (
 func (p *phone) receive(response []byte, now time.Time) (step, error) {
 	if !p.waiting || !p.answers(response) {
 		return passedOver, nil
+	}
+	if p.call != nil {
+		return p.receiveCall(response)
 	}
 	p.waiting = false
 	switch status := string(response[:min(len(response), 12)]); {
@@ -125,7 +156,7 @@ func (p *phone) receive(response []byte, now time.Time) (step, error) {
 func (p *phone) answers(response []byte) bool {
 	var room [40]byte
 	cseq := strconv.AppendInt(append(room[:0], "\r\nCSeq: "...), int64(p.cseq), 10)
-	return bytes.Contains(response, append(cseq, " REGISTER\r\n"...))
+	return bytes.Contains(response, append(append(append(cseq, ' '), p.method()...), "\r\n"...))
 }
 
 // take keeps what of a challenge credentials are made from.

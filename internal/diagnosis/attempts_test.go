@@ -3,8 +3,6 @@ package diagnosis
 import (
 	"fmt"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -12,6 +10,7 @@ import (
 	"sipregd/internal/digest"
 	"sipregd/internal/journal"
 	"sipregd/internal/peers"
+	"sipregd/internal/peers/peerstest"
 	"sipregd/internal/sipuri"
 )
 
@@ -21,18 +20,10 @@ var now = time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC)
 // load reads peers.conf for those domains.
 func load(t testing.TB, text string, domains ...string) *peers.Directory {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "peers.conf")
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	directory, _, err := peers.Load([]string{path}, peers.Options{
+	return peerstest.Load(t, text, peers.Options{
 		Domains: peers.NewDomains(domains, ""), Algorithms: []digest.Algorithm{digest.MD5, digest.SHA256},
 		MaxContacts: 10, RemoveExisting: true, MinimumExpiration: 60, DefaultExpiration: 3600, MaximumExpiration: 7200,
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return directory
 }
 
 // of returns an event of the Kitchen's phone, so many seconds ago.

@@ -149,18 +149,18 @@ const (
 // WhatEnds tells why a binding that a peer of the old directory made may not stay,
 // in the words above; empty: it may, as the peer is there and enabled, has the same
 // secret or, where it had none, the same names of certificates, and may still bind the
-// AOR. The domain is the one that it was registered
-// in.
+// AOR. What a peer has bound that is new, since it was there, may stay too. The domain is
+// the one that it was registered in.
 func (d *Directory) WhatEnds(old *Directory, domain, authname string, aor sipuri.AOR) string {
 	before, now := old.ByAuthname(domain, authname), d.ByAuthname(domain, authname)
 	switch {
-	case before == nil || now == nil:
+	case now == nil:
 		return PeerGone
 	case !now.Enabled:
 		return PeerDisabled
 	}
 	switch {
-	case isRekeyed(before, now, d.domains.Realm(domain)):
+	case before != nil && isRekeyed(before, now, d.domains.Realm(domain)):
 		return PeerRekeyed
 	case !d.MayBind(now, aor):
 		return AORTaken

@@ -319,7 +319,10 @@ func TestWhatEnds(t *testing.T) {
 		{"lost the AOR", kitchen, "[Kitchen, 1st floor]\nauthname = 7f3a9c\nsecret = any;text#at all\naorname = 2002", "7f3a9c", false},
 		{"any keeps it", any, any + other, "a", true},
 		{"any loses it to a name", any, any + kitchen, "a", false},
-		{"unknown before", other, kitchen, "7f3a9c", false},
+		{"new", other, kitchen, "7f3a9c", true},
+		{"new, and disabled", other, kitchen + "enabled = no", "7f3a9c", false},
+		{"new, and without the AOR", other, "[a]\nauthname = a\nsecret = s\naorname = 2002", "a", false},
+		{"never known", other, other, "7f3a9c", false},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

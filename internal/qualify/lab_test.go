@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -17,6 +15,7 @@ import (
 	"sipregd/internal/location"
 	"sipregd/internal/message"
 	"sipregd/internal/peers"
+	"sipregd/internal/peers/peerstest"
 	"sipregd/internal/sipuri"
 )
 
@@ -101,20 +100,11 @@ func (l *lab) qualifier() *Qualifier {
 // reload has a peer for each phone of the lab, with those keys.
 func (l *lab) reload(keys string) {
 	l.t.Helper()
-	path := filepath.Join(l.t.TempDir(), "peers.conf")
-	text := keys + "\n[Kitchen]\nauthname = a\nsecret = s\naorname = *\n"
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		l.t.Fatal(err)
-	}
-	directory, _, err := peers.Load([]string{path}, peers.Options{
+	l.directory = peerstest.Load(l.t, keys+"\n[Kitchen]\nauthname = a\nsecret = s\naorname = *\n", peers.Options{
 		Domains: peers.NewDomains(nil, ""), Algorithms: []digest.Algorithm{digest.MD5}, MaxContacts: 10,
 		MinimumExpiration: 60, DefaultExpiration: 3600, MaximumExpiration: 86400,
 		QualifyFrequency: inifile.Auto, QualifyTimeout: int(timeout / time.Second),
 	})
-	if err != nil {
-		l.t.Fatal(err)
-	}
-	l.directory = directory
 }
 
 func (l *lab) Record(e journal.Event) { l.events = append(l.events, e) }

@@ -5,8 +5,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"reflect"
 	"regexp"
 	"strings"
@@ -18,6 +16,7 @@ import (
 	"sipregd/internal/location"
 	"sipregd/internal/message"
 	"sipregd/internal/peers"
+	"sipregd/internal/peers/peerstest"
 	"sipregd/internal/redirect"
 	"sipregd/internal/registrar"
 	"sipregd/internal/sipuri"
@@ -77,15 +76,8 @@ func newLab(t testing.TB, conf string, domains []string, permit ...string) *lab 
 	l.store = &distant{Memory: location.NewMemory(l.now)}
 	l.flow = message.Flow{Transport: "UDP", Source: netip.MustParseAddrPort("192.0.2.7:5060"), Local: netip.MustParseAddrPort("192.0.2.1:5060")}
 	served := peers.NewDomains(domains, "")
-	path := filepath.Join(t.TempDir(), "peers.conf")
-	if err := os.WriteFile(path, []byte(conf), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	directory, _, err := peers.Load([]string{path}, peers.Options{Domains: served, Algorithms: []digest.Algorithm{digest.MD5},
+	directory := peerstest.Load(t, conf, peers.Options{Domains: served, Algorithms: []digest.Algorithm{digest.MD5},
 		MaxContacts: 10, MinimumExpiration: 60, DefaultExpiration: 3600, MaximumExpiration: 7200, ClientCertificates: true})
-	if err != nil {
-		t.Fatal(err)
-	}
 	r := registrar.New(registrar.Options{
 		Domains: served, Directory: directory, Location: l.store, Journal: l,
 		Authenticator: digest.New([32]byte{1}, []digest.Algorithm{digest.MD5}, 300*time.Second),

@@ -9,8 +9,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -22,6 +20,7 @@ import (
 	"sipregd/internal/location"
 	"sipregd/internal/message"
 	"sipregd/internal/peers"
+	"sipregd/internal/peers/peerstest"
 	"sipregd/internal/registrar"
 	"sipregd/internal/sipuri"
 	"sipregd/internal/transaction"
@@ -115,18 +114,10 @@ func newLab(t testing.TB, settings ...setting) *lab {
 
 func (l *lab) load(text string) *peers.Directory {
 	l.t.Helper()
-	path := filepath.Join(l.t.TempDir(), "peers.conf")
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		l.t.Fatal(err)
-	}
-	directory, _, err := peers.Load([]string{path}, peers.Options{
+	return peerstest.Load(l.t, text, peers.Options{
 		Domains: peers.NewDomains(nil, ""), Algorithms: []digest.Algorithm{digest.MD5}, MaxContacts: 2, RemoveExisting: true,
 		MinimumExpiration: 60, DefaultExpiration: 3600, MaximumExpiration: 86400, QualifyFrequency: inifile.Auto, QualifyTimeout: 3,
 	})
-	if err != nil {
-		l.t.Fatal(err)
-	}
-	return directory
 }
 
 func (l *lab) reload(text string) {

@@ -8,8 +8,6 @@ import (
 	"fmt"
 	"iter"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -23,6 +21,7 @@ import (
 	"sipregd/internal/location"
 	"sipregd/internal/message"
 	"sipregd/internal/peers"
+	"sipregd/internal/peers/peerstest"
 	"sipregd/internal/registrar"
 	"sipregd/internal/sipuri"
 	"sipregd/internal/transaction"
@@ -207,15 +206,7 @@ func (l *lab) Record(e journal.Event) {
 
 func (l *lab) load(text string) *peers.Directory {
 	l.t.Helper()
-	path := filepath.Join(l.t.TempDir(), "peers.conf")
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		l.t.Fatal(err)
-	}
-	directory, _, err := peers.Load([]string{path}, l.options)
-	if err != nil {
-		l.t.Fatal(err)
-	}
-	return directory
+	return peerstest.Load(l.t, text, l.options)
 }
 
 func (l *lab) reload(text string) { l.registrar.Reload(l.load(text)) }

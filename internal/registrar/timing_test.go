@@ -6,7 +6,6 @@ import (
 	"math"
 	"math/rand/v2"
 	"net"
-	"runtime/debug"
 	"slices"
 	"testing"
 	"time"
@@ -16,6 +15,7 @@ import (
 	"sipregd/internal/digest"
 	"sipregd/internal/journal"
 	"sipregd/internal/location"
+	"sipregd/internal/race"
 	"sipregd/internal/transport"
 )
 
@@ -56,7 +56,7 @@ const (
 // both distributions: each time with each (the rank sum of Mann and Whitney), and the
 // quantiles. make test runs it without the race detector, whose own time is another.
 func TestTimeTellsNoNames(t *testing.T) {
-	if builtWithRace() {
+	if race.Enabled() {
 		t.Skip("the race detector takes more than what is measured")
 	}
 	for _, test := range timed {
@@ -70,11 +70,6 @@ func TestTimeTellsNoNames(t *testing.T) {
 			compare(t, test.known, test.unknown, test.authorized, inside, 1, mostInside)
 		})
 	}
-}
-
-func builtWithRace() bool {
-	info, _ := debug.ReadBuildInfo()
-	return slices.ContainsFunc(info.Settings, func(s debug.BuildSetting) bool { return s.Key == "-race" && s.Value == "true" })
 }
 
 func compare(t *testing.T, known, unknown func(l *lab, number int) *phone, authorized bool,

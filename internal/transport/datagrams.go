@@ -42,11 +42,16 @@ func (s *Server) openReaders(network, address string, how *Addresses) error {
 	if sockets := how.Inherited.take(network, address); len(sockets) > 0 {
 		return s.inheritReaders(network, sockets)
 	}
-	if !how.Shared {
+	if how.Shared {
+		if err := anybodyAlone(network, address); err != nil {
+			return err
+		}
+	} else {
 		local, err := probe(network, address)
 		if err != nil {
 			return err
 		}
+		s.stayAlone(local)
 		address = local.String()
 	}
 	for range runtime.GOMAXPROCS(0) {

@@ -116,7 +116,7 @@ func TestInheritedSocketsKeepWhatComes(t *testing.T) {
 // All readers of one socket read, and what the kernel drops is counted once.
 func TestReadersOfAnInheritedSocket(t *testing.T) {
 	udp := openPacket(t, "udp4", "127.0.0.1:0")
-	s, err := Listen(Addresses{UDP: []string{udp.LocalAddr().String()}, Inherited: inherit(t, udp)}, nil, time.Hour, func(err error) { t.Error(err) })
+	s, err := Listen(Addresses{UDP: []string{udp.LocalAddr().String()}, Inherited: inherit(t, udp)}, nil, time.Hour, func(error) {}) // it tells of the overload, on a busy machine
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -276,16 +276,72 @@ func TestPortsAreSharedByThoseAloneWhoSaySo(t *testing.T) {
 		for i, address := range one.Addresses() {
 			lists := [2][]string{}
 			lists[i] = []string{strings.Fields(address)[1]}
-			other, err := Listen(Addresses{UDP: lists[0], TCP: lists[1], Shared: test.other}, nil, time.Hour, func(error) {})
-			if i == 0 && test.other {
-				// Its readers share the address among themselves, so that UDP alone tells nothing.
-			} else if (err != nil) != test.fails || err != nil && !strings.Contains(err.Error(), "another sipregd") {
+			err := tryListen(Addresses{UDP: lists[0], TCP: lists[1], Shared: test.other})
+			if (err != nil) != test.fails || err != nil && !strings.Contains(err.Error(), "another sipregd") {
 				t.Errorf("%s, %s: %v", test.name, address, err)
 			}
-			if err == nil {
-				other.Close()
+			if err != nil && strings.Contains(err.Error(), "share_ports = yes") != test.other {
+				t.Errorf("%s, %s: what to do is told wrongly: %v", test.name, address, err)
 			}
 		}
 		one.Close()
+	}
+}
+
+// tryListen opens sockets and closes them again.
+func tryListen(addresses Addresses) error {
+	s, err := Listen(addresses, nil, time.Hour, func(error) {})
+	if err == nil {
+		s.Close()
+	}
+	return err
+}
+
+// Who does not share has its address for itself, whichever way that is written.
+func TestWhoSharesFindsWhoDoesNot(t *testing.T) {
+	for _, test := range []struct {
+		name, alone, shares string // "P" is a port
+		fails               bool
+	}{
+		{"IPv4", "127.0.0.1:P", "127.0.0.1:P", true},
+		{"IPv6", "[::1]:P", "[::1]:P", true},
+		{"by a name", "127.0.0.1:P", "localhost:P", true},
+		{"every address", ":P", ":P", true},
+		{"every address of IPv6, one of it", "[::]:P", "[::1]:P", true},
+		{"every address of IPv4, one of it", "0.0.0.0:P", "127.0.0.1:P", true},
+		{"every address of the other family", "[::]:P", "127.0.0.1:P", false},
+		{"another address", "127.0.0.1:P", "127.0.0.2:P", false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			one, err := Listen(Addresses{UDP: []string{strings.Replace(test.alone, "P", "0", 1)}}, nil, time.Hour, func(error) {})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer one.Close()
+			_, port, _ := net.SplitHostPort(one.readers[0].local.String())
+			shares := Addresses{UDP: []string{strings.Replace(test.shares, "P", port, 1)}, Shared: true}
+			if err := tryListen(shares); (err != nil) != test.fails || err != nil && !strings.Contains(err.Error(), "share_ports = yes") {
+				t.Errorf("beside it: %v", err)
+			}
+			one.Close()
+			if err := tryListen(shares); err != nil {
+				t.Errorf("after it: %v", err)
+			}
+		})
+	}
+}
+
+// A name that somebody else has is not in the way of who shares with nobody.
+func TestANameThatIsTakenDoesNoHarm(t *testing.T) {
+	free := openPacket(t, "udp4", "127.0.0.1:0")
+	local := free.LocalAddr().(*net.UDPAddr).AddrPort()
+	free.Close()
+	taken, err := net.Listen("unix", claimOf("udp "+local.String()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	if err := tryListen(Addresses{UDP: []string{local.String()}}); err != nil {
+		t.Error(err)
 	}
 }

@@ -72,6 +72,7 @@ type Server struct {
 
 	readers   []*datagrams
 	listeners []listener
+	claims    []net.Listener // of UDP addresses that are not shared
 	streams   streams
 	rooms     sync.Pool // of *[]byte, for the answers on streams
 	reads     sync.Pool // of *[]byte, of readSize, for what comes on them
@@ -133,7 +134,7 @@ func Listen(addresses Addresses, certificate *Certificate, longest time.Duration
 		for _, address := range kind.addresses {
 			if err := s.listen(kind.name, kind.secure, address, &addresses); err != nil {
 				s.Close()
-				return nil, explain(strings.ToLower(kind.name), address, err)
+				return nil, explain(strings.ToLower(kind.name), address, addresses.Shared, err)
 			}
 		}
 	}
@@ -148,9 +149,13 @@ func (s *Server) listen(transport string, secure *tls.Config, address string, ho
 }
 
 // explain says what to do about an address that cannot be listened on.
-func explain(kind, address string, err error) error {
+func explain(kind, address string, shared bool, err error) error {
 	advice := "check the address in [listen]"
 	switch {
+	case errors.Is(err, errAlone):
+		advice = "stop it, or write share_ports = yes into its [listen] too and restart it"
+	case errors.Is(err, errAddrInUse) && shared:
+		advice = "stop what listens there, or, if it is another sipregd, write share_ports = yes into its [listen] too and restart it, under this account"
 	case errors.Is(err, errAddrInUse):
 		advice = "another program, or another sipregd, listens there: stop it or change [listen]"
 	case errors.Is(err, errNotPermitted):
@@ -206,6 +211,9 @@ func (s *Server) Close() {
 	s.waitFor(closeTime)
 	for _, d := range s.readers {
 		d.close()
+	}
+	for _, claim := range s.claims {
+		claim.Close()
 	}
 	s.streams.closeAll()
 	s.running.Wait()
