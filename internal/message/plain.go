@@ -6,13 +6,13 @@ import (
 	"unsafe"
 )
 
-// parsePlain reads a REGISTER whose every line has the usual form, as nearly all
-// have, in one pass and without sipgo. The grammar of the header fields is the
+// parsePlain reads a REGISTER, or what makes a call, whose every line has the usual form,
+// as nearly all have, in one pass and without sipgo. The grammar of the header fields is the
 // same. Texts are parts of data, not copies. It judges nothing: of whatever is not
 // plain, or not right, it returns false, and the request is to be reset and read by
 // parseAny.
 func (r *Request) parsePlain(data []byte) bool {
-	if len(data) < len(plainStart) || string(data[:len(plainStart)]) != plainStart {
+	if !hasPlainMethod(data) {
 		return false
 	}
 	line, rest, complete := cutLine(unsafe.String(unsafe.SliceData(data), len(data)))
@@ -35,7 +35,18 @@ func (r *Request) parsePlain(data []byte) bool {
 	return r.checkMandatory() == nil
 }
 
-const plainStart = "REGISTER sip"
+// hasPlainMethod tells whether a message begins as one that may be plain does. More is
+// read of a SUBSCRIBE.
+func hasPlainMethod(data []byte) bool {
+	for _, start := range [...]string{registerStart, "INVITE sip", "ACK sip"} {
+		if len(data) >= len(start) && string(data[:len(start)]) == start {
+			return true
+		}
+	}
+	return false
+}
+
+const registerStart = "REGISTER sip"
 
 // cutLine takes the first line off, if it is complete and ends in CR LF.
 func cutLine(text string) (line, rest string, complete bool) {
@@ -46,18 +57,24 @@ func cutLine(text string) (line, rest string, complete bool) {
 	return text[:end-1], text[end+1:], true
 }
 
-// takePlainStartLine reads a start-line. That which the request had before, as
-// all phones of a domain write the same, is not parsed again.
+// takePlainStartLine reads a start-line. That of the REGISTER which the request was
+// before, as all phones of a domain write the same, is not parsed again.
 func (r *Request) takePlainStartLine(line string) bool {
+	start := r.lastStart
 	if line != r.lastLine {
-		line = strings.Clone(line) // it outlives the request
-		request, err := parseRequestLine(line)
-		if err != nil || !isPlainText(line) {
+		keeps := strings.HasPrefix(line, registerStart)
+		if keeps {
+			line = strings.Clone(line) // it outlives the request
+		}
+		var err error
+		if start, err = parseRequestLine(line); err != nil || !isPlainText(line) {
 			return false
 		}
-		r.lastLine, r.lastStart = line, request
+		if keeps {
+			r.lastLine, r.lastStart = line, start
+		}
 	}
-	r.Method, r.URI, r.URIText = r.lastStart.method, r.lastStart.uri, r.lastStart.text
+	r.Method, r.URI, r.URIText = start.method, start.uri, start.text
 	return true
 }
 

@@ -26,7 +26,16 @@ var usualRequests = []string{
 	added("Contact: <sip:a@b>;expires=1;expires=2"), added("Contact: <sip:a@b>;q=2;q=1"), added("Expires: 1", "Expires: 2"),
 	added("Content-Disposition: session; handling = optional", "Content-Type: text/plain"), added("Subject: a", " folded"), added("X\u00a0:\u00a0y\u00a0"),
 	strings.Replace(soundRequest, "sip:registrar.example", "sips:a@registrar.example?x=y", 1),
+	called("INVITE", "Contact: <sip:2001@192.0.2.7>", "Content-Type: application/sdp", "Route: <sip:p;lr>", "Record-Route: <sip:p;lr>", "Session-Expires: 90"),
+	called("ACK"), called("INVITE", "Contact: *"), called("ACK", "Content-Disposition: handling=optional", "Accept: a/b", "Event: reg"),
+	called("INVITE", `Authorization: Digest username="a", realm="r", nonce="n", uri="sip:r", response="0"`), called("SUBSCRIBE", "Event: reg"), called("OPTIONS"),
 	strings.Replace(soundRequest, "SIP/2.0", "sip/2.0", 1), strings.ReplaceAll(soundRequest, "\r\n", "\n"), soundRequest + soundRequest,
+}
+
+// called is a request of another method, for somebody.
+func called(method string, lines ...string) string {
+	text := strings.Replace(added(lines...), "CSeq: 1 REGISTER", "CSeq: 1 "+method, 1)
+	return strings.Replace(text, "REGISTER sip:registrar.example", method+" sip:2002@registrar.example", 1)
 }
 
 // FuzzPlain compares both ways to read a request: whatever the plain one takes
@@ -95,7 +104,7 @@ func TestWhatIsPlain(t *testing.T) {
 			plain++
 		}
 	}
-	if want := 14; plain != want {
+	if want := 19; plain != want {
 		t.Errorf("%d of %d are plain, want %d", plain, len(usualRequests), want)
 	}
 	for _, text := range usualRequests[:3] {
