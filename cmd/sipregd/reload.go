@@ -117,7 +117,7 @@ func (d *sipregd) takePeers(next *peers.Directory) peers.Difference {
 		d.takeShared(next)
 	} else {
 		mark := d.store.Begin()
-		d.registrar.Reload(next)
+		d.registrar.Reload(next, time.Now)
 		_ = d.store.Commit(mark) // a disk that fails is another matter
 	}
 	d.qualifier.Reloaded()
@@ -134,6 +134,7 @@ func (d *sipregd) takePeers(next *peers.Directory) peers.Difference {
 // to nobody any more are removed within a second or so, once Redis is there.
 func (d *sipregd) takeShared(next *peers.Directory) {
 	last := d.registrar.Take(next)
+	d.taken = time.Now()
 	if d.owed == nil {
 		d.owed = last
 	}

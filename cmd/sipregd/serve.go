@@ -71,6 +71,7 @@ type sipregd struct {
 	spread   *spread          // of phones over time
 	settled  bool             // what other nodes share was there, and looked at
 	owed     *peers.Directory // of whose peers bindings are to be removed yet, nil: of none
+	taken    time.Time        // when those of today were
 	removing atomic.Bool      // removals are at work
 	removals sync.WaitGroup
 	twinTold time.Time       // when another node with that name was last told of

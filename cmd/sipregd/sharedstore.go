@@ -26,7 +26,7 @@ func (d *sipregd) openShared() error {
 	if err != nil {
 		return fmt.Errorf("[location] redis: %w", err)
 	}
-	d.node, d.store, d.owed = node, store, d.directory.Load()
+	d.node, d.store, d.owed, d.taken = node, store, d.directory.Load(), time.Now()
 	return nil
 }
 
@@ -102,11 +102,11 @@ func (d *sipregd) settleShared(now time.Time) {
 		d.settle(now)
 	}
 	d.reloading.Lock()
-	owed := d.owed
+	owed, taken := d.owed, d.taken
 	d.owed = nil
 	d.reloading.Unlock()
 	if owed != nil {
-		d.registrar.EndSince(owed)
+		d.registrar.EndSince(owed, taken)
 	}
 }
 

@@ -188,7 +188,7 @@ func (l *lab) Remove(aor sipuri.AOR, ids []uint64) (int, error) {
 func (l *lab) Reload() api.Reload {
 	result := l.Check()
 	if result.OK {
-		l.registrar.Reload(l.load())
+		l.registrar.Reload(l.load(), time.Now)
 	}
 	return result
 }

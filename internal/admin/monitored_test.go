@@ -287,7 +287,7 @@ func readSeries(t *testing.T, text string) series {
 
 // removeAll removes all bindings as other peers do.
 func (m *monitored) removeAll() {
-	m.registrar.Reload(m.load("[Other]\nauthname = other\nsecret = s\naorname = 1\n"))
+	m.registrar.Reload(m.load("[Other]\nauthname = other\nsecret = s\naorname = 1\n"), time.Now)
 }
 
 // expireAll ends all bindings as time does.

@@ -95,7 +95,7 @@ func newLab(t testing.TB, settings ...setting) *lab {
 	t.Helper()
 	l := &lab{t: t, store: &distant{Memory: location.NewMemory(begin)}, now: begin, answers: 200}
 	o := Options{
-		Store: l.store, Journal: l, Send: l.send, Gone: errGone, Clock: func() time.Time { return l.now },
+		Store: l.store, Journal: l, Send: l.send, Gone: errGone, Clock: l.clock,
 		Random: rand.NewChaCha8([32]byte{1}), MaxSubscriptions: 100, PerAOR: 20, PerPeer: 20,
 	}
 	for _, set := range settings {
@@ -120,8 +120,10 @@ func (l *lab) load(text string) *peers.Directory {
 	})
 }
 
+func (l *lab) clock() time.Time { return l.now }
+
 func (l *lab) reload(text string) {
-	l.registrar.Reload(l.load(text))
+	l.registrar.Reload(l.load(text), l.clock)
 	l.Reloaded()
 }
 

@@ -302,7 +302,7 @@ func TestAReloadMeanwhile(t *testing.T) {
 	} {
 		l := newLab(t)
 		s := &subscription{aor: aor, watcher: watcher{"", "kitchen"}, judged: l.registrar.Directory(), expires: l.now.Add(time.Hour)}
-		l.registrar.Reload(l.load(test.peers))
+		l.registrar.Reload(l.load(test.peers), l.clock)
 		if got, why := (&attempt{Notifier: l.Notifier, now: l.now}).admit(s); got != test.want || why != "" || (l.Counts().Subscriptions == 1) != test.want {
 			t.Errorf("%s: %v, %q", test.name, got, why)
 		}

@@ -159,12 +159,13 @@ func (r *Registrar) Directory() *peers.Directory { return r.directory.Load() }
 // Reload takes other peers from now on and removes the bindings of those that
 // are gone, re-keyed or have lost the AOR. A request under way while it
 // happens is judged by the new peers or its binding is removed with the rest.
-func (r *Registrar) Reload(next *peers.Directory) {
-	r.EndSince(r.Take(next))
+func (r *Registrar) Reload(next *peers.Directory, clock func() time.Time) {
+	last := r.Take(next)
+	r.EndSince(last, clock())
 }
 
 // Take is Reload without its end, and returns the peers up to now: EndSince is to be
-// called with them.
+// called with them, and with a time that comes after.
 func (r *Registrar) Take(next *peers.Directory) (last *peers.Directory) {
 	last = r.directory.Swap(next)
 	r.aors.forget()
@@ -172,11 +173,12 @@ func (r *Registrar) Take(next *peers.Directory) (last *peers.Directory) {
 }
 
 // EndSince removes the bindings of those peers that were in an earlier directory, and are
-// gone, re-keyed or have lost the AOR by now, and of those that never were.
-func (r *Registrar) EndSince(last *peers.Directory) {
+// gone, re-keyed or have lost the AOR by now, and of those that never were. What was
+// registered after that time was judged by the peers of today: it stays.
+func (r *Registrar) EndSince(last *peers.Directory, taken time.Time) {
 	next := r.directory.Load()
 	r.location.RemoveIf(func(aor sipuri.AOR, b *location.Binding) bool {
-		return next.WhatEnds(last, b.Domain, b.Authname, aor) != ""
+		return !b.Changed.After(taken) && next.WhatEnds(last, b.Domain, b.Authname, aor) != ""
 	}, func(aor sipuri.AOR, b *location.Binding) {
 		event := bindingEvent(journal.Removed, journal.ByConfiguration, aor, b)
 		event.Detail = next.WhatEnds(last, b.Domain, b.Authname, aor)

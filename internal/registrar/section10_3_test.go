@@ -553,6 +553,21 @@ func TestReloadTakesBindingsOfPeersThatAreGoneRekeyedOrLostTheAOR(t *testing.T) 
 	}
 }
 
+// What was registered with the new secret stays, though what the old one has bound is
+// removed later than that: in a store that nodes share.
+func TestAReloadLeavesWhatTheNewPeersHaveBound(t *testing.T) {
+	l := newLab(t)
+	l.kitchen().register(kitchenContact).want(200)
+	old := l.kitchen()
+	old.register("Contact: <sip:old@192.0.2.7>").want(200)
+	last, taken := l.registrar.Take(l.load(strings.ReplaceAll(labPeers, "any;text#at all", "new"))), l.now
+	l.pass(time.Second)
+	p := l.phone("7f3a9c", "new", "2001")
+	p.register(kitchenContact).want(200)
+	l.registrar.EndSince(last, taken)
+	p.register().want(200).wantContacts("sip:2001@192.0.2.7:5060 3600")
+}
+
 func TestAReloadDuringARequestLetsInNothingThatItTookAway(t *testing.T) {
 	l := newLab(t)
 	p := l.kitchen()
