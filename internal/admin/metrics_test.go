@@ -101,7 +101,7 @@ var moves = []struct {
 	{`sipregd_qualify_duration_seconds_count`, 1, "an answer", func(m *monitored) { m.metrics.RoundTrip(time.Second) }},
 	{`sipregd_qualify_duration_seconds_sum`, 2.5, "a slow answer", func(m *monitored) { m.metrics.RoundTrip(2500 * time.Millisecond) }},
 	{`sipregd_peers`, 1, "another peer", func(m *monitored) {
-		m.registrar.Reload(m.load(monitoredPeers + "[Other]\nauthname = other\nsecret = s\naorname = 1\n"), time.Now)
+		m.registrar.Reload(m.load(monitoredPeers+"[Other]\nauthname = other\nsecret = s\naorname = 1\n"), time.Now)
 	}},
 	{`sipregd_store_commit_duration_seconds_count`, 1, "registration", func(m *monitored) { m.register(contact) }},
 	{`sipregd_store_commit_duration_seconds_sum`, 2.5, "a slow commit", func(m *monitored) { m.metrics.Committed(2500*time.Millisecond, 7) }},

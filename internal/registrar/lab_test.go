@@ -209,7 +209,9 @@ func (l *lab) load(text string) *peers.Directory {
 	return peerstest.Load(l.t, text, l.options)
 }
 
-func (l *lab) reload(text string) { l.registrar.Reload(l.load(text), func() time.Time { return l.now }) }
+func (l *lab) reload(text string) {
+	l.registrar.Reload(l.load(text), func() time.Time { return l.now })
+}
 
 func (l *lab) pass(d time.Duration) { l.now = l.now.Add(d) }
 
