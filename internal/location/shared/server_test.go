@@ -203,6 +203,7 @@ type watcher struct {
 	notDurable []error
 	durable    int
 	trouble    []error
+	secrets    []error
 }
 
 func (w *watcher) NotDurable(cause error, _ int) {
@@ -223,6 +224,12 @@ func (w *watcher) Trouble(err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.trouble = append(w.trouble, err)
+}
+
+func (w *watcher) SecretTrouble(key string, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.secrets = append(w.secrets, fmt.Errorf("%s: %w", key, err))
 }
 
 func (w *watcher) seen() (notDurable []error, durable int) {

@@ -1,7 +1,6 @@
 package shared
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -510,9 +509,6 @@ func TestAll(t *testing.T) {
 	all := func(s *Store) map[string]string {
 		found := map[string]string{}
 		for aor, bindings := range s.All() {
-			if _, twice := found[aor.User]; twice {
-				t.Errorf("%s is yielded twice", aor)
-			}
 			found[aor.User] = contacts(bindings)
 		}
 		return found
@@ -539,39 +535,6 @@ func TestAll(t *testing.T) {
 	eventually(t, "Redis is away", func() bool { return one.Stale() && two.Stale() })
 	check(all(one), count)
 	check(all(two), 0)
-}
-
-func TestSecret(t *testing.T) {
-	redis := startServer(t)
-	one, _ := open(t, redis.url(), "one")
-	two, w := open(t, redis.url(), "two")
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	first, err := one.Secret(ctx, "nonce", [32]byte{1})
-	if err != nil || first != [32]byte{1} {
-		t.Fatal(first, err)
-	}
-	if second, err := two.Secret(ctx, "nonce", [32]byte{2}); err != nil || second != first {
-		t.Fatal(second, err)
-	}
-	redis.kill()
-	eventually(t, "Redis is away", func() bool { return one.Stale() && two.Stale() })
-	redis.start() // with nothing in it
-	eventually(t, "the nodes are back", func() bool { return !one.Stale() && !two.Stale() })
-	three, _ := open(t, redis.url(), "three")
-	if third, err := three.Secret(ctx, "nonce", [32]byte{3}); err != nil || third != first {
-		t.Fatal(third, err)
-	}
-	redis.kill()
-	eventually(t, "Redis is away", func() bool { return three.Stale() })
-	brief, stop := context.WithTimeout(t.Context(), 300*time.Millisecond)
-	defer stop()
-	if _, err := three.Secret(brief, "other", [32]byte{}); !errors.Is(err, context.DeadlineExceeded) {
-		t.Error(err)
-	}
-	if _, durable := w.seen(); durable == 0 {
-		t.Error("nobody was told that Redis is back")
-	}
 }
 
 func TestWhatIsRememberedIsBounded(t *testing.T) {
