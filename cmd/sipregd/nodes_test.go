@@ -319,6 +319,10 @@ func TestReplaysAtAnotherNode(t *testing.T) {
 	if answer, _, err := phone.register("Contact: *", "Expires: 0"); err != nil || answer.status != 200 {
 		t.Fatal(answer, err)
 	}
+	var left time.Duration // the clock of a node that is a minute behind has it taken for that longer
+	if _, err := fmt.Sscanf(r.ask(`EVAL "return redis.call('PTTL', redis.call('KEYS', 'k:use:*')[1])" 0`), ":%d", &left); err != nil || left*time.Millisecond < (300+60)*time.Second-patience {
+		t.Errorf("what was used is remembered for %d ms, %v", left, err)
+	}
 	thief := newClient("udp", nodes[1].udp.String(), "", "", "2001")
 	if err := thief.connect(); err != nil {
 		t.Fatal(err)

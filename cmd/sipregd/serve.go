@@ -267,7 +267,7 @@ func (d *sipregd) decide() error {
 	d.registrar = registrar.New(registrar.Options{
 		Domains: domains(&d.config), Directory: d.directory.Load(), Authenticator: d.authenticator,
 		Location: d.store, Journal: d.watched(), GRUUKey: key, Here: d.here(),
-		DisconnectGrace: d.disconnectGrace(), Others: d.others(), Shorten: d.shorten(),
+		DisconnectGrace: d.disconnectGrace(), Others: d.others(), Shorten: d.shorten(), RetryAfter: retryAfter,
 		ServiceRoute: d.config.Registrar.ServiceRoute, FlowTimer: d.config.Registrar.FlowTimer,
 	}).QualifiedBy(d.qualifier).GuardedBy(d.guard)
 	if store, isShared := d.store.(*shared.Store); isShared {

@@ -81,7 +81,7 @@ func (a *Authentication) CheckPeer() *message.Response {
 // were read.
 func (a *Authentication) CheckBindingsKnown() *message.Response {
 	if a.IsStale() {
-		return a.EndWith(notStored(a.request), journal.StoreFailed, "what is bound is not known just now")
+		return a.EndWith(a.notStored(a.request), journal.StoreFailed, "what is bound is not known just now")
 	}
 	return nil
 }

@@ -66,6 +66,8 @@ type setup struct {
 
 	others  registrar.Others
 	shorten func(time.Time) float64
+
+	retryAfter func() int
 	// wrap returns what the registrar uses instead of the store, if anything.
 	wrap func(interrupted) registrar.Location
 
@@ -125,7 +127,7 @@ func newLab(t testing.TB, settings ...setting) *lab {
 	}
 	l.registrar = registrar.New(registrar.Options{
 		Domains: domains, Directory: l.load(s.peers), Authenticator: s.authenticator,
-		Location: bindings, Journal: s.journal, Others: s.others, Shorten: s.shorten,
+		Location: bindings, Journal: s.journal, Others: s.others, Shorten: s.shorten, RetryAfter: s.retryAfter,
 		DisconnectGrace: 32 * time.Second, ServiceRoute: s.serviceRoute, FlowTimer: 120, GRUUKey: [32]byte{2}, Here: s.here,
 	})
 	l.layer = transaction.NewLayer(l.registrar, 64<<20)

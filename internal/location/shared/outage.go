@@ -202,12 +202,13 @@ func (s *Store) heal(sh *shard, asked time.Time) bool {
 	sh.away.Store(false)
 	sh.suspect.Store(false)
 	s.lost = slices.DeleteFunc(s.lost, func(lost *shard) bool { return lost == sh })
-	if len(s.lost) == 0 {
+	all := len(s.lost) == 0
+	if all {
 		s.since = time.Time{}
 	}
 	s.mu.Unlock()
 	if wasAway {
-		s.observer.Durable(after)
+		s.observer.Durable(after, all)
 		s.resume()
 	}
 	return true

@@ -212,7 +212,7 @@ func (w *watcher) NotDurable(cause error, _ int) {
 	w.notDurable = append(w.notDurable, cause)
 }
 
-func (w *watcher) Durable(time.Duration) {
+func (w *watcher) Durable(time.Duration, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.durable++

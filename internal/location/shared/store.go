@@ -74,9 +74,8 @@ type Observer interface {
 	// NotDurable is called when Redis is away, or a master of a Cluster, and every few
 	// seconds while that lasts. No AOR's bindings wait to be saved.
 	NotDurable(cause error, aors int)
-	// Durable is called when that is back, after so long. Others may be away still, as
-	// Status tells.
-	Durable(after time.Duration)
+	// Durable is called when that is back, after so long. all: nothing else is away.
+	Durable(after time.Duration, all bool)
 	// Committed is called once the bindings of that many AORs are in Redis.
 	Committed(took time.Duration, aors int)
 	// Trouble is called for what is got over without a change that fails.
