@@ -259,7 +259,7 @@ func (d *sipregd) decide() error {
 		return err
 	}
 	d.qualifier = qualify.New(qualify.Options{
-		Store: d.store, Directory: d.Directory, Journal: d.journal, Send: d.server.Send, Gone: transport.ErrNoFlow,
+		Store: d.asked(), Directory: d.Directory, Journal: d.journal, Send: d.server.Send, Gone: transport.ErrNoFlow,
 		Clock: time.Now, Random: rand.Reader, RoundTrip: d.metrics.RoundTrip, Lost: d.datagramsLost,
 		Node: d.node, Outbound: d.config.Location.Outbound,
 	})

@@ -3,14 +3,18 @@ package main
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"os"
 	"time"
 
 	"sipregd/internal/admin"
 	"sipregd/internal/config"
 	"sipregd/internal/digest"
+	"sipregd/internal/location"
 	"sipregd/internal/location/shared"
+	"sipregd/internal/qualify"
 	"sipregd/internal/registrar"
+	"sipregd/internal/sipuri"
 )
 
 // openShared opens the store that other nodes have too. Where it is away, phones are
@@ -69,6 +73,19 @@ func (d *sipregd) others() registrar.Others {
 	}
 	return registrar.Others{Node: d.node, Outbound: d.config.Location.Outbound, Started: d.started}
 }
+
+// asked returns where the bindings are whose phones this node asks whether they are there.
+func (d *sipregd) asked() qualify.Store {
+	if store, isShared := d.store.(*shared.Store); isShared {
+		return ownBindings{store}
+	}
+	return d.store
+}
+
+// ownBindings is the store that nodes share, of which one goes through its own alone.
+type ownBindings struct{ *shared.Store }
+
+func (o ownBindings) All() iter.Seq2[sipuri.AOR, []location.Binding] { return o.Own() }
 
 // isAway tells whether all of the store that nodes share is away.
 func (d *sipregd) isAway() bool {

@@ -142,7 +142,15 @@ type interrupted struct {
 
 func (i interrupted) All() iter.Seq2[sipuri.AOR, []location.Binding] {
 	i.lab.walks++
-	return i.Memory.All()
+	return func(yield func(sipuri.AOR, []location.Binding) bool) {
+		for range 2 { // as Redis may yield AORs
+			for aor, bindings := range i.Memory.All() {
+				if !yield(aor, bindings) {
+					return
+				}
+			}
+		}
+	}
 }
 
 func (i interrupted) Update(aor sipuri.AOR, now time.Time, change func([]location.Binding) ([]location.Binding, error),

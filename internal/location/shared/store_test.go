@@ -552,3 +552,40 @@ func TestWhatIsRememberedIsBounded(t *testing.T) {
 		t.Errorf("%d AORs are counted", aors)
 	}
 }
+
+// TestOwn goes through what a node has bound, in this life or an earlier one, and remembers.
+func TestOwn(t *testing.T) {
+	redis := startServer(t)
+	before, _ := open(t, redis.url(), "one")
+	two, _ := open(t, redis.url(), "two")
+	for i, s := range []*Store{before, before, two, two} {
+		update(t, s, sipuri.AOR{User: fmt.Sprint(i)}, time.Now(), bind(phone("sip:a@h", time.Now())))
+	}
+	update(t, two, sipuri.AOR{User: "1"}, time.Now(), bind(phone("sip:b@h", time.Now())))
+	for name, test := range map[string]struct{ remembered, scans int }{"it remembers all": {0, 0}, "it does not": {1, 1}} {
+		t.Run(name, func(t *testing.T) {
+			one, _ := openWith(t, Options{URL: redis.url(), Node: "one", Timeout: calm, Remembered: test.remembered})
+			if err := one.Adopt(); err != nil {
+				t.Fatal(err)
+			}
+			began := redis.scans()
+			found := map[string]string{}
+			for aor, bindings := range one.Own() {
+				found[aor.User] = contacts(bindings)
+			}
+			if want := map[string]string{"0": "sip:a@h", "1": "sip:a@h sip:b@h"}; !maps.Equal(found, want) {
+				t.Errorf("%v, not %v", found, want)
+			}
+			if scans := redis.scans() - began; scans != test.scans {
+				t.Errorf("all of Redis was gone through %d times", scans)
+			}
+		})
+	}
+}
+
+// scans returns how often SCAN was called.
+func (s *server) scans() (calls int) {
+	_, stats, _ := strings.Cut(s.cli("INFO", "commandstats"), "cmdstat_scan:calls=")
+	_, _ = fmt.Sscan(strings.ReplaceAll(stats, ",", " "), &calls)
+	return calls
+}
