@@ -19,14 +19,22 @@
 // binding, so that the node that took a binding can tell that it ended.
 //
 // r says until when it has to be kept (in ms since 1970), up to when nonces were
-// forgotten, and of those used last their number, time of issue, and highest count:
-// "1732644916123 0 1f:1732644610:3". It outlives the bindings.
+// forgotten, and of those used last their number in base 36, time of issue, and highest
+// count: "1732644916123 0 1f:1732644610:3". It outlives the bindings, and the hash with it.
 //
 // A change is one script, which compares v with what the node has seen and writes
 // nothing where another node was quicker.
 //
-// The secrets that nodes share are strings, k:<name>, in hexadecimal; k:probe… is
-// written to see whether Redis takes writes.
+// Other keys are
+//
+//	k:<name>                             a secret that nodes share, 64 hexadecimal digits
+//	k:use:{<number>-<issued>-<count>}    a use of a nonce, in base 36, by who may bind several
+//	                                     AORs: an empty string, which expires as r does
+//	k:probe:{<part of another key>}      a hash that is written to see whether Redis takes
+//	                                     writes, there where that other key is
+//
+// What fails is a part of Redis (shard): the master of a Cluster, or all there is. While it
+// is away changes of its AORs fail at once, and those of others go on.
 package shared
 
 import (
