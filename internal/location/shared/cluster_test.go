@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -95,8 +96,11 @@ func TestAMasterOfAClusterIsLost(t *testing.T) {
 				told, _ = w.seen()
 				return len(told) > 0
 			})
-			if one.Away() || !one.Stale() {
+			if one.Away() || !one.Stale() || !one.StaleOf(harmed[0]) || one.StaleOf(others[0]) {
 				t.Error("all of Redis is away, or nothing")
+			}
+			if versions, err := one.Versions(t.Context(), others); err != nil || slices.Contains(versions, "") {
+				t.Errorf("%v: versions %q", err, versions)
 			}
 			if len(told) != 1 || !strings.Contains(told[0].Error(), servers[2].address()) {
 				t.Errorf("told %v", told)

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/redis/rueidis"
+
+	"sipregd/internal/sipuri"
 )
 
 const (
@@ -60,6 +62,9 @@ func (s *Store) outage() error {
 func (s *Store) Stale() bool {
 	return slices.ContainsFunc(s.shards.Load().all, func(sh *shard) bool { return sh.away.Load() })
 }
+
+// StaleOf tells whether that is so of an AOR.
+func (s *Store) StaleOf(aor sipuri.AOR) bool { return s.shardOf(keyOf(aor)).away.Load() }
 
 // Away tells whether all of Redis is away.
 func (s *Store) Away() bool {
