@@ -15,17 +15,17 @@ import (
 	"sipregd/internal/sipuri"
 )
 
-// startCluster starts a Cluster of as many masters, with those settings, and returns them
-// and the URL of it.
-func startCluster(t *testing.T, masters int, settings ...string) (servers []*server, url string) {
+// startCluster starts a Cluster of three masters with as many replicas each, with those
+// settings, and returns them, the masters first, and the URL of it.
+func startCluster(t *testing.T, replicas int, settings ...string) (servers []*server, url string) {
 	t.Helper()
 	create := []string{"--cluster", "create"}
-	for range masters {
+	for range 3 + 3*replicas {
 		s := startServer(t, append([]string{"--cluster-enabled", "yes", "--cluster-node-timeout", "1000", "--appendonly", "yes", "--appendfsync", "always"}, settings...)...)
 		servers = append(servers, s)
 		create = append(create, s.address())
 	}
-	if out, err := exec.Command("redis-cli", append(create, "--cluster-yes")...).CombinedOutput(); err != nil {
+	if out, err := exec.Command("redis-cli", append(create, "--cluster-replicas", fmt.Sprint(replicas), "--cluster-yes")...).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 	eventually(t, "the Cluster is there", func() bool {
@@ -42,7 +42,7 @@ func startCluster(t *testing.T, masters int, settings ...string) (servers []*ser
 // TestCluster has three masters and kills one of them, without which the others do nothing,
 // and which comes back.
 func TestCluster(t *testing.T) {
-	servers, url := startCluster(t, 3)
+	servers, url := startCluster(t, 0)
 	one, _ := openBrief(t, url, "one")
 	two, _ := openBrief(t, url, "two")
 	const count = 100
@@ -83,7 +83,7 @@ func TestAMasterOfAClusterIsLost(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			servers, url := startCluster(t, 3, "--cluster-require-full-coverage", "no")
+			servers, url := startCluster(t, 0, "--cluster-require-full-coverage", "no")
 			one, w := openWith(t, Options{URL: url, Node: "one", Timeout: 2 * time.Second}) // which a busy machine keeps
 			harmed, others := partition(one, servers[2], 30)
 			load := startLoad(one, others, harmed)
@@ -152,9 +152,31 @@ func TestAMasterOfAClusterIsLost(t *testing.T) {
 	}
 }
 
+// TestAReplicaTakesOver has a master go for good, whose replica takes its slots.
+func TestAReplicaTakesOver(t *testing.T) {
+	servers, url := startCluster(t, 1)
+	for _, s := range servers[3:] {
+		eventually(t, "the replica follows", func() bool { return strings.Contains(s.said("INFO", "replication"), "master_link_status:up") })
+	}
+	one, w := openBrief(t, url, "one")
+	harmed, others := partition(one, servers[0], 10)
+	load := startLoad(one, harmed, others)
+	eventually(t, "all have registered", func() bool { return load.haveMade(len(others) + len(harmed)) })
+	servers[0].kill()
+	eventually(t, "the master is away", func() bool {
+		told, _ := w.seen()
+		return len(told) > 0
+	})
+	load.forget()
+	eventually(t, "all register again", func() bool { return load.haveMade(len(others) + len(harmed)) })
+	load.stop()
+	eventually(t, "its slots are those of another shard", func() bool { return one.shards.Load().named(servers[0].address()) == nil })
+	eventually(t, "nothing is away", func() bool { return !one.Stale() && one.Status() == Status{} })
+}
+
 // TestShardsAreReadAgain moves slots to another master.
 func TestShardsAreReadAgain(t *testing.T) {
-	servers, url := startCluster(t, 3)
+	servers, url := startCluster(t, 0)
 	one, _ := openBrief(t, url, "one")
 	before := one.shards.Load()
 	if len(before.all) != 3 {
