@@ -123,7 +123,9 @@ func (d *sipregd) Ready() error {
 			return store.Status().Failure
 		}
 	case *shared.Store:
-		return store.Status().Failure
+		if store.Away() { // of a Cluster all, or no balancer would send anything to any node
+			return store.Status().Failure
+		}
 	}
 	return nil
 }

@@ -28,10 +28,20 @@ aorname = 200, 201, 202, 203, 2001
 // startNodes runs daemons that share the bindings at a URL.
 func startNodes(t *testing.T, count int, url string, settings string) []*daemon {
 	t.Helper()
-	nodes := make([]*daemon, count)
+	names := make([]string, count)
+	for i := range names {
+		names[i] = fmt.Sprint("sip", i+1)
+	}
+	return startNamed(t, names, url, settings)
+}
+
+// startNamed is startNodes with those names.
+func startNamed(t *testing.T, names []string, url, settings string) []*daemon {
+	t.Helper()
+	nodes := make([]*daemon, len(names))
 	var starting sync.WaitGroup
-	for i := range nodes {
-		nodes[i] = prepareDaemon(t, fmt.Sprintf("[location]\nstore = redis\nredis = %s\nnode = sip%d\n%s", url, i+1, settings), nodePeers)
+	for i, name := range names {
+		nodes[i] = prepareDaemon(t, fmt.Sprintf("[location]\nstore = redis\nredis = %s\nnode = %s\n%s", url, name, settings), nodePeers)
 	}
 	buildDaemon(t)
 	for _, node := range nodes {
@@ -319,6 +329,10 @@ func TestReplaysAtAnotherNode(t *testing.T) {
 	if answer, _, err := phone.register("Contact: *", "Expires: 0"); err != nil || answer.status != 200 {
 		t.Fatal(answer, err)
 	}
+	var left time.Duration // the clock of a node that is a minute behind has it taken for that longer
+	if _, err := fmt.Sscanf(r.ask(`EVAL "return redis.call('PTTL', redis.call('KEYS', 'k:use:*')[1])" 0`), ":%d", &left); err != nil || left*time.Millisecond < (300+60)*time.Second-patience {
+		t.Errorf("what was used is remembered for %d ms, %v", left, err)
+	}
 	thief := newClient("udp", nodes[1].udp.String(), "", "", "2001")
 	if err := thief.connect(); err != nil {
 		t.Fatal(err)
@@ -405,6 +419,50 @@ func TestBindingsOfAnEarlierLifeOfANode(t *testing.T) {
 	}
 	nodes[1].waitUnbound(t)
 	nodes[0].waitLog(t, `"reason":"peer_changed"`)
+}
+
+// Two nodes that run with one name say so, and nothing that is registered at either is lost
+// as long as both run.
+func TestTwoNodesOfOneName(t *testing.T) {
+	t.Parallel()
+	r := startRedis(t)
+	nodes := startNamed(t, []string{"sip1", "sip1"}, r.url(), "[registrar]\ndisconnect_grace = 0\n")
+	time.Sleep(2 * time.Second) // they have looked at what earlier lives have left
+	var phones []*client
+	register := func() {
+		t.Helper()
+		for i, phone := range phones {
+			if answer, _, err := phone.register(fmt.Sprintf("Contact: <sip:2001@127.0.0.1:%d;transport=%s>", 6000+i, phone.network)); err != nil || answer.status != 200 {
+				t.Fatal(answer, err)
+			}
+		}
+	}
+	for _, network := range []string{"tcp", "udp"} {
+		for _, node := range nodes {
+			phone := newClient(network, node.udp.String(), "7f3a9c", "kitchen", "2001")
+			defer phone.close()
+			phone.callID += fmt.Sprint(len(phones))
+			phones = append(phones, phone)
+		}
+	}
+	register()
+	register() // both nodes have seen what the other one has bound
+	for _, node := range nodes {
+		node.waitLog(t, `"event":"node_name_twice"`)
+		if text := node.output.String(); !strings.Contains(text, `"level":"error","event":"node_name_twice","node":"sip1"`) {
+			t.Errorf("it says: %s", text)
+		}
+	}
+	time.Sleep(2 * time.Second) // what is taken for gone is removed each second
+	for _, node := range nodes {
+		if list := node.bindings(t); len(list) != len(phones) {
+			t.Errorf("left are %+v", list)
+		}
+		if strings.Contains(node.output.String(), `"event":"removed"`) {
+			t.Error("something was removed")
+		}
+	}
+	register()
 }
 
 // While Redis is away the administrator sees what the node saw last, and that it is that.

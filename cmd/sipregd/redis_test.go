@@ -147,4 +147,12 @@ func TestAnUnusableSecretIsTold(t *testing.T) {
 			t.Fatalf("k:nonce is %q", r.ask("GET k:nonce"))
 		}
 	}
+	// While it runs somebody changes it.
+	own := r.ask("GET k:nonce")
+	r.await(t, "SET k:nonce "+strings.Repeat("00", 32), "OK")
+	d.waitLog(t, `"event":"secret_changed","key":"k:nonce"`)
+	r.await(t, "SET k:nonce nonsense", "OK")
+	d.waitLog(t, "this node goes on with the secret that it has")
+	r.await(t, "DEL k:nonce", "1")
+	r.await(t, "GET k:nonce", own)
 }

@@ -259,7 +259,7 @@ func (d *sipregd) decide() error {
 		return err
 	}
 	d.qualifier = qualify.New(qualify.Options{
-		Store: d.store, Directory: d.Directory, Journal: d.journal, Send: d.server.Send, Gone: transport.ErrNoFlow,
+		Store: d.asked(), Directory: d.Directory, Journal: d.journal, Send: d.server.Send, Gone: transport.ErrNoFlow,
 		Clock: time.Now, Random: rand.Reader, RoundTrip: d.metrics.RoundTrip, Lost: d.datagramsLost,
 		Node: d.node, Outbound: d.config.Location.Outbound,
 	})
@@ -267,7 +267,7 @@ func (d *sipregd) decide() error {
 	d.registrar = registrar.New(registrar.Options{
 		Domains: domains(&d.config), Directory: d.directory.Load(), Authenticator: d.authenticator,
 		Location: d.store, Journal: d.watched(), GRUUKey: key, Here: d.here(),
-		DisconnectGrace: d.disconnectGrace(), Others: d.others(), Shorten: d.shorten(),
+		DisconnectGrace: d.disconnectGrace(), Others: d.others(), Shorten: d.shorten(), RetryAfter: retryAfter,
 		ServiceRoute: d.config.Registrar.ServiceRoute, FlowTimer: d.config.Registrar.FlowTimer,
 	}).QualifiedBy(d.qualifier).GuardedBy(d.guard)
 	if store, isShared := d.store.(*shared.Store); isShared {

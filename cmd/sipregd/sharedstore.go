@@ -1,14 +1,20 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"iter"
 	"os"
 	"time"
 
 	"sipregd/internal/admin"
 	"sipregd/internal/config"
+	"sipregd/internal/digest"
+	"sipregd/internal/location"
 	"sipregd/internal/location/shared"
+	"sipregd/internal/qualify"
 	"sipregd/internal/registrar"
+	"sipregd/internal/sipuri"
 )
 
 // openShared opens the store that other nodes have too. Where it is away, phones are
@@ -21,7 +27,7 @@ func (d *sipregd) openShared() error {
 	}
 	store, err := shared.Open(shared.Options{
 		URL: c.Location.Redis, Node: node, Observer: sharedWatch{d},
-		NonceLifetime: time.Duration(c.Security.NonceLifetime) * time.Second, Remembered: c.Location.Remembered,
+		NonceLifetime: time.Duration(c.Security.NonceLifetime)*time.Second + digest.ClockDifference, Remembered: c.Location.Remembered,
 	})
 	if err != nil {
 		return fmt.Errorf("[location] redis: %w", err)
@@ -68,10 +74,23 @@ func (d *sipregd) others() registrar.Others {
 	return registrar.Others{Node: d.node, Outbound: d.config.Location.Outbound, Started: d.started}
 }
 
-// isStale tells whether the store that nodes share is away.
-func (d *sipregd) isStale() bool {
+// asked returns where the bindings are whose phones this node asks whether they are there.
+func (d *sipregd) asked() qualify.Store {
+	if store, isShared := d.store.(*shared.Store); isShared {
+		return ownBindings{store}
+	}
+	return d.store
+}
+
+// ownBindings is the store that nodes share, of which one goes through its own alone.
+type ownBindings struct{ *shared.Store }
+
+func (o ownBindings) All() iter.Seq2[sipuri.AOR, []location.Binding] { return o.Own() }
+
+// isAway tells whether all of the store that nodes share is away.
+func (d *sipregd) isAway() bool {
 	store, isShared := d.store.(*shared.Store)
-	return isShared && store.Stale()
+	return isShared && store.Away()
 }
 
 // removeGone removes the bindings of those that are gone. Nobody waits for a store that
@@ -81,7 +100,7 @@ func (d *sipregd) removeGone(now time.Time) {
 		d.removeFlowless(now)
 		return
 	}
-	if d.isStale() || !d.removing.CompareAndSwap(false, true) {
+	if d.isAway() || !d.removing.CompareAndSwap(false, true) {
 		return
 	}
 	d.removals.Go(func() {
@@ -116,13 +135,28 @@ type sharedWatch struct{ *sipregd }
 // NotDurable tells that the store is away.
 func (w sharedWatch) NotDurable(cause error, _ int) {
 	w.log.Error().Str("event", "not_durable").Err(cause).
-		Msg("Redis is away: registrations are refused until it is back (503), and lookups show what this node saw last")
+		Msg("Redis is away, or the part of it that is named: registrations there are refused until it is back (503), and lookups show what this node saw last")
 }
 
-// Durable tells that it is back.
-func (w sharedWatch) Durable(after time.Duration) {
+// SecretTrouble tells that nodes do not share a secret any more.
+func (w sharedWatch) SecretTrouble(key string, cause error) {
+	if errors.Is(cause, shared.ErrSecretChanged) {
+		w.log.Error().Str("event", "secret_changed").Str("key", key).
+			Msg("nodes share another secret than this one has, which goes on with its own: restart it")
+		return
+	}
+	w.log.Error().Str("event", "secret_unusable").Str("key", key).Err(cause).
+		Msg("this node goes on with the secret that it has, and one that starts makes its own: remove what is there (redis-cli DEL " + key + "), and this one puts its own back")
+}
+
+// Durable tells that it is back, or a part of it.
+func (w sharedWatch) Durable(after time.Duration, all bool) {
 	w.spread.ended(time.Now(), after)
-	w.log.Info().Str("event", "durable").Dur("after_ms", after).Msg("Redis is back: phones register again")
+	text := "Redis is back: phones register again"
+	if !all {
+		text = "a part of Redis is back, and another one is away still"
+	}
+	w.log.Info().Str("event", "durable").Dur("after_ms", after).Msg(text)
 }
 
 func sharedCounts(store *shared.Store) admin.SharedCounts {

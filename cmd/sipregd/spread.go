@@ -24,6 +24,8 @@ const (
 	// comeBackTime is how long after an outage phones still come again for it: they were told
 	// to by Retry-After.
 	comeBackTime = 30 * time.Second
+
+	soonestRetry, latestRetry = 5, 15 // seconds
 )
 
 func newSpread(c *config.Registrar, isShared bool) *spread {
@@ -53,3 +55,7 @@ func (s *spread) shorten(now time.Time) float64 {
 	}
 	return s.most * rand.Float64()
 }
+
+// retryAfter returns in how many seconds a phone is to come again that was told that
+// nothing can be stored.
+func retryAfter() int { return soonestRetry + rand.IntN(latestRetry-soonestRetry+1) }

@@ -48,3 +48,19 @@ func TestSpread(t *testing.T) {
 		})
 	}
 }
+
+// Phones are told to come again at different times, each of a span.
+func TestRetryAfter(t *testing.T) {
+	told := map[int]bool{}
+	for range 10_000 {
+		told[retryAfter()] = true
+	}
+	for seconds := range told {
+		if seconds < soonestRetry || seconds > latestRetry {
+			t.Errorf("in %d seconds", seconds)
+		}
+	}
+	if len(told) != latestRetry-soonestRetry+1 {
+		t.Errorf("%d of the times in the span are told", len(told))
+	}
+}

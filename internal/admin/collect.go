@@ -57,7 +57,7 @@ var (
 	storeDurable = describe("store_durable", "Whether bindings are saved: 1, or 0 while the disk fails or Redis is away.")
 	storeUnsaved = describe("store_unsaved_aors", "Addresses-of-record whose bindings are still to be saved.")
 
-	redisUp         = describe("redis_up", "Whether Redis is there: 1, or 0 and registrations are answered 503.")
+	redisUp         = describe("redis_up", "Whether Redis is there, and all masters of a Cluster: 1, or 0 and registrations are answered 503 that need what is away.")
 	redisOperations = describe("redis_operations_total", "Operations on Redis: round trips.")
 	redisConflicts  = describe("redis_conflicts_total", "Changes that were made again, as another node was quicker.")
 	redisErrors     = describe("redis_errors_total", "Operations on Redis that failed.")

@@ -129,7 +129,7 @@ func (f *firstAORs) offer(aor sipuri.AOR, bindings []location.Binding) {
 	}
 	place := placeOf(aor)
 	switch {
-	case place <= f.after:
+	case place <= f.after || f.has(place):
 	case len(f.found) < f.limit:
 		heap.Push(f, found{place, aor, slices.Clone(bindings)})
 	case place < f.found[0].place:
@@ -138,6 +138,11 @@ func (f *firstAORs) offer(aor sipuri.AOR, bindings []location.Binding) {
 	default:
 		f.more = true
 	}
+}
+
+// has tells whether an AOR is kept, which a store may yield twice.
+func (f *firstAORs) has(place string) bool {
+	return len(f.found) > 0 && place <= f.found[0].place && slices.ContainsFunc(f.found, func(kept found) bool { return kept.place == place })
 }
 
 func (f *firstAORs) inOrder() []found {
@@ -175,9 +180,10 @@ func (s *Server) contactOf(aor sipuri.AOR, b *location.Binding, now time.Time) a
 	return contact
 }
 
-// isStale tells whether the store is away, so that bindings are those that were seen last.
+// isStale tells whether the store is away, or a part of it, so that bindings may be those
+// that were seen last.
 func (s *Server) isStale() bool {
-	store, mayBe := s.Store.(interface{ Stale() bool })
+	store, mayBe := s.Store.(remote)
 	return mayBe && store.Stale()
 }
 
@@ -210,8 +216,8 @@ var reachable = map[qualify.State]string{qualify.Reachable: "yes", qualify.Unrea
 
 func (s *Server) showContacts(w http.ResponseWriter, r *http.Request) {
 	now := s.Clock()
-	aor, bindings := s.locate(r)
-	page := api.Contacts{Contacts: []api.Contact{}, Stale: s.isStale()}
+	aor, bindings, stale := s.locate(r)
+	page := api.Contacts{Contacts: []api.Contact{}, Stale: stale}
 	for i := range bindings {
 		page.Contacts = append(page.Contacts, s.contactOf(aor, &bindings[i], now))
 	}
@@ -227,14 +233,25 @@ func (s *Server) showContacts(w http.ResponseWriter, r *http.Request) {
 }
 
 // locate returns what is bound to an AOR, or to one phone of it where a GRUU is asked
-// for.
-func (s *Server) locate(r *http.Request) (sipuri.AOR, []location.Binding) {
+// for, and whether that is what was seen last.
+func (s *Server) locate(r *http.Request) (aor sipuri.AOR, bindings []location.Binding, stale bool) {
 	text := r.PathValue("aor")
 	if gruu, isGRUU := s.gruuOf(text); isGRUU {
-		return s.Daemon.Locate(gruu)
+		aor, bindings = s.Daemon.Locate(gruu)
+		return aor, bindings, s.isStale()
 	}
-	aor := s.aorOf(text)
-	return aor, s.Store.Bindings(aor, s.Clock())
+	aor = s.aorOf(text)
+	if store, mayBe := s.Store.(remote); mayBe {
+		bindings, stale = store.Lookup(aor, s.Clock())
+		return aor, bindings, stale
+	}
+	return aor, s.Store.Bindings(aor, s.Clock()), false
+}
+
+// remote is a store that may be away.
+type remote interface {
+	Lookup(aor sipuri.AOR, now time.Time) (bindings []location.Binding, stale bool)
+	Stale() bool
 }
 
 // gruuOf reads a GRUU, which may lack its sip: like an AOR.

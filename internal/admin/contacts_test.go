@@ -69,6 +69,10 @@ func TestPagesAgainstASortedList(t *testing.T) {
 		if got := allPages(check, handler, limit, len(want)); !slices.Equal(got, want) {
 			check.Fatalf("got %q\nwant %q", got, want)
 		}
+		handler = New(Options{Store: twice{store}, Metrics: http.NotFoundHandler(), Clock: func() time.Time { return noon }}).routes()
+		if got := allPages(check, handler, limit, 2*len(want)); !slices.Equal(got, want) {
+			check.Fatalf("where AORs come twice got %q\nwant %q", got, want)
+		}
 	})
 }
 
@@ -171,8 +175,8 @@ func TestAnAORIsFound(t *testing.T) {
 func TestPeersComePageByPage(t *testing.T) {
 	l := newLab(t)
 	l.bind(sipuri.AOR{User: "2001"}, location.Binding{Contact: "sip:a", Authname: "7f3a9c"})
-	l.bind(sipuri.AOR{User: "2002"}, location.Binding{Contact: "sip:b", Authname: "7f3a9c"})
-	l.bind(sipuri.AOR{User: "2002"}, location.Binding{Contact: "sip:c", Authname: "7f3a9c", Expires: noon})
+	l.bind(sipuri.AOR{User: "2001"}, location.Binding{Contact: "sip:b", Authname: "7f3a9c"})
+	l.bind(sipuri.AOR{User: "2001"}, location.Binding{Contact: "sip:c", Authname: "7f3a9c", Expires: noon})
 	for _, test := range []struct {
 		query  string
 		labels string
@@ -205,6 +209,30 @@ func TestPeersComePageByPage(t *testing.T) {
 		if strings.Join(labels, "|") != test.labels || page.Total != test.total || page.Next != test.next {
 			t.Errorf("%s: %s", test.query, answer)
 		}
+	}
+}
+
+// What peers have bound is looked up where it can be, without a walk through all bindings.
+func TestBindingsOfPeersAreLookedUp(t *testing.T) {
+	l := newLab(t)
+	l.bind(sipuri.AOR{User: "2001"}, location.Binding{Contact: "sip:a", Authname: "7f3a9c"})
+	for query, walks := range map[string]int{"/api/v1/peers/Workshop": 0, "/api/v1/peers?limit=2": 0, "/api/v1/peers?q=hal": 1} {
+		l.walks = 0
+		if _, answer := l.ask(http.MethodGet, query, ""); l.walks != walks || strings.Contains(answer, "7f3a9c") && !strings.Contains(answer, `"bindings":1`) {
+			t.Errorf("%s: %d walks, %s", query, l.walks, answer)
+		}
+	}
+}
+
+// A binding that the store yields twice is shown once.
+func TestRegisteredFromANetwork(t *testing.T) {
+	l := newLab(t)
+	l.twice = true
+	l.bind(sipuri.AOR{User: "2001"}, location.Binding{Contact: "sip:a", Authname: "7f3a9c"})
+	var result api.Why
+	_, answer := l.ask(http.MethodGet, "/api/v1/why?q=192.0.2.0/24", "")
+	if err := json.Unmarshal([]byte(answer), &result); err != nil || len(result.Registered) != 1 {
+		t.Errorf("%v, %s", err, answer)
 	}
 }
 

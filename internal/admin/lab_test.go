@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"iter"
 	"net"
 	"net/http"
 	"net/netip"
@@ -56,6 +57,8 @@ type lab struct {
 	*Server
 	store       *location.Memory
 	stale       bool // it is away
+	twice       bool // it yields AORs twice
+	walks       int  // through all of it
 	registrar   *registrar.Registrar
 	file        string // of the peers
 	domains     peers.Domains
@@ -235,6 +238,33 @@ type seen struct {
 }
 
 func (s seen) Stale() bool { return s.lab.stale }
+
+func (s seen) Lookup(aor sipuri.AOR, now time.Time) ([]location.Binding, bool) {
+	return s.Bindings(aor, now), s.lab.stale
+}
+
+func (s seen) All() iter.Seq2[sipuri.AOR, []location.Binding] {
+	s.lab.walks++
+	if s.lab.twice {
+		return twice{s.Memory}.All()
+	}
+	return s.Memory.All()
+}
+
+// twice is a store that yields each AOR twice, as Redis may.
+type twice struct{ *location.Memory }
+
+func (s twice) All() iter.Seq2[sipuri.AOR, []location.Binding] {
+	return func(yield func(sipuri.AOR, []location.Binding) bool) {
+		for range 2 {
+			for aor, bindings := range s.Memory.All() {
+				if !yield(aor, bindings) {
+					return
+				}
+			}
+		}
+	}
+}
 
 func addBinding(t testing.TB, store *location.Memory, aor sipuri.AOR, b location.Binding) {
 	t.Helper()

@@ -7,7 +7,9 @@ import (
 
 	"sipregd/internal/admin/api"
 	"sipregd/internal/inifile"
+	"sipregd/internal/location"
 	"sipregd/internal/peers"
+	"sipregd/internal/sipuri"
 )
 
 func (s *Server) listPeers(w http.ResponseWriter, r *http.Request) {
@@ -29,7 +31,8 @@ func (s *Server) listPeers(w http.ResponseWriter, r *http.Request) {
 // in the files on.
 func (s *Server) peersPage(text string, after, limit int) api.Peers {
 	page := api.Peers{Peers: []api.Peer{}}
-	directory, bindings := s.Daemon.Directory(), s.bindingsOfPeers()
+	directory := s.Daemon.Directory()
+	var shown []*peers.Peer
 	for p := range directory.All() {
 		if !namesHold(p, text) {
 			continue
@@ -37,11 +40,15 @@ func (s *Server) peersPage(text string, after, limit int) api.Peers {
 		page.Total++
 		switch {
 		case page.Total <= after:
-		case len(page.Peers) < limit:
-			page.Peers = append(page.Peers, peerOf(directory, p, bindings))
+		case len(shown) < limit:
+			shown = append(shown, p)
 		default:
 			page.Next = strconv.Itoa(after + limit)
 		}
+	}
+	bindings := s.bindingsOf(shown)
+	for _, p := range shown {
+		page.Peers = append(page.Peers, peerOf(directory, p, bindings))
 	}
 	return page
 }
@@ -61,19 +68,47 @@ func namesHold(p *peers.Peer, text string) bool {
 // maker is who made a binding.
 type maker struct{ domain, authname string }
 
-// bindingsOfPeers counts the bindings of each peer.
-func (s *Server) bindingsOfPeers() map[maker]int {
+// mostLookups is for how many AORs of the peers on a page each is looked up: to go through
+// all bindings is quicker for more of them, as a rule.
+const mostLookups = 1000
+
+// bindingsOf counts the bindings of peers.
+func (s *Server) bindingsOf(shown []*peers.Peer) map[maker]int {
 	s.searching.Lock()
 	defer s.searching.Unlock()
 	now, counts := s.Clock(), map[maker]int{}
-	for _, bindings := range s.Store.All() {
+	count := func(bindings []location.Binding) {
 		for i := range bindings {
 			if b := &bindings[i]; b.Expires.After(now) {
 				counts[maker{b.Domain, b.Authname}]++
 			}
 		}
 	}
+	aors, known := aorsOf(shown)
+	if !known || len(aors) > mostLookups {
+		for _, bindings := range s.Store.All() {
+			count(bindings)
+		}
+		return counts
+	}
+	for aor := range aors {
+		count(s.Store.Bindings(aor, now))
+	}
 	return counts
+}
+
+// aorsOf returns the AORs that peers may bind, unless one may bind any.
+func aorsOf(shown []*peers.Peer) (aors map[sipuri.AOR]struct{}, known bool) {
+	aors = map[sipuri.AOR]struct{}{}
+	for _, p := range shown {
+		if p.AnyAOR {
+			return nil, false
+		}
+		for _, aor := range p.AORs {
+			aors[aor] = struct{}{}
+		}
+	}
+	return aors, true
 }
 
 func (s *Server) showPeer(w http.ResponseWriter, r *http.Request) {
@@ -83,7 +118,7 @@ func (s *Server) showPeer(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusNotFound, "there is no ["+r.PathValue("label")+"] in the peers that are loaded")
 		return
 	}
-	answer(w, http.StatusOK, peerOf(directory, p, s.bindingsOfPeers()))
+	answer(w, http.StatusOK, peerOf(directory, p, s.bindingsOf([]*peers.Peer{p})))
 }
 
 func peerOf(directory *peers.Directory, p *peers.Peer, bindings map[maker]int) api.Peer {

@@ -14,9 +14,11 @@ import (
 // authname of a peer, or the address or network that they were made from.
 func (s *Server) registered(name string, directory *peers.Directory) []api.Contact {
 	now, found := s.Clock(), []api.Contact{}
+	taken := map[uint64]bool{} // a store may yield an AOR twice
 	take := func(aor sipuri.AOR, bindings []location.Binding, isAsked func(*location.Binding) bool) {
 		for i := range bindings {
-			if b := &bindings[i]; b.Expires.After(now) && isAsked(b) && len(found) < maxLimit {
+			if b := &bindings[i]; b.Expires.After(now) && isAsked(b) && !taken[b.ID] && len(found) < maxLimit {
+				taken[b.ID] = true
 				found = append(found, s.contactOf(aor, b, now))
 			}
 		}

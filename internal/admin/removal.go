@@ -40,7 +40,7 @@ func (s *Server) removeContacts(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusBadRequest, err.Error())
 		return
 	}
-	aor, bindings := s.locate(r)
+	aor, bindings, _ := s.locate(r)
 	removed, err := s.Daemon.Remove(aor, which.of(bindings))
 	switch {
 	case err != nil:

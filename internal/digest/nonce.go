@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // nonce is what a nonce of ours says: it carries its own time and number, so
@@ -18,6 +19,10 @@ type nonce struct {
 	issued uint32 // by clock.seconds
 	number uint64 // unlike that of any other nonce under this key
 }
+
+// ClockDifference is how far apart the clocks of those may be that share a key. For so
+// long after its lifetime a nonce may still be taken somewhere.
+const ClockDifference = maxAhead*time.Second + time.Second // which has begun
 
 // maxAhead is by how many seconds the clock of another may be ahead that shares the key.
 const maxAhead = 60

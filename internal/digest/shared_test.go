@@ -47,6 +47,29 @@ func TestANonceOfAnotherWithTheKey(t *testing.T) {
 	}
 }
 
+// Whoever remembers a use for the lifetime of the nonce and ClockDifference remembers it for
+// as long as anybody may take it: one whose clock is a minute behind that of who gave it out.
+func TestHowLongANonceIsTakenSomewhere(t *testing.T) {
+	known := NewA1("a", "r", "secret")
+	for _, test := range []struct {
+		name string
+		at   time.Duration // by a clock that is right
+		want Result
+	}{
+		{"after its lifetime", verifyLifetime + time.Second, Right},
+		{"at the very end", verifyLifetime + ClockDifference - time.Millisecond, Right},
+		{"when it is not remembered any more", verifyLifetime + ClockDifference, Stale},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			ahead, behind := newSharing(1<<40, verifyTime.Add(-time.Hour)), newSharing(1<<50, verifyTime.Add(-time.Hour))
+			nonce := freshNonce(ahead, verifyTime.Add(maxAhead*time.Second))
+			if got := behind.Verify(verifyTime.Add(test.at), "REGISTER", sign(MD5, nonce, "1", "secret"), known, 0); got != test.want {
+				t.Errorf("%v, want %v", got, test.want)
+			}
+		})
+	}
+}
+
 // What an earlier life has let in is not known any more: its nonces are good for nothing
 // in this one.
 func TestNoncesOfAnEarlierLifeAreStale(t *testing.T) {

@@ -42,9 +42,12 @@ type lab struct {
 type distant struct {
 	*location.Memory
 	away bool
+	near sipuri.AOR // which is not away even so
 }
 
 func (d *distant) Stale() bool { return d.away }
+
+func (d *distant) StaleOf(aor sipuri.AOR) bool { return d.away && aor != d.near }
 
 func (d *distant) Lookup(aor sipuri.AOR, now time.Time) ([]location.Binding, bool) {
 	return d.Bindings(aor, now), d.away
@@ -383,12 +386,14 @@ func TestCallsWhileTheStoreIsAway(t *testing.T) {
 		name, uri  string
 		registered bool // the caller
 		status     string
+		near       sipuri.AOR // that is known all the same
 	}{
-		{"of whom something was seen", "sip:2002@r", true, "302 Moved Temporarily"},
-		{"of whom nothing was seen", "sip:2001@r", true, wait},
-		{"no peer's here", "sip:2999@r", true, wait},
-		{"with an address that stands in", "sip:2003@r", true, "302 Moved Temporarily"},
-		{"by a peer of whom nothing was seen", "sip:2002@r", false, wait},
+		{"of whom something was seen", "sip:2002@r", true, "302 Moved Temporarily", sipuri.AOR{}},
+		{"of whom nothing was seen", "sip:2001@r", true, wait, sipuri.AOR{}},
+		{"of whom it is known", "sip:2001@r", true, "480 Temporarily Unavailable", sipuri.AOR{User: "2001"}},
+		{"no peer's here", "sip:2999@r", true, wait, sipuri.AOR{}},
+		{"with an address that stands in", "sip:2003@r", true, "302 Moved Temporarily", sipuri.AOR{}},
+		{"by a peer of whom nothing was seen", "sip:2002@r", false, wait, sipuri.AOR{}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			l := newLab(t, labPeers, nil)
@@ -397,7 +402,7 @@ func TestCallsWhileTheStoreIsAway(t *testing.T) {
 			if test.registered {
 				c.authname, c.secret, c.from = "workshop", "w", "sip:2002@r.example"
 			}
-			l.store.away = true
+			l.store.away, l.store.near = true, test.near
 			answer := c.call(test.uri)
 			if status(answer) != test.status {
 				t.Fatalf("got %s, want %s", status(answer), test.status)

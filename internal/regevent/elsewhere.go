@@ -2,6 +2,7 @@ package regevent
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"sipregd/internal/location"
@@ -36,7 +37,7 @@ func (n *Notifier) LookElsewhere(ctx context.Context) {
 	if n.changes.watched.Load() == 0 {
 		return
 	}
-	asked := n.nextAsked()
+	asked := slices.DeleteFunc(n.nextAsked(), n.registrar.IsStaleOf)
 	versions, err := n.Versions.Versions(ctx, asked)
 	if err != nil {
 		return

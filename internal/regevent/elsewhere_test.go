@@ -291,3 +291,27 @@ func TestWhatStaysIsNotLookedAt(t *testing.T) {
 		t.Errorf("looked %d times", c.looked)
 	}
 }
+
+// What is out of reach is not asked about: all that is asked at once would be unknown with it.
+func TestWhatIsAwayIsNotAskedAbout(t *testing.T) {
+	c := newCommon(t)
+	asked := func() (count int) {
+		c.asked = nil
+		c.pass(time.Second)
+		for _, aors := range c.asked {
+			count += len(aors)
+		}
+		return count
+	}
+	if n := asked(); n != 1 {
+		t.Errorf("asked about %d", n)
+	}
+	c.store.away = true
+	if n := asked(); n != 0 {
+		t.Errorf("asked about %d that are away", n)
+	}
+	c.store.near = aor
+	if n := asked(); n != 1 {
+		t.Errorf("asked about %d that are there", n)
+	}
+}

@@ -38,9 +38,12 @@ var (
 type distant struct {
 	*location.Memory
 	away bool
+	near sipuri.AOR // which is not away even so
 }
 
 func (d *distant) Stale() bool { return d.away }
+
+func (d *distant) StaleOf(aor sipuri.AOR) bool { return d.away && aor != d.near }
 
 func (d *distant) Lookup(aor sipuri.AOR, now time.Time) ([]location.Binding, bool) {
 	return d.Bindings(aor, now), d.away

@@ -134,11 +134,16 @@ func (g *registration) counterOfAORs() func() map[peerName]int {
 	c := counter{g.snapshot, g.now}
 	location, known := g.location, &g.aors
 	return func() map[peerName]int {
-		count := map[peerName]int{}
+		count, counted := map[peerName]int{}, map[boundAOR]struct{}{} // an AOR may be yielded twice
 		for aor, bindings := range location.All() {
 			for i := range bindings {
-				if p := c.ownerOf(aor, &bindings[i]); p != nil && !c.isOneOf(bindings[:i], aor, p) {
-					name := peerName{p.Domain, p.Authname}
+				p := c.ownerOf(aor, &bindings[i])
+				if p == nil {
+					continue
+				}
+				name := peerName{p.Domain, p.Authname}
+				if _, again := counted[boundAOR{name, aor}]; !again {
+					counted[boundAOR{name, aor.Clone()}] = struct{}{}
 					count[name]++
 					known.comeAcross(name, aor)
 				}
@@ -154,16 +159,11 @@ type counter struct {
 	now      time.Time
 }
 
-// isOneOf tells whether a peer owns one of the bindings of an AOR.
-func (c *counter) isOneOf(bindings []location.Binding, aor sipuri.AOR, p *peers.Peer) bool {
-	return slices.ContainsFunc(bindings, func(b location.Binding) bool { return c.ownerOf(aor, &b) == p })
-}
-
 // ownerOf returns the peer of a binding, where it is one to an AOR that the peer does not
-// list, and has not expired.
+// list, and has not expired, and how many of those it may have is bounded.
 func (c *counter) ownerOf(aor sipuri.AOR, b *location.Binding) *peers.Peer {
 	p := c.snapshot.ByAuthname(b.Domain, b.Authname)
-	if p == nil || !p.AnyAOR || !b.Expires.After(c.now) || slices.Contains(p.AORs, aor) {
+	if p == nil || !p.AnyAOR || p.MaxAORs == 0 || !b.Expires.After(c.now) || slices.Contains(p.AORs, aor) {
 		return nil
 	}
 	return p

@@ -48,7 +48,7 @@ func (a *Authentication) Authenticate() *message.Response {
 			a.tellProved()
 		}
 		if err != nil {
-			return a.EndWith(notStored(a.request), journal.StoreFailed, err.Error())
+			return a.EndWith(a.notStored(a.request), journal.StoreFailed, err.Error())
 		}
 		return nil
 	}

@@ -78,10 +78,10 @@ func (a *Authentication) CheckPeer() *message.Response {
 }
 
 // CheckBindingsKnown ends what depends on bindings that are not known for sure, once they
-// were read.
+// were read: on those of the AOR that About has told, or else on those of some.
 func (a *Authentication) CheckBindingsKnown() *message.Response {
-	if a.IsStale() {
-		return a.EndWith(notStored(a.request), journal.StoreFailed, "what is bound is not known just now")
+	if a.about == nil && a.IsStale() || a.about != nil && a.IsStaleOf(*a.about) {
+		return a.EndWith(a.notStored(a.request), journal.StoreFailed, "what is bound is not known just now")
 	}
 	return nil
 }

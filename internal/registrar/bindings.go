@@ -27,7 +27,7 @@ func (g *registration) findBindings() *message.Response {
 	} else {
 		bindings, stale := g.lookup(g.aor, g.now)
 		if stale {
-			return g.EndWith(notStored(g.request), journal.StoreFailed, "what is bound is not known just now")
+			return g.EndWith(g.notStored(g.request), journal.StoreFailed, "what is bound is not known just now")
 		}
 		g.list(bindings)
 	}
@@ -373,7 +373,7 @@ func (g *registration) commit(change change) *message.Response {
 	case g.refused != nil:
 		return g.endOf(g.refused)
 	default: // all changes are undone
-		return g.EndWith(notStored(g.request), journal.StoreFailed, err.Error())
+		return g.EndWith(g.notStored(g.request), journal.StoreFailed, err.Error())
 	}
 	g.bindings = append(append(g.bindings, g.changes.refreshed...), g.changes.added...)
 	g.list(g.changes.kept)

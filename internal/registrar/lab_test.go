@@ -66,6 +66,8 @@ type setup struct {
 
 	others  registrar.Others
 	shorten func(time.Time) float64
+
+	retryAfter func() int
 	// wrap returns what the registrar uses instead of the store, if anything.
 	wrap func(interrupted) registrar.Location
 
@@ -125,7 +127,7 @@ func newLab(t testing.TB, settings ...setting) *lab {
 	}
 	l.registrar = registrar.New(registrar.Options{
 		Domains: domains, Directory: l.load(s.peers), Authenticator: s.authenticator,
-		Location: bindings, Journal: s.journal, Others: s.others, Shorten: s.shorten,
+		Location: bindings, Journal: s.journal, Others: s.others, Shorten: s.shorten, RetryAfter: s.retryAfter,
 		DisconnectGrace: 32 * time.Second, ServiceRoute: s.serviceRoute, FlowTimer: 120, GRUUKey: [32]byte{2}, Here: s.here,
 	})
 	l.layer = transaction.NewLayer(l.registrar, 64<<20)
@@ -140,7 +142,15 @@ type interrupted struct {
 
 func (i interrupted) All() iter.Seq2[sipuri.AOR, []location.Binding] {
 	i.lab.walks++
-	return i.Memory.All()
+	return func(yield func(sipuri.AOR, []location.Binding) bool) {
+		for range 2 { // as Redis may yield AORs
+			for aor, bindings := range i.Memory.All() {
+				if !yield(aor, bindings) {
+					return
+				}
+			}
+		}
+	}
 }
 
 func (i interrupted) Update(aor sipuri.AOR, now time.Time, change func([]location.Binding) ([]location.Binding, error),

@@ -43,8 +43,9 @@ type remote interface {
 	// Lookup is Bindings, and tells that what is bound is not known, but what this node has
 	// seen last.
 	Lookup(aor sipuri.AOR, now time.Time) (bindings []location.Binding, stale bool)
-	// Stale tells that this would be so of any AOR just now.
+	// Stale tells that this may be so of some AORs just now, and StaleOf of which.
 	Stale() bool
+	StaleOf(aor sipuri.AOR) bool
 }
 
 func newOthers(o *Options) others {
@@ -61,8 +62,13 @@ func (r *Registrar) lookup(aor sipuri.AOR, now time.Time) (bindings []location.B
 	return r.others.remote.Lookup(aor, now)
 }
 
-// IsStale tells that what is bound is not known for sure.
+// IsStale tells that what is bound is not known for sure, of some AORs at least.
 func (r *Registrar) IsStale() bool { return r.others.remote != nil && r.others.remote.Stale() }
+
+// IsStaleOf tells that what is bound to an AOR is not known for sure.
+func (r *Registrar) IsStaleOf(aor sipuri.AOR) bool {
+	return r.others.remote != nil && r.others.remote.StaleOf(aor)
+}
 
 // isHere tells whether a phone has registered with this node last, so that its flow is
 // here.

@@ -79,6 +79,8 @@ func (c *common) All() iter.Seq2[sipuri.AOR, []location.Binding] {
 
 func (c *common) Stale() bool { return c.stale }
 
+func (c *common) StaleOf(sipuri.AOR) bool { return c.stale }
+
 func newCommonLab(t *testing.T, settings ...setting) (*lab, *common) {
 	t.Helper()
 	c := &common{}

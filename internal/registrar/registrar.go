@@ -80,6 +80,7 @@ type Registrar struct {
 	serviceRoute    string
 	flowTimer       int // seconds
 	shorten         func(now time.Time) float64
+	retryAfter      func() int
 	allowed         string
 
 	qualifier     Qualifier // nil: nobody asks
@@ -106,6 +107,9 @@ type Options struct {
 	// Shorten returns which part of the time that is asked for is not granted, so that
 	// phones come again at different times. nil: all is granted.
 	Shorten func(now time.Time) float64
+	// RetryAfter returns in how many seconds a phone is to try again for which nothing can
+	// be stored just now, so that not all come back at once. nil: in 10.
+	RetryAfter func() int
 }
 
 // date is a second as the Date header field has it (RFC 3261 §20.17).
@@ -114,12 +118,17 @@ type date struct {
 	text   string
 }
 
+const usualRetryAfter = 10 // seconds
+
 // New returns a registrar.
 func New(o Options) *Registrar {
 	r := &Registrar{
 		domains: o.Domains, authenticator: o.Authenticator, location: o.Location, journal: o.Journal,
 		disconnectGrace: o.DisconnectGrace, serviceRoute: o.ServiceRoute, flowTimer: o.FlowTimer,
-		here: o.Here, allowed: allowed, others: newOthers(&o), shorten: o.Shorten,
+		here: o.Here, allowed: allowed, others: newOthers(&o), shorten: o.Shorten, retryAfter: o.RetryAfter,
+	}
+	if r.retryAfter == nil {
+		r.retryAfter = func() int { return usualRetryAfter }
 	}
 	r.ShareGRUUs(o.GRUUKey)
 	r.aors.forget()

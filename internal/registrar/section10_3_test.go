@@ -660,11 +660,17 @@ func Test10_3_Step7_WhatEqualsSeveralDoesNotGrowTheList(t *testing.T) {
 // The change cannot be stored: it is undone, and the phone is told when to ask
 // again.
 func Test10_3_Step7_WhatCannotBeStoredIs503(t *testing.T) {
-	l := newLab(t)
+	t.Run("to come back some time", func(t *testing.T) { checkNotStored(t, newLab(t), "10") })
+	t.Run("not with all others", func(t *testing.T) {
+		checkNotStored(t, newLab(t, func(s *setup) { s.retryAfter = func() int { return 7 } }), "7")
+	})
+}
+
+func checkNotStored(t *testing.T, l *lab, retryAfter string) {
 	p := l.kitchen()
 	p.register("Contact: <sip:a@192.0.2.7>").want(200)
 	l.updateFails = location.ErrNotDurable
-	if got := p.register("Contact: <sip:b@192.0.2.7>").want(503).one("Retry-After"); got != "10" {
+	if got := p.register("Contact: <sip:b@192.0.2.7>").want(503).one("Retry-After"); got != retryAfter {
 		t.Errorf("Retry-After %q", got)
 	}
 	if e := l.lastEvent(); e.Reason != journal.StoreFailed || e.Status != 503 {

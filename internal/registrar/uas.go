@@ -2,6 +2,7 @@ package registrar
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -52,12 +53,12 @@ func (r *Registrar) Merged(request *message.Request) *message.Response {
 // NotStored returns the response to a REGISTER that was granted and whose
 // bindings were then found not to last (§10.3 step 7: all changes are undone).
 func (r *Registrar) NotStored(request *message.Request) *message.Response {
-	return r.refuse(request, notStored(request), journal.StoreFailed, "undone: "+location.ErrNotDurable.Error())
+	return r.refuse(request, r.notStored(request), journal.StoreFailed, "undone: "+location.ErrNotDurable.Error())
 }
 
-// notStored says when to try again. The disk is tried each second.
-func notStored(request *message.Request) *message.Response {
-	return request.Respond(503, "Service Unavailable").With("Retry-After", "10")
+// notStored says when to try again. The disk is tried each second, Redis more often.
+func (r *Registrar) notStored(request *message.Request) *message.Response {
+	return request.Respond(503, "Service Unavailable").With("Retry-After", strconv.Itoa(r.retryAfter()))
 }
 
 // options answers a phone's or a monitor's ping, whichever host it names

@@ -15,11 +15,12 @@ import (
 // location.ErrNotDurable where Redis does not answer in time. That counts rise each node
 // sees to by itself: this one use is good once.
 func (s *Store) Claim(use location.Use) error {
-	if s.Stale() {
+	began, key := time.Now(), useKey(use)
+	shard := s.shardOf(key)
+	if shard.away.Load() {
 		return location.ErrNotDurable
 	}
-	began := time.Now()
-	ctx, client, key := s.deadlines.next(began), *s.client.Load(), useKey(use)
+	ctx, client := s.deadlineOf(shard, began), *s.client.Load()
 	s.operations.Add(1)
 	put := client.Do(ctx, client.B().Set().Key(key).Value("").Nx().PxMilliseconds(s.lifetime.Milliseconds()).Build())
 	switch err := put.Error(); {

@@ -63,11 +63,9 @@ func (s *Store) removeIf(p pick) {
 	if s.adopted.Load() && !s.seen.wasFull.Load() {
 		return
 	}
-	var err error = errStarted
-	if !s.Stale() {
-		pickFrom(func(yield func(sipuri.AOR, []location.Binding) bool) { _, err = s.scanAll(yield) })
-	}
-	if err != nil {
+	var through through
+	pickFrom(func(yield func(sipuri.AOR, []location.Binding) bool) { through, _ = s.scanAll(yield) })
+	if !through.isAll() {
 		s.owePick(p)
 	}
 }
@@ -93,17 +91,17 @@ func (s *Store) Adopt() error {
 	if s.Stale() {
 		return location.ErrNotDurable
 	}
-	var err error
+	var through through
 	each(s.stopping, func(yield func(sipuri.AOR) bool) {
-		_, err = s.scanAll(func(aor sipuri.AOR, bindings []location.Binding) bool {
-			isOwn := func(b location.Binding) bool { return b.Node == s.node }
-			return !slices.ContainsFunc(bindings, isOwn) || yield(aor)
+		through, _ = s.scanAll(func(aor sipuri.AOR, bindings []location.Binding) bool {
+			return !slices.ContainsFunc(bindings, s.isOwn) || yield(aor)
 		})
 	}, s.adopt)
-	if err == nil && !s.closing.Load() {
-		s.adopted.Store(true)
+	if !through.isAll() || s.closing.Load() {
+		return errPart
 	}
-	return err
+	s.adopted.Store(true)
+	return nil
 }
 
 // adopt sees what an AOR is bound to, unless that is known.
@@ -114,7 +112,8 @@ func (s *Store) adopt(aor sipuri.AOR) {
 	if s.seen.state(stripe, hash, aor).version != "" {
 		return
 	}
-	r, err := s.ask(s.deadlines.next(time.Now()), keyOf(aor), []string{neverTheVersion})
+	key := keyOf(aor)
+	r, err := s.ask(s.deadlineOf(s.shardOf(key), time.Now()), key, []string{neverTheVersion})
 	if err == nil {
 		s.seen.take(stripe, hash, aor, state{version: r.version, bindings: r.bindings})
 	}
@@ -223,7 +222,7 @@ func (s *Store) Expire(_ time.Time, ended location.Ended) {
 	if ended == nil {
 		ended = func(sipuri.AOR, *location.Binding) {}
 	}
-	if s.Stale() || !s.ending.CompareAndSwap(false, true) {
+	if s.Away() || !s.ending.CompareAndSwap(false, true) {
 		return
 	}
 	due := s.seen.Due(s.clock.now(), maxDue)

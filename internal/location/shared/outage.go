@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"strconv"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/redis/rueidis"
+
+	"sipregd/internal/sipuri"
 )
 
 const (
@@ -17,8 +19,11 @@ const (
 	// of it, so that nodes do not ask all at once.
 	awayInterval = 170 * time.Millisecond
 
-	healthyInterval = time.Second     // between two probes else, which tell Redis's time too
-	remindInterval  = 5 * time.Second // between calls of Observer.NotDurable
+	remindInterval = 5 * time.Second // between calls of Observer.NotDurable
+
+	// several operations that have failed, each with another key, are proof enough that
+	// nobody is there.
+	several = 3
 )
 
 var (
@@ -36,12 +41,45 @@ type Status struct {
 func (s *Store) Status() Status {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return Status{s.failure, s.since}
+	return Status{s.outage(), s.since}
 }
 
-// Stale tells whether Redis is away: changes fail at once, and Bindings and All return
-// what this node saw last.
-func (s *Store) Stale() bool { return s.away.Load() }
+// outage returns why Redis is away, or the part of it that went first, and nil where it is
+// there. Store.mu has to be locked.
+func (s *Store) outage() error {
+	if len(s.lost) == 0 {
+		return nil
+	}
+	err := s.shards.Load().about(s.lost[0], s.lost[0].failure)
+	if more := len(s.lost) - 1; more > 0 {
+		err = fmt.Errorf("%w (and %d more)", err, more)
+	}
+	return err
+}
+
+// Stale tells whether Redis is away, or a part of it: changes that need it fail at once, and
+// what Bindings and All return is what this node saw last, as far as it is there.
+func (s *Store) Stale() bool {
+	return slices.ContainsFunc(s.shards.Load().all, func(sh *shard) bool { return sh.away.Load() })
+}
+
+// StaleOf tells whether that is so of an AOR.
+func (s *Store) StaleOf(aor sipuri.AOR) bool { return s.shardOf(keyOf(aor)).away.Load() }
+
+// Away tells whether all of Redis is away.
+func (s *Store) Away() bool {
+	return !slices.ContainsFunc(s.shards.Load().all, func(sh *shard) bool { return !sh.away.Load() })
+}
+
+// deadlineOf returns the deadline of an operation that begins now. Where another one has
+// failed and it is not known yet whether the shard is there, it is a closer one: who asks
+// may have waited for that other one too.
+func (s *Store) deadlineOf(sh *shard, now time.Time) context.Context {
+	if sh.suspect.Load() {
+		return s.closer.next(now)
+	}
+	return s.deadlines.next(now)
+}
 
 // ask runs the first script. It is never run again where it failed: it may have been done.
 func (s *Store) ask(ctx context.Context, key string, arguments []string) (reply, error) {
@@ -70,31 +108,38 @@ func causeOf(ctx context.Context, err error) error {
 	return err
 }
 
-// fail takes down that an operation failed. Unless that is a matter of its AOR alone, it
-// was given too little time, or it began before Redis was back the last time, Redis is
-// away from now on.
+// fail takes down that an operation failed. Unless that is a matter of its AOR alone, or it
+// was given too little time, its shard is asked whether it is there.
 func (s *Store) fail(key string, began time.Time, cause error) {
-	if s.closing.Load() {
-		return
-	}
 	s.failures.Add(1)
 	if isOfKey(cause) {
 		s.observer.Trouble(cause)
 		return
 	}
-	if errors.Is(cause, errSlow) && time.Since(began) < s.timeout/2 {
+	if errors.Is(cause, errSlow) && time.Since(began) < s.timeout/3 {
 		return // the time went by before it was asked
 	}
+	s.suspect(s.shardOf(key), key, began, cause)
+}
+
+// suspect has a shard asked whether it is there, as an operation has failed that began
+// then. It is away at once where several have.
+func (s *Store) suspect(sh *shard, key string, began time.Time, cause error) {
 	s.mu.Lock()
-	first := s.failure == nil && began.After(s.healed)
-	if first {
-		s.failure, s.since, s.failedKey = cause, time.Now(), key
-		s.away.Store(true)
+	isLost := false
+	switch {
+	case s.closing.Load() || sh.failure != nil || !began.After(sh.healed): // that is over, or nothing new
+	case !sh.suspect.Load():
+		sh.failed, sh.others = key, 1
+		sh.suspect.Store(true)
+		s.running.Go(func() { s.nurse(sh) })
+	case key != sh.failed:
+		sh.others++
+		isLost = sh.others >= several
 	}
 	s.mu.Unlock()
-	if first {
-		s.observer.NotDurable(cause, 0)
-		s.hurry()
+	if isLost {
+		s.lose(sh, cause)
 	}
 }
 
@@ -108,115 +153,79 @@ func isOfKey(err error) bool {
 	return strings.Contains(answer.Error(), "WRONGTYPE") // older versions have it in the midst of the text
 }
 
-// hurry has the prober wait no longer than it does while Redis is away.
-func (s *Store) hurry() {
-	select {
-	case s.probes <- struct{}{}:
-	default:
-	}
-}
-
-// watch looks after Redis until the store is closed.
-func (s *Store) watch() {
-	defer s.running.Done()
-	for {
-		wait := healthyInterval
-		if s.Stale() {
-			wait = awayInterval/2 + rand.N(awayInterval)
+// nurse asks a shard whether it is there until it is. Unless it answers the first time, and
+// that soon, it is away until then.
+func (s *Store) nurse(sh *shard) {
+	for patience := s.timeout / 2; ; patience = s.timeout {
+		asked := time.Now()
+		err := s.probe(sh, patience)
+		if err == nil {
+			err = s.putSecrets(sh)
+		}
+		if err == nil && s.heal(sh, asked) {
+			return
+		}
+		if err != nil {
+			s.lose(sh, err)
 		}
 		select {
 		case <-s.stopping:
 			return
-		case <-s.probes:
-			continue // with the wait of what it is like now
-		case <-time.After(wait):
+		case <-time.After(awayInterval/2 + rand.N(awayInterval)):
 		}
-		s.look()
 	}
 }
 
-// look sees whether Redis is there.
-func (s *Store) look() {
-	asked := time.Now()
-	err := s.probe()
-	switch {
-	case err != nil:
-		s.fail(s.keyToProbe(), asked, err)
-		s.remind()
-	case s.Stale():
-		s.heal(asked)
-	}
-}
-
-func (s *Store) keyToProbe() string {
+// lose takes down that a shard is away.
+func (s *Store) lose(sh *shard, cause error) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.failedKey
-}
-
-// probe asks for the time and writes, in the part of a Cluster where an operation has
-// failed last.
-func (s *Store) probe() error {
-	if err := s.connect(); err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeoutCause(context.Background(), s.timeout, errSlow)
-	defer cancel()
-	key := "k:probe:" + strings.TrimPrefix(s.keyToProbe(), "b:")
-	sent := s.clock.elapsed()
-	said, err := s.scripts.probe.Exec(ctx, *s.client.Load(), []string{key}, []string{s.node}).AsStrSlice()
-	if err != nil {
-		return causeOf(ctx, err)
-	}
-	if len(said) != 2 {
-		return errReply
-	}
-	seconds, _ := strconv.ParseInt(said[0], 10, 64)
-	micros, _ := strconv.ParseInt(said[1], 10, 64)
-	s.clock.set(sent, s.clock.elapsed(), time.Unix(seconds, micros*1000))
-	return nil
-}
-
-// connect makes the client where there is none yet.
-func (s *Store) connect() error {
-	if s.client.Load() != nil {
-		return nil
-	}
-	client, err := rueidis.NewClient(s.option)
-	if err != nil {
-		return err
-	}
-	s.client.Store(&client)
-	return nil
-}
-
-// heal takes down that Redis is back, unless it failed once more since it was asked.
-func (s *Store) heal(asked time.Time) {
-	s.putSecrets()
-	s.mu.Lock()
-	healed := s.failure != nil && s.since.Before(asked)
-	after := time.Since(s.since)
-	if healed {
-		s.failure, s.since, s.reminded, s.healed = nil, time.Time{}, time.Time{}, asked
-		s.away.Store(false)
+	first := sh.failure == nil && sh.suspect.Load() && !s.closing.Load()
+	if first {
+		sh.failure, sh.since = cause, time.Now()
+		sh.away.Store(true)
+		if len(s.lost) == 0 {
+			s.since, s.reminded = sh.since, sh.since
+		}
+		s.lost = append(s.lost, sh)
+		cause = s.shards.Load().about(sh, cause)
 	}
 	s.mu.Unlock()
-	if healed {
-		s.observer.Durable(after)
-		s.resume()
+	if first {
+		s.observer.NotDurable(cause, 0)
 	}
 }
 
+// heal takes down that a shard is there, unless it went away after it was asked.
+func (s *Store) heal(sh *shard, asked time.Time) bool {
+	s.mu.Lock()
+	wasAway, after := sh.failure != nil, time.Since(sh.since)
+	if wasAway && !sh.since.Before(asked) {
+		s.mu.Unlock()
+		return false
+	}
+	sh.failure, sh.since, sh.healed = nil, time.Time{}, asked
+	sh.away.Store(false)
+	sh.suspect.Store(false)
+	s.lost = slices.DeleteFunc(s.lost, func(lost *shard) bool { return lost == sh })
+	all := len(s.lost) == 0
+	if all {
+		s.since = time.Time{}
+	}
+	s.mu.Unlock()
+	if wasAway {
+		s.observer.Durable(after, all)
+		s.resume()
+	}
+	return true
+}
+
+// remind tells from time to time that Redis is away.
 func (s *Store) remind() {
 	s.mu.Lock()
-	cause, due := s.failure, false
-	if last := s.reminded; cause != nil {
-		if last.IsZero() {
-			last = s.since
-		}
-		if due = time.Since(last) >= remindInterval; due {
-			s.reminded = time.Now()
-		}
+	cause := s.outage()
+	due := cause != nil && time.Since(s.reminded) >= remindInterval
+	if due {
+		s.reminded = time.Now()
 	}
 	s.mu.Unlock()
 	if due {

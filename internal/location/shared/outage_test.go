@@ -11,7 +11,6 @@ import (
 	"math/big"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -116,7 +115,7 @@ func goesAway(t *testing.T, gone, back func(), stores ...*Store) {
 	gone()
 	eventually(t, "all stores are away", func() bool {
 		for _, s := range stores {
-			if !s.Stale() {
+			if !s.Away() {
 				return false
 			}
 		}
@@ -224,6 +223,52 @@ func TestAStrangeKeyIsItsOwnTrouble(t *testing.T) {
 	if one.Stale() || len(w.trouble) != 1 {
 		t.Errorf("stale %v, trouble %v", one.Stale(), w.trouble)
 	}
+}
+
+// TestTroubleOfOneAORIsItsOwn has all that one AOR asks for fail, while others go on.
+func TestTroubleOfOneAORIsItsOwn(t *testing.T) {
+	redis := startServer(t)
+	one, w := openBrief(t, redis.url(), "one")
+	bob := sipuri.AOR{User: "bob"}
+	redis.cli("ACL", "SETUSER", "default", "resetkeys", "~k:*", "~"+keyOf(bob))
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			for range 100 {
+				if err := one.Update(alice, time.Now(), bind(phone("sip:a@h", time.Now())), nil); !errors.Is(err, location.ErrNotDurable) {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	all.Go(func() {
+		for range 400 {
+			if err := one.Update(bob, time.Now(), bind(phone("sip:b@h", time.Now())), nil); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	all.Wait()
+	if away, _ := w.seen(); len(away) > 0 || one.Stale() {
+		t.Errorf("told %v, stale %v", away, one.Stale())
+	}
+}
+
+// TestManyFailuresAreProofEnough has all fail but what Redis is tried with.
+func TestManyFailuresAreProofEnough(t *testing.T) {
+	redis := startServer(t)
+	one, w := openBrief(t, redis.url(), "one")
+	redis.cli("ACL", "SETUSER", "default", "resetkeys", "~k:*")
+	p := startPhones(several, one)
+	eventually(t, "Redis is away", func() bool { away, _ := w.seen(); return len(away) > 0 })
+	redis.cli("ACL", "SETUSER", "default", "allkeys")
+	eventually(t, "Redis is back", func() bool { return !one.Stale() })
+	eventually(t, "phones register again", func() bool {
+		before := p.failures()
+		time.Sleep(300 * time.Millisecond)
+		return p.failures() == before
+	})
+	p.stop(t, one)
 }
 
 // TestNobodyWaitsForOthersWithoutEnd has many change an AOR while a change of it takes its time.
@@ -375,57 +420,6 @@ func startSentinel(t *testing.T, master *server) *server {
 	s.wait("+PONG")
 	eventually(t, "the Sentinel sees the replica", func() bool { return strings.Contains(s.cli("SENTINEL", "master", "mymaster"), "num-slaves\n1") })
 	return s
-}
-
-// TestCluster has three masters and kills one of them, which comes back.
-func TestCluster(t *testing.T) {
-	var nodes []*server
-	create := []string{"--cluster", "create"}
-	for range 3 {
-		s := startServer(t, "--cluster-enabled", "yes", "--cluster-node-timeout", "1000", "--appendonly", "yes", "--appendfsync", "always")
-		nodes = append(nodes, s)
-		create = append(create, s.address())
-	}
-	if out, err := exec.Command("redis-cli", append(create, "--cluster-yes")...).CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	eventually(t, "the Cluster is there", func() bool {
-		for _, s := range nodes {
-			if !strings.Contains(s.said("CLUSTER", "INFO"), "cluster_state:ok") {
-				return false
-			}
-		}
-		return true
-	})
-	url := "redis://" + nodes[0].address() + "," + nodes[1].address()
-	one, _ := openBrief(t, url, "one")
-	two, _ := openBrief(t, url, "two")
-	const count = 100
-	for i := range count {
-		for _, s := range []*Store{one, two} { // a Cluster that has just begun may still be slow
-			eventually(t, "a phone registers", func() bool {
-				return s.Update(sipuri.AOR{User: fmt.Sprint(i)}, time.Now(), bind(phone("sip:a@h", time.Now())), nil) == nil
-			})
-		}
-	}
-	for _, s := range nodes {
-		if s.cli("DBSIZE") == "0" {
-			t.Error("a node of the Cluster has nothing")
-		}
-	}
-	found := 0
-	for range one.All() {
-		found++
-	}
-	if found != count {
-		t.Errorf("%d AORs were found", found)
-	}
-	for i := range count {
-		if versionOf(t, one, sipuri.AOR{User: fmt.Sprint(i)}) == "" {
-			t.Errorf("%d has no version", i)
-		}
-	}
-	goesAway(t, nodes[2].kill, nodes[2].start, one, two)
 }
 
 // leastRights are those that url.go names.

@@ -203,6 +203,7 @@ type watcher struct {
 	notDurable []error
 	durable    int
 	trouble    []error
+	secrets    []error
 }
 
 func (w *watcher) NotDurable(cause error, _ int) {
@@ -211,7 +212,7 @@ func (w *watcher) NotDurable(cause error, _ int) {
 	w.notDurable = append(w.notDurable, cause)
 }
 
-func (w *watcher) Durable(time.Duration) {
+func (w *watcher) Durable(time.Duration, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.durable++
@@ -223,6 +224,12 @@ func (w *watcher) Trouble(err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.trouble = append(w.trouble, err)
+}
+
+func (w *watcher) SecretTrouble(key string, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.secrets = append(w.secrets, fmt.Errorf("%s: %w", key, err))
 }
 
 func (w *watcher) seen() (notDurable []error, durable int) {

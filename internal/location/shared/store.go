@@ -19,14 +19,22 @@
 // binding, so that the node that took a binding can tell that it ended.
 //
 // r says until when it has to be kept (in ms since 1970), up to when nonces were
-// forgotten, and of those used last their number, time of issue, and highest count:
-// "1732644916123 0 1f:1732644610:3". It outlives the bindings.
+// forgotten, and of those used last their number in base 36, time of issue, and highest
+// count: "1732644916123 0 1f:1732644610:3". It outlives the bindings, and the hash with it.
 //
 // A change is one script, which compares v with what the node has seen and writes
 // nothing where another node was quicker.
 //
-// The secrets that nodes share are strings, k:<name>, in hexadecimal; k:probe… is
-// written to see whether Redis takes writes.
+// Other keys are
+//
+//	k:<name>                             a secret that nodes share, 64 hexadecimal digits
+//	k:use:{<number>-<issued>-<count>}    a use of a nonce, in base 36, by who may bind several
+//	                                     AORs: an empty string, which expires as r does
+//	k:probe:{<part of another key>}      a hash that is written to see whether Redis takes
+//	                                     writes, there where that other key is
+//
+// What fails is a part of Redis (shard): the master of a Cluster, or all there is. While it
+// is away changes of its AORs fail at once, and those of others go on.
 package shared
 
 import (
@@ -71,14 +79,18 @@ const (
 
 // Observer is told what happens to a store. Its methods must not block.
 type Observer interface {
-	// NotDurable is called when Redis is away, and every few seconds while that
-	// lasts. No AOR's bindings wait to be saved.
+	// NotDurable is called when Redis is away, or a master of a Cluster, and every few
+	// seconds while that lasts. No AOR's bindings wait to be saved.
 	NotDurable(cause error, aors int)
-	Durable(after time.Duration)
+	// Durable is called when that is back, after so long. all: nothing else is away.
+	Durable(after time.Duration, all bool)
 	// Committed is called once the bindings of that many AORs are in Redis.
 	Committed(took time.Duration, aors int)
 	// Trouble is called for what is got over without a change that fails.
 	Trouble(error)
+	// SecretTrouble is called where what stands under the key of a secret that nodes share
+	// is another one than this node has (ErrSecretChanged), or none.
+	SecretTrouble(key string, cause error)
 }
 
 // Store keeps bindings in Redis. It may be used by many goroutines at once: what
@@ -93,23 +105,23 @@ type Store struct {
 	scripts   scripts
 	clock     *clock
 	deadlines deadlines
+	closer    deadlines // of operations on a shard that may be away
 	seen      *seen
 	serial    atomic.Uint64 // of the last version written
 
-	away      atomic.Bool
-	mu        sync.Mutex
-	failure   error // why Redis is away; nil: it is not
-	since     time.Time
-	reminded  time.Time
-	healed    time.Time           // when Redis was asked for the last time before it was back
-	failedKey string              // with which an operation failed last
-	secrets   map[string][32]byte // that were got
-	owed      map[sipuri.AOR][]removal
-	picks     []pick // that did not get through all of Redis
+	shards atomic.Pointer[shards]
+
+	mu       sync.Mutex
+	lost     []*shard  // those that are away, in the order in which they went
+	since    time.Time // when the first of them did
+	reminded time.Time
+	secrets  map[string][32]byte // that were got
+	told     map[string]string   // what was told of them last
+	owed     map[sipuri.AOR][]removal
+	picks    []pick // that did not get through all of Redis
 
 	adopted atomic.Bool // what this node has bound in earlier lives is known
 
-	probes   chan struct{} // the prober is to look again soon
 	stopping chan struct{}
 	closing  atomic.Bool // changes fail: those who make many leave
 	running  sync.WaitGroup
@@ -132,14 +144,13 @@ func Open(options Options) (*Store, error) {
 	s := &Store{
 		node: options.Node, observer: options.Observer, timeout: timeout, option: option,
 		lifetime: cmp.Or(options.NonceLifetime, defaultNonceLifetime),
-		scripts:  newScripts(), clock: clock, deadlines: deadlines{timeout: timeout},
+		scripts:  newScripts(), clock: clock, deadlines: deadlines{timeout: timeout}, closer: deadlines{timeout: timeout / 2},
 		seen:    newSeen(clock, cmp.Or(options.Remembered, defaultRemembered)),
-		secrets: map[string][32]byte{}, owed: map[sipuri.AOR][]removal{},
-		probes: make(chan struct{}, 1), stopping: make(chan struct{}),
+		secrets: map[string][32]byte{}, told: map[string]string{}, owed: map[sipuri.AOR][]removal{},
+		stopping: make(chan struct{}),
 	}
 	s.serial.Store(rand.Uint64() >> serialSpare)
-	s.failure, s.since = errStarted, time.Now()
-	s.away.Store(true)
+	s.shards.Store(wholeRedis())
 	s.start()
 	s.running.Add(1)
 	go s.watch()
@@ -148,17 +159,12 @@ func Open(options Options) (*Store, error) {
 
 // start looks for Redis for the first time, and says so where it is not there.
 func (s *Store) start() {
-	if err := s.probe(); err != nil {
-		s.mu.Lock()
-		s.failure = err
-		s.mu.Unlock()
-		s.observer.NotDurable(err, 0)
-		return
+	sh := s.shards.Load().all[0]
+	if err := s.probe(sh, s.timeout); err != nil {
+		sh.suspect.Store(true)
+		s.lose(sh, err)
+		s.running.Go(func() { s.nurse(sh) })
 	}
-	s.mu.Lock()
-	s.failure, s.since = nil, time.Time{}
-	s.away.Store(false)
-	s.mu.Unlock()
 }
 
 // Close ends the connections. Changes fail from then on.

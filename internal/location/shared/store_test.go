@@ -1,7 +1,6 @@
 package shared
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -510,9 +509,6 @@ func TestAll(t *testing.T) {
 	all := func(s *Store) map[string]string {
 		found := map[string]string{}
 		for aor, bindings := range s.All() {
-			if _, twice := found[aor.User]; twice {
-				t.Errorf("%s is yielded twice", aor)
-			}
 			found[aor.User] = contacts(bindings)
 		}
 		return found
@@ -541,39 +537,6 @@ func TestAll(t *testing.T) {
 	check(all(two), 0)
 }
 
-func TestSecret(t *testing.T) {
-	redis := startServer(t)
-	one, _ := open(t, redis.url(), "one")
-	two, w := open(t, redis.url(), "two")
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	first, err := one.Secret(ctx, "nonce", [32]byte{1})
-	if err != nil || first != [32]byte{1} {
-		t.Fatal(first, err)
-	}
-	if second, err := two.Secret(ctx, "nonce", [32]byte{2}); err != nil || second != first {
-		t.Fatal(second, err)
-	}
-	redis.kill()
-	eventually(t, "Redis is away", func() bool { return one.Stale() && two.Stale() })
-	redis.start() // with nothing in it
-	eventually(t, "the nodes are back", func() bool { return !one.Stale() && !two.Stale() })
-	three, _ := open(t, redis.url(), "three")
-	if third, err := three.Secret(ctx, "nonce", [32]byte{3}); err != nil || third != first {
-		t.Fatal(third, err)
-	}
-	redis.kill()
-	eventually(t, "Redis is away", func() bool { return three.Stale() })
-	brief, stop := context.WithTimeout(t.Context(), 300*time.Millisecond)
-	defer stop()
-	if _, err := three.Secret(brief, "other", [32]byte{}); !errors.Is(err, context.DeadlineExceeded) {
-		t.Error(err)
-	}
-	if _, durable := w.seen(); durable == 0 {
-		t.Error("nobody was told that Redis is back")
-	}
-}
-
 func TestWhatIsRememberedIsBounded(t *testing.T) {
 	redis := startServer(t)
 	one, _ := openWith(t, Options{URL: redis.url(), Node: "one", Timeout: calm, Remembered: 10})
@@ -588,4 +551,41 @@ func TestWhatIsRememberedIsBounded(t *testing.T) {
 	if aors, _ := one.Count(); aors != 10 {
 		t.Errorf("%d AORs are counted", aors)
 	}
+}
+
+// TestOwn goes through what a node has bound, in this life or an earlier one, and remembers.
+func TestOwn(t *testing.T) {
+	redis := startServer(t)
+	before, _ := open(t, redis.url(), "one")
+	two, _ := open(t, redis.url(), "two")
+	for i, s := range []*Store{before, before, two, two} {
+		update(t, s, sipuri.AOR{User: fmt.Sprint(i)}, time.Now(), bind(phone("sip:a@h", time.Now())))
+	}
+	update(t, two, sipuri.AOR{User: "1"}, time.Now(), bind(phone("sip:b@h", time.Now())))
+	for name, test := range map[string]struct{ remembered, scans int }{"it remembers all": {0, 0}, "it does not": {1, 1}} {
+		t.Run(name, func(t *testing.T) {
+			one, _ := openWith(t, Options{URL: redis.url(), Node: "one", Timeout: calm, Remembered: test.remembered})
+			if err := one.Adopt(); err != nil {
+				t.Fatal(err)
+			}
+			began := redis.scans()
+			found := map[string]string{}
+			for aor, bindings := range one.Own() {
+				found[aor.User] = contacts(bindings)
+			}
+			if want := map[string]string{"0": "sip:a@h", "1": "sip:a@h sip:b@h"}; !maps.Equal(found, want) {
+				t.Errorf("%v, not %v", found, want)
+			}
+			if scans := redis.scans() - began; scans != test.scans {
+				t.Errorf("all of Redis was gone through %d times", scans)
+			}
+		})
+	}
+}
+
+// scans returns how often SCAN was called.
+func (s *server) scans() (calls int) {
+	_, stats, _ := strings.Cut(s.cli("INFO", "commandstats"), "cmdstat_scan:calls=")
+	_, _ = fmt.Sscan(strings.ReplaceAll(stats, ",", " "), &calls)
+	return calls
 }

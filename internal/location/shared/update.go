@@ -59,16 +59,16 @@ type task struct {
 }
 
 func (s *Store) update(t *task) error {
-	began := time.Now()
-	ctx := s.deadlines.next(began) // to wait for others who change the AOR counts too
+	began, key := time.Now(), keyOf(t.aor)
+	shard := s.shardOf(key)
+	ctx := s.deadlineOf(shard, began) // to wait for others who change the AOR counts too
 	stripe, hash := s.seen.of(t.aor)
 	stripe.mu.Lock()
 	defer stripe.mu.Unlock()
-	if s.Stale() || s.closing.Load() || ctx.Err() != nil {
+	if shard.away.Load() || s.closing.Load() || ctx.Err() != nil {
 		return location.ErrNotDurable
 	}
 	t.now = t.now.Round(0).UTC() // what is stored has no reading of a monotonic clock either
-	key := keyOf(t.aor)
 	current := s.seen.state(stripe, hash, t.aor)
 	for range maxRuns {
 		failure := s.run(t, current)

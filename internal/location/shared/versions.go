@@ -29,7 +29,7 @@ func (s *Store) Versions(ctx context.Context, aors []sipuri.AOR) ([]string, erro
 }
 
 func (s *Store) appendVersions(ctx context.Context, versions []string, aors []sipuri.AOR) ([]string, error) {
-	if s.Stale() || s.closing.Load() {
+	if s.Away() || s.closing.Load() {
 		return nil, location.ErrNotDurable
 	}
 	client := *s.client.Load()
