@@ -23,10 +23,21 @@ const (
 	maxOwed = 100_000
 )
 
-// removal is that of one binding.
+// removal is that of one binding, as it was when it was picked: one that was refreshed
+// since then stays.
 type removal struct {
-	id    uint64
-	ended location.Ended
+	id     uint64
+	callID string
+	cseq   uint32
+	ended  location.Ended
+}
+
+func removalOf(b *location.Binding, ended location.Ended) removal {
+	return removal{b.ID, b.CallID, b.CSeq, ended}
+}
+
+func (r *removal) isOf(b *location.Binding) bool {
+	return r.id == b.ID && r.cseq == b.CSeq && r.callID == b.CallID
 }
 
 // pick is what RemoveIf was called with.
@@ -57,9 +68,9 @@ func (s *Store) removeIf(p pick) {
 					}
 				}
 			}
-		}, func(e location.Entry) { s.remove(e.AOR, []removal{{e.Binding.ID, p.ended}}) })
+		}, func(e location.Entry) { s.remove(e.AOR, []removal{removalOf(&e.Binding, p.ended)}) })
 	}
-	pickFrom(s.seen.All())
+	pickFrom(s.remembered())
 	if s.adopted.Load() && !s.seen.wasFull.Load() {
 		return
 	}
@@ -78,44 +89,6 @@ func (s *Store) owePick(p pick) {
 	defer s.mu.Unlock()
 	if len(s.picks) < maxPicks {
 		s.picks = append(s.picks, p)
-	}
-}
-
-// Adopt takes in what this node has bound in an earlier life, as it does what it binds
-// itself, and returns once it has gone through all of Redis.
-func (s *Store) Adopt() error {
-	if !s.enter() {
-		return errStarted
-	}
-	defer s.running.Done()
-	if s.Stale() {
-		return location.ErrNotDurable
-	}
-	var through through
-	each(s.stopping, func(yield func(sipuri.AOR) bool) {
-		through, _ = s.scanAll(func(aor sipuri.AOR, bindings []location.Binding) bool {
-			return !slices.ContainsFunc(bindings, s.isOwn) || yield(aor)
-		})
-	}, s.adopt)
-	if !through.isAll() || s.closing.Load() {
-		return errPart
-	}
-	s.adopted.Store(true)
-	return nil
-}
-
-// adopt sees what an AOR is bound to, unless that is known.
-func (s *Store) adopt(aor sipuri.AOR) {
-	stripe, hash := s.seen.of(aor)
-	stripe.mu.Lock()
-	defer stripe.mu.Unlock()
-	if s.seen.state(stripe, hash, aor).version != "" {
-		return
-	}
-	key := keyOf(aor)
-	r, err := s.ask(s.deadlineOf(s.shardOf(key), time.Now()), key, []string{neverTheVersion})
-	if err == nil {
-		s.seen.take(stripe, hash, aor, state{version: r.version, bindings: r.bindings})
 	}
 }
 
@@ -161,7 +134,7 @@ func (s *Store) remove(aor sipuri.AOR, removals []removal) {
 		removed = removed[:0]
 		var kept []location.Binding
 		for _, b := range current {
-			if b.Node == s.node && removalOf(removals, b.ID) != nil {
+			if b.Node == s.node && findRemoval(removals, &b) != nil {
 				removed = append(removed, b)
 			} else {
 				kept = append(kept, b)
@@ -170,7 +143,7 @@ func (s *Store) remove(aor sipuri.AOR, removals []removal) {
 		return kept, nil
 	}, made: func([]location.Binding) {
 		for i := range removed {
-			if ended := removalOf(removals, removed[i].ID).ended; ended != nil {
+			if ended := findRemoval(removals, &removed[i]).ended; ended != nil {
 				ended(aor, &removed[i])
 			}
 		}
@@ -180,8 +153,8 @@ func (s *Store) remove(aor sipuri.AOR, removals []removal) {
 	}
 }
 
-func removalOf(removals []removal, id uint64) *removal {
-	at := slices.IndexFunc(removals, func(r removal) bool { return r.id == id })
+func findRemoval(removals []removal, of *location.Binding) *removal {
+	at := slices.IndexFunc(removals, func(r removal) bool { return r.isOf(of) })
 	if at < 0 {
 		return nil
 	}

@@ -435,6 +435,37 @@ func TestRemoveIf(t *testing.T) {
 	}
 }
 
+// What is picked has the times of this machine's clock, and stays where it was refreshed
+// since then.
+func TestRemoveIfLeavesWhatWasRefreshed(t *testing.T) {
+	one, _ := open(t, startServer(t).url(), "one")
+	now := time.Now()
+	bob := sipuri.AOR{User: "bob"}
+	first, again := phone("sip:a@h", now), phone("sip:a@h", now.Add(time.Second))
+	again.CSeq++
+	update(t, one, alice, now, bind(first))
+	update(t, one, bob, now, bind(first))
+	one.RemoveIf(func(aor sipuri.AOR, b *location.Binding) bool {
+		if b.CSeq == again.CSeq {
+			return false // by then it is not picked any more
+		}
+		if apart := b.Changed.Sub(now).Abs(); apart > 100*time.Millisecond {
+			t.Errorf("changed at another time, %v apart", apart)
+		}
+		if aor == alice {
+			again.ID = b.ID
+			update(t, one, alice, now, bind(again))
+		}
+		return true
+	}, nil)
+	if got := one.Bindings(alice, now); len(got) != 1 || got[0].CSeq != again.CSeq {
+		t.Errorf("of the refreshed one is left %+v", got)
+	}
+	if got := one.Bindings(bob, now); len(got) != 0 {
+		t.Errorf("of the other one is left %+v", got)
+	}
+}
+
 // TestBindingsOfAnEarlierLife has a node begin anew, or remember little.
 func TestBindingsOfAnEarlierLife(t *testing.T) {
 	for name, test := range map[string]struct {
