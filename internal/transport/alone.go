@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -37,6 +38,21 @@ func anybodyAlone(network, address string) error {
 		}
 	}
 	return nil
+}
+
+// takeAskers takes those who look for a claim, who would fill its queue else, until it is
+// closed.
+func takeAskers(claim net.Listener) {
+	for {
+		switch asker, err := claim.Accept(); {
+		case errors.Is(err, net.ErrClosed):
+			return
+		case err != nil: // short of files
+			time.Sleep(lookTime)
+		default:
+			asker.Close()
+		}
+	}
 }
 
 // claimOf returns what the socket is named for an address such as "udp 127.0.0.1:5060".

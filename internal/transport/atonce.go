@@ -108,7 +108,11 @@ const longestQueue = 500 * time.Millisecond
 
 func (d *datagrams) handleQueue(first int, handler Handler, now time.Time) {
 	began := now
-	for i := first; i != none && now.Sub(began) < longestQueue; i = d.atOnce.next[i] {
+	for i := first; i != none; i = d.atOnce.next[i] {
+		if now.Sub(began) >= longestQueue {
+			d.counters.dropped.Add(1)
+			continue
+		}
 		d.handleOne(i, handler, now)
 		now = time.Now()
 	}
@@ -164,7 +168,10 @@ func mayWait(data []byte) bool {
 // callIDOf is a look at the Call-ID as phones spell it. Empty: it is spelled in another
 // way, and such messages of a source are handled one after the other.
 func callIDOf(data []byte) []byte {
-	_, rest, _ := bytes.Cut(data, []byte("\nCall-ID:"))
+	_, rest, found := bytes.Cut(data, []byte("\nCall-ID:"))
+	if !found {
+		_, rest, _ = bytes.Cut(data, []byte("\ni:"))
+	}
 	value, _, _ := bytes.Cut(rest, []byte("\n"))
 	return bytes.TrimSpace(value)
 }

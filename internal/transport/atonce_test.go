@@ -146,6 +146,8 @@ func TestAQueueEnds(t *testing.T) {
 	readTexts(t, conn, 1)
 	if got := len(d.resting.headers); got == 0 || got > 4 {
 		t.Errorf("%d were handled, each a quarter of the longest time", got)
+	} else if dropped := d.counters.dropped.Load(); int(dropped) != batchSize-got {
+		t.Errorf("%d are counted as dropped", dropped)
 	}
 }
 
@@ -202,7 +204,8 @@ func TestCallIDOf(t *testing.T) {
 		"REGISTER\r\nCall-ID: a@b\r\nTo: x\r\n": "a@b",
 		"REGISTER\r\nCall-ID:a\n":               "a",
 		"REGISTER\r\nCall-ID: cut":              "cut",
-		"REGISTER\r\ni: a\r\n":                  "",
+		"REGISTER\r\ni: a\r\n":                  "a",
+		"REGISTER\r\nCALL-ID: a\r\n":            "",
 		"":                                      "",
 	} {
 		if got := string(callIDOf([]byte(text))); got != want {

@@ -11,8 +11,6 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"sipregd/internal/message"
 	"sipregd/internal/transaction"
 )
@@ -42,17 +40,9 @@ func (s *Server) openReaders(network, address string, how *Addresses) error {
 	if sockets := how.Inherited.take(network, address); len(sockets) > 0 {
 		return s.inheritReaders(network, sockets)
 	}
-	if how.Shared {
-		if err := anybodyAlone(network, address); err != nil {
-			return err
-		}
-	} else {
-		local, err := probe(network, address)
-		if err != nil {
-			return err
-		}
-		s.stayAlone(local)
-		address = local.String()
+	address, err := s.claim(network, address, how.Shared)
+	if err != nil {
+		return err
 	}
 	for range runtime.GOMAXPROCS(0) {
 		conn, err := openUDP(network, address)
@@ -71,6 +61,20 @@ func (s *Server) openReaders(network, address string, how *Addresses) error {
 	return nil
 }
 
+// claim sees to it that just those share an address that are to. It returns the address,
+// with the port that stands for 0.
+func (s *Server) claim(network, address string, shared bool) (string, error) {
+	if shared {
+		return address, anybodyAlone(network, address)
+	}
+	local, err := probe(network, address)
+	if err != nil {
+		return "", err
+	}
+	s.stayAlone(local)
+	return local.String(), nil
+}
+
 // inheritReaders has a reader for each processor on sockets that live longer than this
 // process. None is opened beside them: what waits there when it ends would be lost.
 func (s *Server) inheritReaders(network string, sockets []*inheritedSocket) error {
@@ -87,27 +91,6 @@ func (s *Server) inheritReaders(network string, sockets []*inheritedSocket) erro
 		}
 	}
 	return nil
-}
-
-// enlargeBuffer has the kernel keep as much for an inherited socket as for one of our own.
-// What root has granted may be more than that, and stays.
-func enlargeBuffer(conn *net.UDPConn) {
-	own, err := net.ListenPacket("udp", ":0")
-	if err != nil {
-		return
-	}
-	defer own.Close()
-	_ = own.(*net.UDPConn).SetReadBuffer(receiveBacklog)
-	if readBuffer(own.(*net.UDPConn)) > readBuffer(conn) {
-		_ = conn.SetReadBuffer(receiveBacklog)
-	}
-}
-
-func readBuffer(conn *net.UDPConn) (size int) {
-	if raw, err := conn.SyscallConn(); err == nil {
-		_ = raw.Control(func(fd uintptr) { size, _ = unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF) })
-	}
-	return size
 }
 
 func (s *Server) addReader(conn *net.UDPConn, network string) (*datagrams, error) {
@@ -177,14 +160,17 @@ func newDatagrams(conn *net.UDPConn, network string, local netip.AddrPort, closi
 	return d, err
 }
 
-// close closes the socket. One that lives on is to have the next daemon get all that comes.
 func (d *datagrams) close() {
+	d.conn.Close()
+	d.pacing.close()
+}
+
+// leave has the next daemon get all that comes to a socket that lives on.
+func (d *datagrams) leave() {
 	if d.inherits && d.thinning.share > 0 {
 		d.thinning.share = 0
 		d.thinning.apply(d.raw)
 	}
-	d.conn.Close()
-	d.pacing.close()
 }
 
 // serve answers what comes until the server closes, and then what had come by then.
@@ -192,6 +178,7 @@ func (d *datagrams) serve(handler Handler, store Durability, trouble func(error)
 	if d.atOnce != nil {
 		defer d.atOnce.end()
 	}
+	defer d.leave()
 	for !d.closing.Load() {
 		n, err := d.receive()
 		switch {

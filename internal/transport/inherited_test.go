@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"sipregd/internal/location"
 )
 
 // passOn returns sockets as another process passes them on. They are held until the test
@@ -328,6 +330,19 @@ func TestWhoSharesFindsWhoDoesNot(t *testing.T) {
 				t.Errorf("after it: %v", err)
 			}
 		})
+	}
+}
+
+// Whoever looks for it, and be it all the time, a claim is seen.
+func TestAClaimIsSeenHoweverOftenItWasLookedFor(t *testing.T) {
+	s := listen(t, []string{"127.0.0.1:0"}, nil)
+	s.Serve(&echo{}, location.NewMemory(time.Now()))
+	name := claimOf("udp " + s.readers[0].local.String())
+	const queue = 4096 // net.core.somaxconn, which bounds those who wait
+	for i := range 2 * queue {
+		if !isClaimed(name) {
+			t.Fatalf("not seen the %dth time", i)
+		}
 	}
 }
 

@@ -195,6 +195,9 @@ func (s *Server) Serve(handler Handler, store Durability) {
 	for _, l := range s.listeners {
 		s.running.Go(func() { s.accept(l) })
 	}
+	for _, claim := range s.claims {
+		s.running.Go(func() { takeAskers(claim) })
+	}
 }
 
 // Close has what has come by now answered, for a phone on a stream does not ask
@@ -204,6 +207,9 @@ func (s *Server) Close() {
 	for _, l := range s.listeners {
 		l.Close()
 	}
+	for _, claim := range s.claims {
+		claim.Close()
+	}
 	for _, d := range s.readers {
 		_ = d.conn.SetReadDeadline(time.Now())
 	}
@@ -211,9 +217,6 @@ func (s *Server) Close() {
 	s.waitFor(closeTime)
 	for _, d := range s.readers {
 		d.close()
-	}
-	for _, claim := range s.claims {
-		claim.Close()
 	}
 	s.streams.closeAll()
 	s.running.Wait()

@@ -38,6 +38,27 @@ func openUDP(network, address string) (*net.UDPConn, error) {
 	return conn.(*net.UDPConn), nil
 }
 
+// enlargeBuffer has the kernel keep as much for an inherited socket as for one of our own.
+// What root has granted may be more than that, and stays.
+func enlargeBuffer(conn *net.UDPConn) {
+	own, err := net.ListenPacket("udp", ":0")
+	if err != nil {
+		return
+	}
+	defer own.Close()
+	_ = own.(*net.UDPConn).SetReadBuffer(receiveBacklog)
+	if readBuffer(own.(*net.UDPConn)) > readBuffer(conn) {
+		_ = conn.SetReadBuffer(receiveBacklog)
+	}
+}
+
+func readBuffer(conn *net.UDPConn) (size int) {
+	if raw, err := conn.SyscallConn(); err == nil {
+		_ = raw.Control(func(fd uintptr) { size, _ = unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF) })
+	}
+	return size
+}
+
 // openTCP opens a listener, which another process may have too if it is shared.
 func openTCP(network, address string, shared bool) (*net.TCPListener, error) {
 	config := net.ListenConfig{}
