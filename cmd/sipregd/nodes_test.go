@@ -676,6 +676,33 @@ func TestAPeerThatIsRemovedAtOneNode(t *testing.T) {
 	}
 }
 
+// What a peer has bound that was new goes with its secret, though it came and was given
+// another one before the node looked at what it owes; and what it binds by that stays.
+func TestAPeerThatIsNewAndRekeyedAtOnce(t *testing.T) {
+	t.Parallel()
+	nodes := startNodesWithGlobs(t, startRedis(t).url())
+	node := nodes[0]
+	read := func(text string) {
+		writeFile(t, node.customers("office.conf"), text)
+		node.reload(t, `"event":"reloaded"`)
+	}
+	read(customerPeers)
+	old, other := node.office(t, "3001"), node.office(t, "3002")
+	if !binds(t, old) || !binds(t, other) {
+		t.Fatal("nothing is bound")
+	}
+	read(strings.NewReplacer("paperclip", "stapler", "cardboard", "plywood").Replace(customerPeers))
+	other.secret = "plywood"
+	if binds(t, old) || !binds(t, other) {
+		t.Error("the secrets are not the new ones")
+	}
+	node.waitLog(t, `"reason":"peer_changed"`)
+	time.Sleep(2 * time.Second) // what is removed wrongly is so within a second
+	if list := node.bindings(t); len(list) != 1 || list[0].AOR != "3002" {
+		t.Errorf("bound: %+v", list)
+	}
+}
+
 // binds tells whether a phone may register.
 func binds(t *testing.T, phone *client) bool {
 	t.Helper()

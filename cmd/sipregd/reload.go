@@ -134,10 +134,13 @@ func (d *sipregd) takePeers(next *peers.Directory) peers.Difference {
 // to nobody any more are removed within a second or so, once Redis is there.
 func (d *sipregd) takeShared(next *peers.Directory) {
 	last := d.registrar.Take(next)
-	d.taken = time.Now()
-	if d.owed == nil {
-		d.owed = last
-	}
+	d.owed = append(d.owed, formerPeers{last, time.Now()})
+}
+
+// formerPeers are peers up to a time.
+type formerPeers struct {
+	*peers.Directory
+	until time.Time
 }
 
 // reloadFailed says what is wrong, a line for each fault.

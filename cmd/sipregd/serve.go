@@ -67,17 +67,18 @@ type sipregd struct {
 	loaded   chan struct{} // bindings of an earlier life were read, or are to be looked at
 	settleAt time.Time     // when those whose phones have not come back go; zero: they did
 
-	node     string           // that others know this one by, empty: there are none
-	spread   *spread          // of phones over time
-	settled  bool             // what other nodes share was there, and looked at
-	owed     *peers.Directory // of whose peers bindings are to be removed yet, nil: of none
-	taken    time.Time        // when those of today were
-	removing atomic.Bool      // removals are at work
-	removals sync.WaitGroup
-	twinTold time.Time       // when another node with that name was last told of
-	living   context.Context // until the daemon stops
-	die      context.CancelFunc
-	fetching sync.WaitGroup // of secrets
+	node    string        // that others know this one by, empty: there are none
+	spread  *spread       // of phones over time
+	settled bool          // what other nodes share was there, and looked at
+	owed    []formerPeers // of which bindings are to be removed yet
+	// patientUntil is when the start waits no longer for secrets that nodes share.
+	patientUntil time.Time
+	removing     atomic.Bool // removals are at work
+	removals     sync.WaitGroup
+	twinTold     time.Time       // when another node with that name was last told of
+	living       context.Context // until the daemon stops
+	die          context.CancelFunc
+	fetching     sync.WaitGroup // of secrets
 
 	asking     sync.WaitGroup // of the qualifier, the notifier, and of what is sent again
 	stopAsking func()
@@ -154,11 +155,13 @@ func newDaemon(path string, c config.Config, log zerolog.Logger) *sipregd {
 func (d *sipregd) start() error {
 	// What comes while bindings are read waits in the kernel. Some bindings end then,
 	// which the webhook is to tell of.
-	steps := []func() error{d.readFirstPeers, d.listen, d.startWebhook, d.openStore, d.authenticate, d.decide, d.administer}
+	listenFirst, listenLate := d.listen, func() error { return nil }
 	if d.config.Listen.SharePorts { // another daemon answers until this one can
-		steps = []func() error{d.readFirstPeers, d.startWebhook, d.openStore, d.authenticate, d.listen, d.decide, d.administer}
+		listenFirst, listenLate = listenLate, listenFirst
 	}
-	for _, step := range steps {
+	for _, step := range []func() error{
+		d.readFirstPeers, listenFirst, d.startWebhook, d.openStore, d.authenticate, listenLate, d.decide, d.administer,
+	} {
 		if err := step(); err != nil {
 			return err
 		}

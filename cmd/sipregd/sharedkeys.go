@@ -19,7 +19,7 @@ const (
 	gruuSecretName  = "gruu"
 )
 
-// secretPatience is how long a start waits for them. They may come later, too.
+// secretPatience is how long a start waits for all of them. They may come later, too.
 const secretPatience = 2 * time.Second
 
 // newAuthenticator returns one whose nonces other nodes take too, where there are any or
@@ -61,7 +61,10 @@ func (d *sipregd) fetchSecret(store *shared.Store, name string, fresh [32]byte, 
 		}
 		return err
 	}
-	soon, cancel := context.WithTimeout(d.living, secretPatience)
+	if d.patientUntil.IsZero() {
+		d.patientUntil = time.Now().Add(secretPatience)
+	}
+	soon, cancel := context.WithDeadline(d.living, d.patientUntil)
 	defer cancel()
 	if fetch(soon) == nil {
 		return

@@ -32,7 +32,7 @@ func (d *sipregd) openShared() error {
 	if err != nil {
 		return fmt.Errorf("[location] redis: %w", err)
 	}
-	d.node, d.store, d.owed, d.taken = node, store, d.directory.Load(), time.Now()
+	d.node, d.store, d.owed = node, store, []formerPeers{{d.directory.Load(), time.Now()}}
 	return nil
 }
 
@@ -113,19 +113,16 @@ func (d *sipregd) removeGone(now time.Time) {
 // settleShared looks at what an earlier life of this node has left in a store that is
 // there, and removes bindings of peers that went.
 func (d *sipregd) settleShared(now time.Time) {
-	if store, isShared := d.store.(*shared.Store); isShared && !d.settled {
-		if store.Adopt() != nil {
-			return // it is away once more
-		}
+	if store, isShared := d.store.(*shared.Store); isShared && !d.settled && store.Adopt() == nil {
 		d.settled = true
 		d.settle(now)
 	}
 	d.reloading.Lock()
-	owed, taken := d.owed, d.taken
+	owed := d.owed
 	d.owed = nil
 	d.reloading.Unlock()
-	if owed != nil {
-		d.registrar.EndSince(owed, taken)
+	for _, former := range owed {
+		d.registrar.EndSince(former.Directory, former.until)
 	}
 }
 
@@ -178,7 +175,7 @@ func (d *sipregd) lookForTwin(now time.Time) {
 	}
 	d.twinTold = now
 	if d.config.Listen.SharePorts {
-		d.log.Warn().Str("event", "replaced").Str("node", d.node).
+		d.log.Warn().Str("event", "taking_over").Str("node", d.node).
 			Msg("another daemon has the name of this one: if it takes the other's place, end the older of the two soon, since each takes the other's phones for gone")
 	} else {
 		d.log.Error().Str("event", "node_name_twice").Str("node", d.node).
