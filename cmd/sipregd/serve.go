@@ -361,22 +361,6 @@ func (d *sipregd) loop(signals <-chan os.Signal) {
 	}
 }
 
-// removeFlowless removes the bindings whose connections have ended for good.
-func (d *sipregd) removeFlowless(now time.Time) {
-	d.registrar.RemoveFlowless(now)
-	if !d.settleAt.IsZero() && !now.Before(d.settleAt) {
-		d.registrar.RemoveEarlierFlows()
-		d.settleAt = time.Time{}
-	}
-}
-
-// settle has phones of an earlier life asked whether they are there, and gives those
-// time that have lost their connections.
-func (d *sipregd) settle(now time.Time) {
-	d.settleAt = now.Add(d.disconnectGrace())
-	d.qualifier.Reloaded()
-}
-
 func (d *sipregd) disconnectGrace() time.Duration {
 	return time.Duration(d.config.Registrar.DisconnectGrace) * time.Second
 }

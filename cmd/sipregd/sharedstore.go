@@ -93,39 +93,6 @@ func (d *sipregd) isAway() bool {
 	return isShared && store.Away()
 }
 
-// removeGone removes the bindings of those that are gone. Nobody waits for a store that
-// is far away: then it is done beside all else, once at a time.
-func (d *sipregd) removeGone(now time.Time) {
-	if d.node == "" {
-		d.removeFlowless(now)
-		return
-	}
-	if d.isAway() || !d.removing.CompareAndSwap(false, true) {
-		return
-	}
-	d.removals.Go(func() {
-		defer d.removing.Store(false)
-		d.settleShared(now)
-		d.removeFlowless(now)
-	})
-}
-
-// settleShared looks at what an earlier life of this node has left in a store that is
-// there, and removes bindings of peers that went.
-func (d *sipregd) settleShared(now time.Time) {
-	if store, isShared := d.store.(*shared.Store); isShared && !d.settled && store.Adopt() == nil {
-		d.settled = true
-		d.settle(now)
-	}
-	d.reloading.Lock()
-	owed := d.owed
-	d.owed = nil
-	d.reloading.Unlock()
-	for _, former := range owed {
-		d.registrar.EndSince(former.Directory, former.until)
-	}
-}
-
 // sharedWatch tells of a store that other nodes have too.
 type sharedWatch struct{ *sipregd }
 
@@ -161,24 +128,5 @@ func sharedCounts(store *shared.Store) admin.SharedCounts {
 	return admin.SharedCounts{
 		Up: store.Status().Failure == nil, Operations: numbers.Operations, Conflicts: numbers.Conflicts,
 		Errors: numbers.Errors, Replayed: numbers.Replayed,
-	}
-}
-
-// twinReminder is how often it is told that two nodes have one name.
-const twinReminder = time.Minute
-
-// lookForTwin tells where another node has the name of this one, unless a daemon is to take
-// its place just now.
-func (d *sipregd) lookForTwin(now time.Time) {
-	if now.Sub(d.twinTold) < twinReminder || !d.registrar.HasTwin() {
-		return
-	}
-	d.twinTold = now
-	if d.config.Listen.SharePorts {
-		d.log.Warn().Str("event", "taking_over").Str("node", d.node).
-			Msg("another daemon has the name of this one: if it takes the other's place, end the older of the two soon, since each takes the other's phones for gone")
-	} else {
-		d.log.Error().Str("event", "node_name_twice").Str("node", d.node).
-			Msg("another node has the name of this one, and each takes the other's phones for gone: give each a [location] node of its own")
 	}
 }
