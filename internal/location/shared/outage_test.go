@@ -423,7 +423,7 @@ func startSentinel(t *testing.T, master *server) *server {
 }
 
 // leastRights are those that url.go names.
-const leastRights = "+evalsha +eval +hmget +hset +hdel +hgetall +del +pexpire +pexpireat +pttl +time " +
+const leastRights = "+evalsha +eval +hmget +hset +hdel +hgetall +del +pexpireat +pttl +time " +
 	"+set +get +scan +role +ping +hello +client|setname"
 
 func TestLeastRights(t *testing.T) {

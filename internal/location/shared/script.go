@@ -99,12 +99,19 @@ end
 return text('%d ', now)
 `
 
-	// The second one writes as the first does, to see whether that works, and returns
-	// the time.
+	// The second one does all that the first does, to see whether it may and whether that
+	// works, and returns the time.
 	probeText = `
-redis.call('HSET', KEYS[1], 'v', ARGV[1])
-redis.call('PEXPIRE', KEYS[1], 10000)
-return redis.call('TIME')
+local key, t = KEYS[1], redis.call('TIME')
+redis.call('DEL', key)
+redis.call('HSET', key, 'v', ARGV[1], 'r', '')
+redis.call('HDEL', key, 'r')
+redis.call('HMGET', key, 'v')
+redis.call('HGETALL', key)
+if redis.call('PTTL', key) < 0 then
+  redis.call('PEXPIREAT', key, string.format('%d', (t[1] + 10) * 1000))
+end
+return t
 `
 )
 

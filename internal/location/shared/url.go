@@ -35,7 +35,7 @@ var passed = []string{"addr", "db", "master_set", "skip_verify"}
 //
 // The least rights of an ACL user are (for a Cluster with +cluster|slots +cluster|shards):
 //
-//	resetkeys ~b:* ~k:* -@all +evalsha +eval +hmget +hset +hdel +hgetall +del +pexpire
+//	resetkeys ~b:* ~k:* -@all +evalsha +eval +hmget +hset +hdel +hgetall +del
 //	+pexpireat +pttl +time +set +get +scan +role +ping +hello +client|setname
 func parse(text string) (rueidis.ClientOption, error) {
 	u, err := url.Parse(text)
