@@ -99,7 +99,7 @@ type sharedWatch struct{ *sipregd }
 // NotDurable tells that the store is away.
 func (w sharedWatch) NotDurable(cause error, _ int) {
 	w.log.Error().Str("event", "not_durable").Err(cause).
-		Msg("Redis is away, or the part of it that is named: registrations there are refused until it is back (503), and lookups show what this node saw last")
+		Msg("Redis is away, or the part of it that is named, or it refuses: registrations there are answered 503 until it serves, and lookups show what this node saw last; " + shared.Advice(cause))
 }
 
 // SecretTrouble tells that nodes do not share a secret any more.

@@ -18,6 +18,9 @@ func TestARightThatIsMissing(t *testing.T) {
 			if cause := store.Status().Failure.Error(); !strings.Contains(cause, "permission") && !strings.Contains(cause, "can't run") {
 				t.Error(cause)
 			}
+			if got := Advice(store.Status().Failure); got != advisesRights {
+				t.Errorf("advises to %s", got)
+			}
 			redis.cli("ACL", "SETUSER", "default", "+"+command)
 			eventually(t, "all is well", func() bool { return store.Status().Failure == nil })
 			update(t, store, alice, time.Now(), bind(phone("sip:a@h", time.Now())))

@@ -103,14 +103,14 @@ return text('%d ', now)
 	// works, and returns the time.
 	probeText = `
 local key, t = KEYS[1], redis.call('TIME')
-redis.call('DEL', key)
-redis.call('HSET', key, 'v', ARGV[1], 'r', '')
+redis.call('HSET', key, 'v', ARGV[1], 'r', '') -- first: once it has written, a script may without memory too
 redis.call('HDEL', key, 'r')
 redis.call('HMGET', key, 'v')
 redis.call('HGETALL', key)
-if redis.call('PTTL', key) < 0 then
-  redis.call('PEXPIREAT', key, string.format('%d', (t[1] + 10) * 1000))
-end
+redis.call('DEL', key)
+redis.call('HSET', key, 'v', ARGV[1])
+redis.call('PEXPIREAT', key, string.format('%d', (t[1] + 10) * 1000))
+redis.call('PTTL', key)
 return t
 `
 )
