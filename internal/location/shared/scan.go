@@ -78,7 +78,7 @@ func (t *through) isAll() bool {
 }
 
 // scanAll yields what is in Redis, as far as that is there. It is done where no more is
-// wanted.
+// wanted, or the store is being closed.
 func (s *Store) scanAll(yield func(sipuri.AOR, []location.Binding) bool) (t through, done bool) {
 	t.shards = s.shards.Load()
 	client := s.client.Load()
@@ -113,6 +113,9 @@ func (s *Store) scanAll(yield func(sipuri.AOR, []location.Binding) bool) (t thro
 
 func (s *Store) scan(server rueidis.Client, yield func(sipuri.AOR, []location.Binding) bool) (done bool, err error) {
 	for cursor := uint64(0); ; {
+		if s.closing.Load() {
+			return true, nil
+		}
 		ctx, cancel := context.WithTimeoutCause(context.Background(), s.timeout, errSlow)
 		page, err := server.Do(ctx, server.B().Scan().Cursor(cursor).Match(prefix+"*").Count(scanned).Build()).AsScanEntry()
 		if err == nil {
