@@ -100,11 +100,9 @@ func inOrder(bindings []location.Binding) {
 	})
 }
 
-// leave keeps only these of the bindings of an AOR, of whatever version they are. The
+// leave keeps only these of the bindings of an AOR, which are of no version then. The
 // stripe has to be locked.
 func (c *seen) leave(s *stripe, hash uint64, aor sipuri.AOR, left []location.Binding) {
-	if len(left) == 0 {
-		c.forget(s, hash)
-	}
+	c.forget(s, hash)
 	c.Replace(aor, left)
 }

@@ -245,7 +245,7 @@ func (s *Store) expiredHere(aor sipuri.AOR) (own []location.Binding) {
 }
 
 // forgetExpired forgets bindings of other nodes that have expired. It leaves them where
-// they stand: what stays here is still of that version, for all that is valid.
+// they stand: who changes the AOR next sees them there, and tells that they have expired.
 func (s *Store) forgetExpired(aor sipuri.AOR) {
 	stripe, hash := s.seen.of(aor)
 	stripe.mu.Lock()

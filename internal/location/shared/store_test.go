@@ -408,6 +408,29 @@ func TestExpire(t *testing.T) {
 	}
 }
 
+// TestWhatOthersForgetIsToldOf has a node change an AOR after it forgot what another one's
+// phone was bound to.
+func TestWhatOthersForgetIsToldOf(t *testing.T) {
+	for name, change := range map[string]change{"all go": removeAll, "one comes": bind(phone("sip:c@h", time.Now()))} {
+		t.Run(name, func(t *testing.T) {
+			redis := startServer(t)
+			one, _ := open(t, redis.url(), "one")
+			two, _ := open(t, redis.url(), "two")
+			brief := phone("sip:a@h", time.Now())
+			brief.Expires = time.Now().Add(time.Second)
+			update(t, one, alice, time.Now(), bind(brief))
+			update(t, two, alice, time.Now(), bind(phone("sip:b@h", time.Now())))
+			eventually(t, "node two has forgotten it", func() bool {
+				two.Expire(time.Now(), nil)
+				return contacts(two.seen.Look(alice)) == "sip:b@h"
+			})
+			if expired := update(t, two, alice, time.Now(), change); contacts(expired) != "sip:a@h" {
+				t.Errorf("expired: %q", contacts(expired))
+			}
+		})
+	}
+}
+
 func TestRemoveIf(t *testing.T) {
 	redis := startServer(t)
 	one, _ := open(t, redis.url(), "one")
