@@ -254,5 +254,5 @@ func (s *Store) forgetExpired(aor sipuri.AOR) {
 	left := slices.DeleteFunc(s.seen.Look(aor), func(b location.Binding) bool {
 		return b.Node != s.node && !b.Expires.After(redis)
 	})
-	s.seen.leave(stripe, hash, aor, left)
+	s.seen.keep(stripe, hash, aor, version{}, left)
 }

@@ -607,6 +607,33 @@ func TestWhatIsRememberedIsBounded(t *testing.T) {
 	}
 }
 
+// TestWhatIsNotSureIsBoundedToo has changes fail, so that it is not known any more whether what
+// was seen last is still there, and others come.
+func TestWhatIsNotSureIsBoundedToo(t *testing.T) {
+	redis := startServer(t)
+	one, _ := openWith(t, Options{URL: redis.url(), Node: "one", Timeout: calm, Remembered: 10})
+	for i := range 10 {
+		aor := sipuri.AOR{User: fmt.Sprint(i)}
+		update(t, one, aor, time.Now(), bind(phone("sip:a@h", time.Now())))
+		redis.cli("SET", keyOf(aor), "x")
+		if err := one.Update(aor, time.Now(), removeAll, nil); !errors.Is(err, location.ErrNotDurable) {
+			t.Fatal(err)
+		}
+	}
+	for i := range 20 {
+		update(t, one, sipuri.AOR{User: fmt.Sprint("other", i)}, time.Now(), bind(phone("sip:a@h", time.Now())))
+	}
+	if aors, _ := one.Count(); aors != 10 {
+		t.Errorf("%d AORs are remembered", aors)
+	}
+	redis.cli("DEL", keyOf(sipuri.AOR{User: "0"}))
+	update(t, one, sipuri.AOR{User: "0"}, time.Now(), removeAll) // which makes room
+	update(t, one, sipuri.AOR{User: "other"}, time.Now(), bind(phone("sip:a@h", time.Now())))
+	if aors, _ := one.Count(); aors != 10 || one.Numbers().Remembered != 10 || len(one.seen.Look(sipuri.AOR{User: "other"})) != 1 {
+		t.Errorf("%d AORs are remembered, and counted %d", aors, one.Numbers().Remembered)
+	}
+}
+
 // TestOwn goes through what a node has bound, in this life or an earlier one, and remembers.
 func TestOwn(t *testing.T) {
 	redis := startServer(t)
