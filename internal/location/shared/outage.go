@@ -176,12 +176,15 @@ func (s *Store) nurse(sh *shard) {
 	}
 }
 
-// lose takes down that a shard is away.
+// lose takes down that a shard is away, and why: that may change while it is.
 func (s *Store) lose(sh *shard, cause error) {
 	s.mu.Lock()
 	first := sh.failure == nil && sh.suspect.Load() && !s.closing.Load()
+	if first || sh.failure != nil {
+		sh.failure = cause
+	}
 	if first {
-		sh.failure, sh.since = cause, time.Now()
+		sh.since = time.Now()
 		sh.away.Store(true)
 		if len(s.lost) == 0 {
 			s.since, s.reminded = sh.since, sh.since

@@ -190,6 +190,22 @@ func TestRedisIsAwayAtTheStart(t *testing.T) {
 	}
 }
 
+// TestTheCauseIsThatOfNow has Redis be away for another reason than it was at first.
+func TestTheCauseIsThatOfNow(t *testing.T) {
+	redis := startServer(t)
+	one, _ := openBrief(t, redis.url(), "one")
+	redis.signal(syscall.SIGSTOP)
+	eventually(t, "the store is away", one.Stale)
+	before := one.Status()
+	redis.kill()
+	redis.arguments = []string{"--requirepass", "x"}
+	redis.start()
+	eventually(t, "the cause is another one", func() bool { return strings.Contains(fmt.Sprint(one.Status().Failure), "NOAUTH") })
+	if now := one.Status(); !now.Since.Equal(before.Since) {
+		t.Errorf("it was away since %v, and is since %v", before.Since, now.Since)
+	}
+}
+
 // TestRedisTakesNoWrites has Redis answer errors that mean it is away.
 func TestRedisTakesNoWrites(t *testing.T) {
 	for name, arguments := range map[string][2][]string{
