@@ -2,6 +2,7 @@ package shared
 
 import (
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"sipregd/internal/location"
@@ -19,12 +20,17 @@ func (s *Store) Adopt() error {
 		return location.ErrNotDurable
 	}
 	var through through
+	var failed atomic.Bool
 	each(s.stopping, func(yield func(sipuri.AOR) bool) {
 		through, _ = s.scanAll(func(aor sipuri.AOR, bindings []location.Binding) bool {
 			return !slices.ContainsFunc(bindings, s.isOwn) || yield(aor)
 		})
-	}, s.adopt)
-	if !through.isAll() || s.closing.Load() {
+	}, func(aor sipuri.AOR) {
+		if s.adopt(aor) != nil {
+			failed.Store(true)
+		}
+	})
+	if !through.isAll() || failed.Load() || s.closing.Load() {
 		return errPart
 	}
 	s.adopted.Store(true)
@@ -32,16 +38,17 @@ func (s *Store) Adopt() error {
 }
 
 // adopt sees what an AOR is bound to, unless that is known.
-func (s *Store) adopt(aor sipuri.AOR) {
+func (s *Store) adopt(aor sipuri.AOR) error {
 	stripe, hash := s.seen.of(aor)
 	stripe.mu.Lock()
 	defer stripe.mu.Unlock()
 	if s.seen.state(stripe, hash, aor).version != "" {
-		return
+		return nil
 	}
 	key := keyOf(aor)
 	r, err := s.ask(s.deadlineOf(s.shardOf(key), time.Now()), key, []string{neverTheVersion})
 	if err == nil {
 		s.seen.take(stripe, hash, aor, state{version: r.version, bindings: r.bindings})
 	}
+	return err
 }

@@ -23,14 +23,14 @@ type seen struct {
 	clock   *clock
 	limit   int64
 	seed    maphash.Seed
-	count   atomic.Int64 // AORs with a version
+	count   atomic.Int64 // AORs that are kept
 	wasFull atomic.Bool  // there were more once than are kept
 	stripes [stripes]stripe
 }
 
 type stripe struct {
-	mu       sync.Mutex // held as long as an AOR of the stripe is changed
-	versions map[uint64]version
+	mu       sync.Mutex         // held as long as an AOR of the stripe is changed
+	versions map[uint64]version // of all AORs that are kept, zero: it is not known of what version they are
 }
 
 func newSeen(clock *clock, limit int) *seen {
@@ -52,44 +52,53 @@ type state struct {
 	fresh    bool               // it was read from Redis for this very change
 }
 
-// state returns what was seen last, and nothing where that is not of a version.
+// state returns what was seen last, and nothing where that is not of a known version.
 // The stripe has to be locked.
 func (c *seen) state(s *stripe, hash uint64, aor sipuri.AOR) state {
-	version, found := s.versions[hash]
-	if !found {
+	known := s.versions[hash]
+	if known == (version{}) {
 		return state{}
 	}
-	return state{version: version.String(), bindings: c.Look(aor)}
+	return state{version: known.String(), bindings: c.Look(aor)}
 }
 
 // take keeps what was seen. The stripe has to be locked.
 func (c *seen) take(s *stripe, hash uint64, aor sipuri.AOR, seen state) {
 	v, ok := parseVersion(seen.version)
-	_, found := s.versions[hash]
-	full := !found && c.count.Load() >= c.limit
-	if !ok || len(seen.bindings) == 0 || full {
-		if full && len(seen.bindings) > 0 {
-			c.wasFull.Store(true)
-		}
-		c.forget(s, hash)
-		c.Replace(aor, nil)
-		return
+	if !ok {
+		seen.bindings = nil
 	}
-	if !found {
-		c.count.Add(1)
+	c.keep(s, hash, aor, v, seen.bindings)
+}
+
+// keep keeps what an AOR is bound to, as far as there is room, and of what version that is,
+// zero: that is not known. The stripe has to be locked.
+func (c *seen) keep(s *stripe, hash uint64, aor sipuri.AOR, v version, bindings []location.Binding) {
+	_, found := s.versions[hash]
+	if len(bindings) > 0 && !found && c.count.Load() >= c.limit {
+		c.wasFull.Store(true)
+		bindings = nil
+	}
+	switch {
+	case len(bindings) > 0:
 		if s.versions == nil {
 			s.versions = map[uint64]version{}
 		}
-	}
-	s.versions[hash] = v
-	c.Replace(aor, seen.bindings)
-}
-
-// forget makes it unknown of what version the bindings are.
-func (c *seen) forget(s *stripe, hash uint64) {
-	if _, found := s.versions[hash]; found {
+		s.versions[hash] = v
+		if !found {
+			c.count.Add(1)
+		}
+	case found:
 		delete(s.versions, hash)
 		c.count.Add(-1)
+	}
+	c.Replace(aor, bindings)
+}
+
+// forget makes it unknown of what version the bindings are. The stripe has to be locked.
+func (c *seen) forget(s *stripe, hash uint64) {
+	if _, found := s.versions[hash]; found {
+		s.versions[hash] = version{}
 	}
 }
 
@@ -98,13 +107,4 @@ func inOrder(bindings []location.Binding) {
 	slices.SortFunc(bindings, func(a, b location.Binding) int {
 		return cmp.Or(a.Changed.Compare(b.Changed), cmp.Compare(a.ID, b.ID))
 	})
-}
-
-// leave keeps only these of the bindings of an AOR, of whatever version they are. The
-// stripe has to be locked.
-func (c *seen) leave(s *stripe, hash uint64, aor sipuri.AOR, left []location.Binding) {
-	if len(left) == 0 {
-		c.forget(s, hash)
-	}
-	c.Replace(aor, left)
 }

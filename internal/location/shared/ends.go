@@ -1,6 +1,7 @@
 package shared
 
 import (
+	"errors"
 	"iter"
 	"maps"
 	"slices"
@@ -37,7 +38,11 @@ func removalOf(b *location.Binding, ended location.Ended) removal {
 }
 
 func (r *removal) isOf(b *location.Binding) bool {
-	return r.id == b.ID && r.cseq == b.CSeq && r.callID == b.CallID
+	return r.isLike(removalOf(b, nil))
+}
+
+func (r *removal) isLike(other removal) bool {
+	return r.id == other.id && r.cseq == other.cseq && r.callID == other.callID
 }
 
 // pick is what RemoveIf was called with.
@@ -55,40 +60,64 @@ func (s *Store) RemoveIf(unwanted func(sipuri.AOR, *location.Binding) bool, ende
 		return
 	}
 	defer s.running.Done()
-	s.removeIf(pick{unwanted, ended})
+	s.removeIf([]pick{{unwanted, ended}})
 }
 
-func (s *Store) removeIf(p pick) {
-	pickFrom := func(all iter.Seq2[sipuri.AOR, []location.Binding]) {
-		each(s.stopping, func(yield func(location.Entry) bool) {
+// removeIf removes what one of the picks does, in one go.
+func (s *Store) removeIf(picks []pick) {
+	removeFrom := func(all iter.Seq2[sipuri.AOR, []location.Binding]) {
+		each(s.stopping, func(yield func(removals) bool) {
 			for aor, bindings := range all {
-				for i := range bindings {
-					if bindings[i].Node == s.node && p.unwanted(aor, &bindings[i]) && !yield(location.Entry{AOR: aor, Binding: bindings[i]}) {
-						return
-					}
+				if picked := s.picked(picks, aor, bindings); len(picked) > 0 && !yield(removals{aor, picked}) {
+					return
 				}
 			}
-		}, func(e location.Entry) { s.remove(e.AOR, []removal{removalOf(&e.Binding, p.ended)}) })
+		}, func(r removals) { s.remove(r.aor, r.each) })
 	}
-	pickFrom(s.remembered())
+	removeFrom(s.remembered())
 	if s.adopted.Load() && !s.seen.wasFull.Load() {
 		return
 	}
 	var through through
-	pickFrom(func(yield func(sipuri.AOR, []location.Binding) bool) { through, _ = s.scanAll(yield) })
+	removeFrom(func(yield func(sipuri.AOR, []location.Binding) bool) { through, _ = s.scanAll(yield) })
 	if !through.isAll() {
-		s.owePick(p)
+		s.owePicks(picks)
 	}
+}
+
+// removals are those of bindings of one AOR.
+type removals struct {
+	aor  sipuri.AOR
+	each []removal
+}
+
+// picked returns the removals of those bindings of this node that one of the picks picks.
+func (s *Store) picked(picks []pick, aor sipuri.AOR, bindings []location.Binding) (picked []removal) {
+	for i := range bindings {
+		b := &bindings[i]
+		if b.Node != s.node {
+			continue
+		}
+		if at := slices.IndexFunc(picks, func(p pick) bool { return p.unwanted(aor, b) }); at >= 0 {
+			picked = append(picked, removalOf(b, picks[at].ended))
+		}
+	}
+	return picked
 }
 
 // maxPicks bounds how many calls of RemoveIf are remembered that did not get to an end.
 const maxPicks = 16
 
-func (s *Store) owePick(p pick) {
+var errPicks = errors.New("some bindings that were to be removed while Redis was away stay until they expire")
+
+// owePicks remembers what has to be gone through once more when Redis is back.
+func (s *Store) owePicks(picks []pick) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.picks) < maxPicks {
-		s.picks = append(s.picks, p)
+	room := min(len(picks), maxPicks-len(s.picks))
+	s.picks = append(s.picks, picks[:room]...)
+	s.mu.Unlock()
+	if room < len(picks) {
+		s.observer.Trouble(errPicks)
 	}
 }
 
@@ -161,13 +190,20 @@ func findRemoval(removals []removal, of *location.Binding) *removal {
 	return &removals[at]
 }
 
-// owe remembers what is to be removed once Redis is back.
+// owe remembers what is to be removed once Redis is back, each but once.
 func (s *Store) owe(aor sipuri.AOR, removals []removal) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, found := s.owed[aor]; found || len(s.owed) < maxOwed {
-		s.owed[aor.Clone()] = append(s.owed[aor], removals...)
+	owed, found := s.owed[aor]
+	if !found && len(s.owed) >= maxOwed {
+		return
 	}
+	for _, r := range removals {
+		if !slices.ContainsFunc(owed, r.isLike) {
+			owed = append(owed, r)
+		}
+	}
+	s.owed[aor.Clone()] = owed
 }
 
 // resume removes what could not be removed before. The store does not wait for that. What
@@ -181,8 +217,8 @@ func (s *Store) resume() {
 		return
 	}
 	s.running.Go(func() {
-		for _, p := range picks {
-			s.removeIf(p)
+		if len(picks) > 0 {
+			s.removeIf(picks)
 		}
 		each(s.stopping, maps.Keys(owed), func(aor sipuri.AOR) { s.remove(aor, owed[aor]) })
 	})
@@ -245,7 +281,7 @@ func (s *Store) expiredHere(aor sipuri.AOR) (own []location.Binding) {
 }
 
 // forgetExpired forgets bindings of other nodes that have expired. It leaves them where
-// they stand: what stays here is still of that version, for all that is valid.
+// they stand: who changes the AOR next sees them there, and tells that they have expired.
 func (s *Store) forgetExpired(aor sipuri.AOR) {
 	stripe, hash := s.seen.of(aor)
 	stripe.mu.Lock()
@@ -254,5 +290,5 @@ func (s *Store) forgetExpired(aor sipuri.AOR) {
 	left := slices.DeleteFunc(s.seen.Look(aor), func(b location.Binding) bool {
 		return b.Node != s.node && !b.Expires.After(redis)
 	})
-	s.seen.leave(stripe, hash, aor, left)
+	s.seen.keep(stripe, hash, aor, version{}, left)
 }

@@ -33,7 +33,3 @@ func (s *Store) at(now time.Time, bindings []location.Binding) []location.Bindin
 	valid, _ := t.split(bindings, redis)
 	return valid
 }
-
-// Count counts the AORs that this node remembers, and their bindings: those that it
-// served last, not all that are in Redis.
-func (s *Store) Count() (aors, bindings int) { return s.seen.Count() }

@@ -1,15 +1,11 @@
 package shared
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
-	"strings"
 	"time"
-
-	"github.com/redis/rueidis"
 
 	"sipregd/internal/sipuri"
 )
@@ -24,11 +20,6 @@ const (
 	// several operations that have failed, each with another key, are proof enough that
 	// nobody is there.
 	several = 3
-)
-
-var (
-	errSlow    = errors.New("no answer from Redis in time")
-	errStarted = errors.New("nothing was heard of Redis yet")
 )
 
 // Status is how a store does.
@@ -71,43 +62,6 @@ func (s *Store) Away() bool {
 	return !slices.ContainsFunc(s.shards.Load().all, func(sh *shard) bool { return !sh.away.Load() })
 }
 
-// deadlineOf returns the deadline of an operation that begins now. Where another one has
-// failed and it is not known yet whether the shard is there, it is a closer one: who asks
-// may have waited for that other one too.
-func (s *Store) deadlineOf(sh *shard, now time.Time) context.Context {
-	if sh.suspect.Load() {
-		return s.closer.next(now)
-	}
-	return s.deadlines.next(now)
-}
-
-// ask runs the first script. It is never run again where it failed: it may have been done.
-func (s *Store) ask(ctx context.Context, key string, arguments []string) (reply, error) {
-	s.operations.Add(1)
-	began := time.Now()
-	client := s.client.Load()
-	if client == nil {
-		return reply{}, errStarted
-	}
-	r, err := readReply(s.scripts.update.Exec(ctx, *client, []string{key}, arguments))
-	if err != nil {
-		s.fail(key, began, causeOf(ctx, err))
-		return reply{}, err
-	}
-	if r.skipped > 0 {
-		s.observer.Trouble(fmt.Errorf("%w: %d in the hash of an AOR", errRecord, r.skipped))
-	}
-	return r, nil
-}
-
-// causeOf returns why an operation failed.
-func causeOf(ctx context.Context, err error) error {
-	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
-		return context.Cause(ctx)
-	}
-	return err
-}
-
 // fail takes down that an operation failed. Unless that is a matter of its AOR alone, or it
 // was given too little time, its shard is asked whether it is there.
 func (s *Store) fail(key string, began time.Time, cause error) {
@@ -143,16 +97,6 @@ func (s *Store) suspect(sh *shard, key string, began time.Time, cause error) {
 	}
 }
 
-// isOfKey tells whether an error is about what stands under a key: of whatever else
-// Redis complains, it cannot do its work just now.
-func isOfKey(err error) bool {
-	answer, answered := rueidis.IsRedisErr(err)
-	if !answered {
-		return errors.Is(err, errReply) || rueidis.IsParseErr(err)
-	}
-	return strings.Contains(answer.Error(), "WRONGTYPE") // older versions have it in the midst of the text
-}
-
 // nurse asks a shard whether it is there until it is. Unless it answers the first time, and
 // that soon, it is away until then.
 func (s *Store) nurse(sh *shard) {
@@ -176,12 +120,15 @@ func (s *Store) nurse(sh *shard) {
 	}
 }
 
-// lose takes down that a shard is away.
+// lose takes down that a shard is away, and why: that may change while it is.
 func (s *Store) lose(sh *shard, cause error) {
 	s.mu.Lock()
 	first := sh.failure == nil && sh.suspect.Load() && !s.closing.Load()
+	if first || sh.failure != nil {
+		sh.failure = cause
+	}
 	if first {
-		sh.failure, sh.since = cause, time.Now()
+		sh.since = time.Now()
 		sh.away.Store(true)
 		if len(s.lost) == 0 {
 			s.since, s.reminded = sh.since, sh.since

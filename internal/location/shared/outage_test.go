@@ -190,6 +190,22 @@ func TestRedisIsAwayAtTheStart(t *testing.T) {
 	}
 }
 
+// TestTheCauseIsThatOfNow has Redis be away for another reason than it was at first.
+func TestTheCauseIsThatOfNow(t *testing.T) {
+	redis := startServer(t)
+	one, _ := openBrief(t, redis.url(), "one")
+	redis.signal(syscall.SIGSTOP)
+	eventually(t, "the store is away", one.Stale)
+	before := one.Status()
+	redis.kill()
+	redis.arguments = []string{"--requirepass", "x"}
+	redis.start()
+	eventually(t, "the cause is another one", func() bool { return strings.Contains(fmt.Sprint(one.Status().Failure), "NOAUTH") })
+	if now := one.Status(); !now.Since.Equal(before.Since) {
+		t.Errorf("it was away since %v, and is since %v", before.Since, now.Since)
+	}
+}
+
 // TestRedisTakesNoWrites has Redis answer errors that mean it is away.
 func TestRedisTakesNoWrites(t *testing.T) {
 	for name, arguments := range map[string][2][]string{
@@ -314,11 +330,18 @@ func TestWhatIsOwedIsRemoved(t *testing.T) {
 	redis.signal(syscall.SIGSTOP)
 	eventually(t, "the store is away", one.Stale)
 	ended := make(chan string, 10)
-	one.RemoveIf(func(sipuri.AOR, *location.Binding) bool { return true },
-		func(_ sipuri.AOR, b *location.Binding) { ended <- b.Contact })
+	for range 3 {
+		one.RemoveIf(func(sipuri.AOR, *location.Binding) bool { return true },
+			func(_ sipuri.AOR, b *location.Binding) { ended <- b.Contact })
+	}
 	if n := one.Numbers().Owed; n != 1 || len(ended) != 0 {
 		t.Errorf("%d are owed, %d ended", n, len(ended))
 	}
+	one.mu.Lock()
+	if removals := one.owed[alice]; len(removals) != 1 {
+		t.Errorf("of one AOR %d removals are owed", len(removals))
+	}
+	one.mu.Unlock()
 	redis.signal(syscall.SIGCONT)
 	select {
 	case contact := <-ended:
@@ -344,6 +367,33 @@ func TestWhatIsNotRememberedIsOwedToo(t *testing.T) {
 	one.RemoveIf(func(sipuri.AOR, *location.Binding) bool { return true }, nil)
 	redis.signal(syscall.SIGCONT)
 	eventually(t, "the binding is removed", func() bool { return redis.cli("EXISTS", keyOf(alice)) == "0" })
+}
+
+// TestAllThatIsOwedIsOneScan has more removals than are remembered end while Redis is away.
+func TestAllThatIsOwedIsOneScan(t *testing.T) {
+	redis := startServer(t)
+	before, _ := openBrief(t, redis.url(), "one")
+	update(t, before, alice, time.Now(), bind(phone("sip:a@h", time.Now())))
+	one, w := openBrief(t, redis.url(), "one")
+	redis.signal(syscall.SIGSTOP)
+	eventually(t, "the store is away", one.Stale)
+	ended := make(chan int, maxPicks+1)
+	for i := range maxPicks + 1 {
+		one.RemoveIf(func(sipuri.AOR, *location.Binding) bool { return i >= maxPicks-1 },
+			func(sipuri.AOR, *location.Binding) { ended <- i })
+	}
+	if len(w.trouble) != 1 || !errors.Is(w.trouble[0], errPicks) {
+		t.Errorf("told %v", w.trouble)
+	}
+	redis.signal(syscall.SIGCONT)
+	select {
+	case by := <-ended:
+		if scans := redis.scans(); by != maxPicks-1 || scans != 1 {
+			t.Errorf("removed by call %d, after %d scans", by, scans)
+		}
+	case <-time.After(patience):
+		t.Error("it was not removed")
+	}
 }
 
 // TestMuchIsOwed has more bindings to remove than can be one after the other, and a store

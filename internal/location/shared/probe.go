@@ -25,6 +25,9 @@ func (s *Store) watch() {
 		case <-time.After(healthyInterval):
 		}
 		s.look(turn)
+		if turn%secretTurns == 0 { // whichever shard it was that was looked at
+			s.lookAtSecrets()
+		}
 		s.remind()
 	}
 }
@@ -45,8 +48,6 @@ func (s *Store) look(turn int) {
 	if err := s.probe(sh, s.timeout); err != nil {
 		s.failures.Add(1)
 		s.suspect(sh, "", began, err)
-	} else if turn%secretTurns == 0 {
-		s.lookAtSecrets()
 	}
 }
 

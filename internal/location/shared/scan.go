@@ -36,35 +36,6 @@ func (s *Store) All() iter.Seq2[sipuri.AOR, []location.Binding] {
 	}
 }
 
-// Own yields the AORs with bindings that this node took, and what each is bound to: as this
-// node saw them last, where it remembers them all.
-func (s *Store) Own() iter.Seq2[sipuri.AOR, []location.Binding] {
-	all := s.remembered()
-	if s.seen.wasFull.Load() {
-		all = s.All()
-	}
-	return func(yield func(sipuri.AOR, []location.Binding) bool) {
-		for aor, bindings := range all {
-			if slices.ContainsFunc(bindings, s.isOwn) && !yield(aor, bindings) {
-				return
-			}
-		}
-	}
-}
-
-func (s *Store) isOwn(b location.Binding) bool { return b.Node == s.node }
-
-// remembered yields what this node saw last, as far as it is valid.
-func (s *Store) remembered() iter.Seq2[sipuri.AOR, []location.Binding] {
-	return func(yield func(sipuri.AOR, []location.Binding) bool) {
-		for aor, bindings := range s.seen.All() {
-			if valid := s.at(time.Now(), bindings); len(valid) > 0 && !yield(aor, valid) {
-				return
-			}
-		}
-	}
-}
-
 // through is what of Redis was gone through.
 type through struct {
 	shards  *shards
@@ -78,7 +49,7 @@ func (t *through) isAll() bool {
 }
 
 // scanAll yields what is in Redis, as far as that is there. It is done where no more is
-// wanted.
+// wanted, or the store is being closed.
 func (s *Store) scanAll(yield func(sipuri.AOR, []location.Binding) bool) (t through, done bool) {
 	t.shards = s.shards.Load()
 	client := s.client.Load()
@@ -113,6 +84,9 @@ func (s *Store) scanAll(yield func(sipuri.AOR, []location.Binding) bool) (t thro
 
 func (s *Store) scan(server rueidis.Client, yield func(sipuri.AOR, []location.Binding) bool) (done bool, err error) {
 	for cursor := uint64(0); ; {
+		if s.closing.Load() {
+			return true, nil
+		}
 		ctx, cancel := context.WithTimeoutCause(context.Background(), s.timeout, errSlow)
 		page, err := server.Do(ctx, server.B().Scan().Cursor(cursor).Match(prefix+"*").Count(scanned).Build()).AsScanEntry()
 		if err == nil {

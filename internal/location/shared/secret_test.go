@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -64,6 +65,28 @@ func TestNothingGoesOnWithoutTheSecrets(t *testing.T) {
 	if there := redis.cli("GET", "k:nonce"); !strings.HasPrefix(there, "01000000") {
 		t.Errorf("k:nonce is %q", there)
 	}
+}
+
+// TestSecretsAreLookedAtWhereAnotherPartIsAway has as many parts as there are turns, so that
+// each time it would be the turn of the one that is away.
+func TestSecretsAreLookedAtWhereAnotherPartIsAway(t *testing.T) {
+	redis := startServer(t)
+	one, _ := open(t, redis.url(), "one")
+	if _, err := one.Secret(t.Context(), "nonce", [32]byte{1}); err != nil {
+		t.Fatal(err)
+	}
+	var spans []span
+	for i := range int64(secretTurns) {
+		spans = append(spans, span{i * slots / secretTurns, (i+1)*slots/secretTurns - 1, fmt.Sprint(i)})
+	}
+	one.arrange(spans)
+	away := one.shards.Load().all[0]
+	if away == one.shardOf(secretKey("nonce")) {
+		t.Fatal("the secret is there")
+	}
+	away.suspect.Store(true)
+	redis.cli("DEL", "k:nonce")
+	eventually(t, "the secret is back", func() bool { return strings.HasPrefix(redis.cli("GET", "k:nonce"), "01000000") })
 }
 
 // TestASecretIsChanged has somebody write in the place of a secret, and remove it.

@@ -196,7 +196,7 @@ type Numbers struct {
 	Conflicts  uint64 // changes that were run again, as another node was quicker
 	Errors     uint64 // operations that failed
 	Replayed   uint64 // changes that were refused with location.ErrReplayed
-	Remembered int    // AORs of which this node knows what is in Redis
+	Remembered int    // AORs of which this node keeps what it saw last
 	Owed       int    // AORs with bindings that are to be removed once Redis is back
 }
 

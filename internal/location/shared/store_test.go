@@ -408,6 +408,29 @@ func TestExpire(t *testing.T) {
 	}
 }
 
+// TestWhatOthersForgetIsToldOf has a node change an AOR after it forgot what another one's
+// phone was bound to.
+func TestWhatOthersForgetIsToldOf(t *testing.T) {
+	for name, change := range map[string]change{"all go": removeAll, "one comes": bind(phone("sip:c@h", time.Now()))} {
+		t.Run(name, func(t *testing.T) {
+			redis := startServer(t)
+			one, _ := open(t, redis.url(), "one")
+			two, _ := open(t, redis.url(), "two")
+			brief := phone("sip:a@h", time.Now())
+			brief.Expires = time.Now().Add(time.Second)
+			update(t, one, alice, time.Now(), bind(brief))
+			update(t, two, alice, time.Now(), bind(phone("sip:b@h", time.Now())))
+			eventually(t, "node two has forgotten it", func() bool {
+				two.Expire(time.Now(), nil)
+				return contacts(two.seen.Look(alice)) == "sip:b@h"
+			})
+			if expired := update(t, two, alice, time.Now(), change); contacts(expired) != "sip:a@h" {
+				t.Errorf("expired: %q", contacts(expired))
+			}
+		})
+	}
+}
+
 func TestRemoveIf(t *testing.T) {
 	redis := startServer(t)
 	one, _ := open(t, redis.url(), "one")
@@ -581,6 +604,33 @@ func TestWhatIsRememberedIsBounded(t *testing.T) {
 	}
 	if aors, _ := one.Count(); aors != 10 {
 		t.Errorf("%d AORs are counted", aors)
+	}
+}
+
+// TestWhatIsNotSureIsBoundedToo has changes fail, so that it is not known any more whether what
+// was seen last is still there, and others come.
+func TestWhatIsNotSureIsBoundedToo(t *testing.T) {
+	redis := startServer(t)
+	one, _ := openWith(t, Options{URL: redis.url(), Node: "one", Timeout: calm, Remembered: 10})
+	for i := range 10 {
+		aor := sipuri.AOR{User: fmt.Sprint(i)}
+		update(t, one, aor, time.Now(), bind(phone("sip:a@h", time.Now())))
+		redis.cli("SET", keyOf(aor), "x")
+		if err := one.Update(aor, time.Now(), removeAll, nil); !errors.Is(err, location.ErrNotDurable) {
+			t.Fatal(err)
+		}
+	}
+	for i := range 20 {
+		update(t, one, sipuri.AOR{User: fmt.Sprint("other", i)}, time.Now(), bind(phone("sip:a@h", time.Now())))
+	}
+	if aors, _ := one.Count(); aors != 10 {
+		t.Errorf("%d AORs are remembered", aors)
+	}
+	redis.cli("DEL", keyOf(sipuri.AOR{User: "0"}))
+	update(t, one, sipuri.AOR{User: "0"}, time.Now(), removeAll) // which makes room
+	update(t, one, sipuri.AOR{User: "other"}, time.Now(), bind(phone("sip:a@h", time.Now())))
+	if aors, _ := one.Count(); aors != 10 || one.Numbers().Remembered != 10 || len(one.seen.Look(sipuri.AOR{User: "other"})) != 1 {
+		t.Errorf("%d AORs are remembered, and counted %d", aors, one.Numbers().Remembered)
 	}
 }
 
