@@ -248,6 +248,33 @@ func TestHandOversOnSharedPortsLoseNothing(t *testing.T) {
 	}
 }
 
+// A daemon that Redis does not serve takes no ports over, and says what to do. Alone it
+// starts all the same.
+func TestATakeoverNeedsRedis(t *testing.T) {
+	redis := startRedis(t)
+	redis.ask("ACL SETUSER sipregd on >right ~* +@all")
+	url := strings.Replace(redis.url(), "//", "//sipregd:right@", 1)
+	d := prepareDaemon(t, "share_ports = yes\n[location]\nstore = redis\nnode = sip1\nredis = "+url+"\n", anyAORPeers)
+	d.run(t)
+	wrong, path := d.next(), filepath.Join(d.directory, "sipregd.conf")
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, path, strings.Replace(string(text), ":right@", ":wrong@", 1))
+	output, status := wrong.fail(t)
+	for _, want := range []string{"does not take over", "WRONGPASS", "write the right name and password"} {
+		if status != 1 || !strings.Contains(output, want) {
+			t.Errorf("no %q in %d %s", want, status, output)
+		}
+	}
+	if !registers(newClient("udp", d.udp.String(), "phones", "phones", "3000")) {
+		t.Error("the first one registers nobody")
+	}
+	d.stop(t)
+	wrong.next().run(t)
+}
+
 // What does not match is said at the start, and by --check.
 func TestSocketsThatDoNotMatch(t *testing.T) {
 	d, other := prepareDaemon(t, "", anyAORPeers), prepareDaemon(t, "", anyAORPeers)

@@ -235,6 +235,9 @@ func (d *sipregd) listen() (err error) {
 	}
 	defer inherited.Close()
 	where := addresses(&d.config)
+	if err := d.checkTakeover(where); err != nil {
+		return err
+	}
 	d.warn(inherited.Differences(where))
 	if names := inherited.Names(); len(names) > 0 {
 		d.log.Info().Str("event", "sockets_inherited").Strs("sockets", names).Msg("systemd holds the sockets, and keeps what comes while no daemon runs")

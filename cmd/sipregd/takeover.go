@@ -1,0 +1,31 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"syscall"
+	"time"
+
+	"sipregd/internal/location/shared"
+	"sipregd/internal/transport"
+)
+
+// checkTakeover fails where another daemon answers at the ports that this one is to share,
+// while Redis does not serve this one: it would answer 503 to phones that are served now,
+// and whoever sees it start would end the other one.
+func (d *sipregd) checkTakeover(where transport.Addresses) error {
+	store, isShared := d.store.(*shared.Store)
+	if !where.Shared || !isShared || !store.Away() {
+		return nil
+	}
+	where.Shared, where.Inherited = false, nil
+	probe, err := transport.Listen(where, d.shown, time.Second, func(error) {})
+	switch {
+	case err == nil:
+		probe.Close()
+	case errors.Is(err, syscall.EADDRINUSE):
+		cause := store.Status().Failure
+		return fmt.Errorf("Redis does not serve this daemon (%w), so it does not take over from the one that answers at its ports: %s, and start it again", cause, shared.Advice(cause))
+	}
+	return nil
+}
