@@ -179,3 +179,29 @@ func TestSuggestionsHoldNothingForTheShell(t *testing.T) {
 		t.Errorf("got %q, want %q", out, want)
 	}
 }
+
+// Who reads what the daemon saw last is told so.
+func TestStaleAnswersAreMarked(t *testing.T) {
+	for _, stale := range []bool{false, true} {
+		socket := serveUnix(t, func(w http.ResponseWriter, r *http.Request) {
+			var answer any = api.Contacts{Total: 1, Contacts: []api.Contact{{AOR: "2001"}}, Stale: stale}
+			switch r.URL.Path {
+			case "/api/v1/peers":
+				answer = api.Peers{Total: 1, Peers: []api.Peer{{Label: "Kitchen", Bindings: 1}}, Stale: stale}
+			case "/api/v1/peers/Kitchen":
+				answer = api.Peer{Label: "Kitchen", Bindings: 1, Stale: stale}
+			}
+			_ = json.NewEncoder(w).Encode(answer)
+		})
+		for _, command := range [][]string{{"contacts"}, {"peers"}, {"peers", "Kitchen"}} {
+			out, errs, status := sipregctl(append(command, "--socket", socket)...)
+			if strings.Contains(out, "Redis IS AWAY") != stale || status != 0 {
+				t.Errorf("%q while stale is %v: %d %s%s", command, stale, status, out, errs)
+			}
+			out, errs, status = sipregctl(append(command, "--json", "--socket", socket)...)
+			if strings.Contains(out, "\"stale\"") != stale || status != 0 {
+				t.Errorf("%q --json while stale is %v: %d %s%s", command, stale, status, out, errs)
+			}
+		}
+	}
+}

@@ -169,10 +169,13 @@ func (s *contactSum) add(contacts []api.Contact, total int) {
 	}
 }
 
+// redisIsAway says of bindings that they are stale.
+const redisIsAway = "; Redis IS AWAY: this is what this node saw last, and others may be bound by now"
+
 // String returns the line below the table.
 func (s *contactSum) String() string {
 	if s.stale {
-		return s.counted() + "; Redis IS AWAY: these are what this node saw last, and others may be bound by now"
+		return s.counted() + redisIsAway
 	}
 	return s.counted()
 }

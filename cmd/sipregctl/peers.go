@@ -53,11 +53,14 @@ func newPeersCommand() *cobra.Command {
 
 func printPeers(ctx context.Context, c *client, l *listing, out io.Writer) error {
 	t := newTable(out, terminalWidth(out, l.wide), peerColumns...)
-	count, total := 0, 0
+	count, total, stale := 0, 0, ""
 	err := l.eachPage(ctx, c, "/peers", "peers", func(p page) error {
 		peers, err := decodeAll[api.Peer](p.entries)
 		if err != nil {
 			return err
+		}
+		if p.stale {
+			stale = redisIsAway
 		}
 		if count, total = count+len(peers), p.total; len(peers) == 0 {
 			return nil
@@ -70,9 +73,9 @@ func printPeers(ctx context.Context, c *client, l *listing, out io.Writer) error
 	case count == 0:
 		t.end("no peers")
 	case count < total:
-		t.end(fmt.Sprintf("the first %d of %d peers", count, total))
+		t.end(fmt.Sprintf("the first %d of %d peers", count, total) + stale)
 	default:
-		t.end(plural(count, "peer", "peers"))
+		t.end(plural(count, "peer", "peers") + stale)
 	}
 	return nil
 }
@@ -161,11 +164,15 @@ func peerDetails(p api.Peer) []detail {
 	if len(p.CertificateNames) > 0 {
 		certificate = listedNames(p.CertificateNames)
 	}
+	bindings := strconv.Itoa(p.Bindings)
+	if p.Stale {
+		bindings += redisIsAway
+	}
 	return []detail{
 		{"label", p.Label},
 		{"authname", p.Authname},
 		{"aorname", aorsOf(p)},
-		{"bindings", strconv.Itoa(p.Bindings)},
+		{"bindings", bindings},
 		{"enabled", yesNo(p.Enabled)},
 		{"realm", strings.Join(p.Realms, ", ")},
 		{"algorithm", algorithm},

@@ -53,7 +53,7 @@ func (d *sipregd) administer() error {
 func (d *sipregd) Directory() *peers.Directory { return d.registrar.Directory() }
 
 // Locate returns what a URI leads to.
-func (d *sipregd) Locate(uri sipuri.URI) (sipuri.AOR, []location.Binding) {
+func (d *sipregd) Locate(uri sipuri.URI) (aor sipuri.AOR, bindings []location.Binding, stale bool) {
 	return d.registrar.Locate(uri, time.Now())
 }
 

@@ -164,3 +164,39 @@ func TestWhyACallFindsNoPhone(t *testing.T) {
 		t.Errorf("why 2002 once it is there: %s", inLines(why))
 	}
 }
+
+// One look-up that Redis does not answer proves nothing: a phone that another node has
+// registered is not told to be away, by the first call neither.
+func TestACallWhileRedisDoesNotAnswer(t *testing.T) {
+	t.Parallel()
+	r := startRedis(t)
+	nodes := startNodes(t, 2, r.url(), "[calls]\nredirect = yes\npermit = 127.0.0.1\n")
+	bindPhone(t, nodes[0], "7f3a9c", "kitchen", "2001", "sip:2001@127.0.0.1:5098")
+	conn, _ := dialDaemon(t, nodes[1])
+	calls := 0
+	call := func(name string) string {
+		calls++
+		send(t, conn, fmt.Appendf(nil, "INVITE sip:%s@test SIP/2.0\r\nVia: SIP/2.0/UDP %v;branch=z9hG4bK%d;rport\r\nFrom: <sip:2002@test>;tag=f\r\n"+
+			"To: <sip:%[1]s@test>\r\nCall-ID: call-%[3]d\r\nCSeq: 1 INVITE\r\nContent-Length: 0\r\n\r\n", name, conn.LocalAddr(), calls))
+		return receive(t, conn)
+	}
+	r.pause(t)
+	for _, name := range []string{"2001", "2001", "nobody"} {
+		if answer := call(name); !strings.HasPrefix(answer, "SIP/2.0 503 ") || !strings.Contains(answer, "\r\nRetry-After: ") {
+			t.Errorf("call %d, of %s, is answered:\n%s", calls, name, answer)
+		}
+	}
+	r.resume(t)
+	for deadline := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
+		answer := call("2001")
+		if strings.HasPrefix(answer, "SIP/2.0 302 ") {
+			break
+		}
+		if !strings.HasPrefix(answer, "SIP/2.0 503 ") || time.Now().After(deadline) {
+			t.Fatalf("once Redis is back it is answered:\n%s", answer)
+		}
+	}
+	if answer := call("nobody"); !strings.HasPrefix(answer, "SIP/2.0 404 ") {
+		t.Errorf("a call of nobody is answered:\n%s", answer)
+	}
+}

@@ -297,7 +297,7 @@ func (d *sipregd) callCore() transaction.Core {
 	if !d.config.Calls.Redirect {
 		return d.registrar
 	}
-	return redirect.New(redirect.Options{Registrar: d.registrar, Location: d.store, Journal: d.journal, Permit: d.config.Calls.Permit})
+	return redirect.New(redirect.Options{Registrar: d.registrar, Journal: d.journal, Permit: d.config.Calls.Permit})
 }
 
 // datagramsLost returns how many have come and were dropped.

@@ -32,28 +32,33 @@ func (s *Server) listContacts(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusBadRequest, err.Error())
 		return
 	}
-	answer(w, http.StatusOK, s.contacts(query.Get("q"), after, limit))
+	l, end := s.begin(r)
+	defer end()
+	page := s.contacts(l, query.Get("q"), after, limit)
+	if !l.hasEnded(w) {
+		answer(w, http.StatusOK, page)
+	}
 }
 
 // contacts returns a page of the bindings that hold a text: those of the first
 // AORs after a place in their order. An AOR is never split, so that there may be
 // some more than limit.
-func (s *Server) contacts(text, after string, limit int) api.Contacts {
+func (s *Server) contacts(l *lookups, text, after string, limit int) api.Contacts {
 	s.searching.Lock()
 	defer s.searching.Unlock()
-	now := s.Clock()
-	page := api.Contacts{Contacts: []api.Contact{}, Stale: s.isStale()}
+	page := api.Contacts{Contacts: []api.Contact{}}
 	first := firstAORs{limit: limit, after: after}
 	text = strings.ToLower(text)
-	for aor, bindings := range s.Store.All() {
-		matching := matching(aor, bindings, text, now)
+	for aor, bindings := range l.all() {
+		matching := matching(aor, bindings, text, l.now)
 		page.Total += len(matching)
 		first.offer(aor, matching)
 	}
+	page.Stale = l.stale
 	aors := first.inOrder()
 	for at, found := range aors {
 		for i := range found.bindings {
-			page.Contacts = append(page.Contacts, s.contactOf(found.aor, &found.bindings[i], now))
+			page.Contacts = append(page.Contacts, s.contactOf(found.aor, &found.bindings[i], l.now))
 		}
 		if len(page.Contacts) >= limit && (first.more || at+1 < len(aors)) {
 			page.Next = nextAfter(found.place)
@@ -180,13 +185,6 @@ func (s *Server) contactOf(aor sipuri.AOR, b *location.Binding, now time.Time) a
 	return contact
 }
 
-// isStale tells whether the store is away, or a part of it, so that bindings may be those
-// that were seen last.
-func (s *Server) isStale() bool {
-	store, mayBe := s.Store.(remote)
-	return mayBe && store.Stale()
-}
-
 // instanceOf returns the instance ID of a phone without its brackets, empty if it has none.
 func instanceOf(b *location.Binding) string {
 	instance, _ := message.InstanceOf(b.Params)
@@ -215,83 +213,75 @@ func pushOf(b *location.Binding) *api.Push {
 var reachable = map[qualify.State]string{qualify.Reachable: "yes", qualify.Unreachable: "no"}
 
 func (s *Server) showContacts(w http.ResponseWriter, r *http.Request) {
-	now := s.Clock()
-	aor, bindings, stale := s.locate(r)
-	page := api.Contacts{Contacts: []api.Contact{}, Stale: stale}
-	for i := range bindings {
-		page.Contacts = append(page.Contacts, s.contactOf(aor, &bindings[i], now))
+	l, end := s.begin(r)
+	defer end()
+	found := l.locate(r.PathValue("aor"))
+	page := api.Contacts{Contacts: []api.Contact{}, Stale: found.stale}
+	for i := range found.bindings {
+		page.Contacts = append(page.Contacts, s.contactOf(found.aor, &found.bindings[i], l.now))
 	}
-	if page.Total = len(page.Contacts); page.Total == 0 {
-		if page.Stale {
-			fail(w, http.StatusServiceUnavailable, "the store is away, and this node has seen no binding of "+aor.String())
-			return
-		}
-		fail(w, http.StatusNotFound, s.noBinding(r, aor))
-		return
+	switch page.Total = len(page.Contacts); {
+	case page.Total > 0:
+		answer(w, http.StatusOK, page)
+	case l.hasEnded(w):
+	case page.Stale:
+		fail(w, http.StatusServiceUnavailable, "the store is away, and this node has seen no binding of "+found.aor.String())
+	default:
+		fail(w, http.StatusNotFound, found.nothing())
 	}
-	answer(w, http.StatusOK, page)
 }
 
-// locate returns what is bound to an AOR, or to one phone of it where a GRUU is asked
-// for, and whether that is what was seen last.
-func (s *Server) locate(r *http.Request) (aor sipuri.AOR, bindings []location.Binding, stale bool) {
-	text := r.PathValue("aor")
-	if gruu, isGRUU := s.gruuOf(text); isGRUU {
-		aor, bindings = s.Daemon.Locate(gruu)
-		return aor, bindings, s.isStale()
-	}
-	aor = s.aorOf(text)
-	if store, mayBe := s.Store.(remote); mayBe {
-		bindings, stale = store.Lookup(aor, s.Clock())
-		return aor, bindings, stale
-	}
-	return aor, s.Store.Bindings(aor, s.Clock()), false
+// located is what a text leads to that people write.
+type located struct {
+	text     string
+	aor      sipuri.AOR
+	isGRUU   bool // it leads to one phone of the AOR
+	bindings []location.Binding
+	stale    bool // they are what this node saw last
 }
 
-// remote is a store that may be away.
-type remote interface {
-	Lookup(aor sipuri.AOR, now time.Time) (bindings []location.Binding, stale bool)
-	Stale() bool
+// nothing says that nothing was located.
+func (f *located) nothing() string {
+	if f.isGRUU {
+		return f.text + " leads to no phone that is registered"
+	}
+	return f.aor.String() + " is not registered"
 }
 
-// gruuOf reads a GRUU, which may lack its sip: like an AOR.
-func (s *Server) gruuOf(text string) (uri sipuri.URI, isGRUU bool) {
+// locate reads an AOR as people write it, which is a user part, user@domain or a URI, or as
+// it is shown where there is one domain for all hosts: a user part that may hold an @. A
+// GRUU may lack its sip: like an AOR.
+func (l *lookups) locate(text string) located {
 	uri, err := sipuri.Parse(text)
-	if err != nil && !s.isShown(text) {
+	isURI := err == nil && uri.IsSIP()
+	shown := located{text: text, aor: sipuri.AOR{User: text}}
+	if !isURI {
+		if shown.bindings, shown.stale = l.of(shown.aor); len(shown.bindings) > 0 {
+			return shown
+		}
+	}
+	if err != nil {
 		uri, err = sipuri.Parse("sip:" + text)
 	}
-	if err != nil || !uri.IsSIP() {
-		return uri, false
+	directory, found := l.server.Daemon.Directory(), located{text: text}
+	switch {
+	case err == nil && isGRUU(&uri):
+		found.isGRUU = true
+		found.aor, found.bindings, found.stale = l.server.Daemon.Locate(uri)
+	case isURI:
+		found.aor, _ = directory.AOR(uri)
+		found.bindings, found.stale = l.of(found.aor)
+	default:
+		if found.aor = directory.ReadAOR(text); found.aor == shown.aor {
+			return shown
+		}
+		found.bindings, found.stale = l.of(found.aor)
 	}
-	_, isGRUU = uri.Param("gr")
-	return uri, isGRUU
+	found.stale = found.stale || shown.stale
+	return found
 }
 
-// noBinding says that nothing was located.
-func (s *Server) noBinding(r *http.Request, aor sipuri.AOR) string {
-	text := r.PathValue("aor")
-	if _, isGRUU := s.gruuOf(text); isGRUU {
-		return text + " leads to no phone that is registered"
-	}
-	return aor.String() + " is not registered"
-}
-
-// aorOf reads an AOR as people write it, which is a user part, user@domain or a
-// URI, or as it is shown where there is one domain for all hosts: a user part that
-// may hold an @.
-func (s *Server) aorOf(text string) sipuri.AOR {
-	directory := s.Daemon.Directory()
-	if uri, err := sipuri.Parse(text); err == nil && uri.IsSIP() {
-		aor, _ := directory.AOR(uri)
-		return aor
-	}
-	if s.isShown(text) {
-		return sipuri.AOR{User: text}
-	}
-	return directory.ReadAOR(text)
-}
-
-// isShown tells whether a text is the whole of an AOR that a list shows.
-func (s *Server) isShown(text string) bool {
-	return len(s.Store.Bindings(sipuri.AOR{User: text}, s.Clock())) > 0
+func isGRUU(uri *sipuri.URI) bool {
+	_, is := uri.Param("gr")
+	return is && uri.IsSIP()
 }

@@ -56,9 +56,11 @@ type lab struct {
 	*testing.T
 	*Server
 	store       *location.Memory
-	stale       bool // it is away
-	twice       bool // it yields AORs twice
-	walks       int  // through all of it
+	stale       bool   // it is away
+	fails       bool   // look-ups fail, though it is not known to be away
+	looked      func() // called for each look-up
+	twice       bool   // it yields AORs twice
+	walks       int    // through all of it
 	registrar   *registrar.Registrar
 	file        string // of the peers
 	domains     peers.Domains
@@ -99,7 +101,7 @@ func newLab(t *testing.T, settings ...labSetting) *lab {
 	l.writePeers(labPeers)
 	l.registrar = registrar.New(registrar.Options{
 		Domains: l.domains, Directory: l.load(), Authenticator: digest.New([32]byte{}, []digest.Algorithm{digest.MD5}, time.Hour),
-		Location: l.store, Journal: recorder,
+		Location: seen{l.store, l}, Journal: recorder,
 	})
 	l.listen()
 	return l
@@ -173,7 +175,7 @@ func (l *lab) read() (*peers.Directory, []string, error) {
 // What follows is Daemon.
 
 func (l *lab) Directory() *peers.Directory { return l.registrar.Directory() }
-func (l *lab) Locate(uri sipuri.URI) (sipuri.AOR, []location.Binding) {
+func (l *lab) Locate(uri sipuri.URI) (aor sipuri.AOR, bindings []location.Binding, stale bool) {
 	return l.registrar.Locate(uri, noon)
 }
 
@@ -239,8 +241,13 @@ type seen struct {
 
 func (s seen) Stale() bool { return s.lab.stale }
 
+func (s seen) StaleOf(sipuri.AOR) bool { return s.lab.stale }
+
 func (s seen) Lookup(aor sipuri.AOR, now time.Time) ([]location.Binding, bool) {
-	return s.Bindings(aor, now), s.lab.stale
+	if s.lab.looked != nil {
+		s.lab.looked()
+	}
+	return s.Bindings(aor, now), s.lab.stale || s.lab.fails
 }
 
 func (s seen) All() iter.Seq2[sipuri.AOR, []location.Binding] {

@@ -24,12 +24,17 @@ func (s *Server) listPeers(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusBadRequest, errNotNext.Error())
 		return
 	}
-	answer(w, http.StatusOK, s.peersPage(strings.ToLower(query.Get("q")), after, limit))
+	l, end := s.begin(r)
+	defer end()
+	page := s.peersPage(l, strings.ToLower(query.Get("q")), after, limit)
+	if !l.hasEnded(w) {
+		answer(w, http.StatusOK, page)
+	}
 }
 
 // peersPage returns the peers that hold a text in one of their names, from a place
 // in the files on.
-func (s *Server) peersPage(text string, after, limit int) api.Peers {
+func (s *Server) peersPage(l *lookups, text string, after, limit int) api.Peers {
 	page := api.Peers{Peers: []api.Peer{}}
 	directory := s.Daemon.Directory()
 	var shown []*peers.Peer
@@ -46,7 +51,8 @@ func (s *Server) peersPage(text string, after, limit int) api.Peers {
 			page.Next = strconv.Itoa(after + limit)
 		}
 	}
-	bindings := s.bindingsOf(shown)
+	bindings := l.bindingsOf(shown)
+	page.Stale = l.stale
 	for _, p := range shown {
 		page.Peers = append(page.Peers, peerOf(directory, p, bindings))
 	}
@@ -73,26 +79,27 @@ type maker struct{ domain, authname string }
 const mostLookups = 1000
 
 // bindingsOf counts the bindings of peers.
-func (s *Server) bindingsOf(shown []*peers.Peer) map[maker]int {
-	s.searching.Lock()
-	defer s.searching.Unlock()
-	now, counts := s.Clock(), map[maker]int{}
+func (l *lookups) bindingsOf(shown []*peers.Peer) map[maker]int {
+	l.server.searching.Lock()
+	defer l.server.searching.Unlock()
+	counts := map[maker]int{}
 	count := func(bindings []location.Binding) {
 		for i := range bindings {
-			if b := &bindings[i]; b.Expires.After(now) {
+			if b := &bindings[i]; b.Expires.After(l.now) {
 				counts[maker{b.Domain, b.Authname}]++
 			}
 		}
 	}
 	aors, known := aorsOf(shown)
 	if !known || len(aors) > mostLookups {
-		for _, bindings := range s.Store.All() {
+		for _, bindings := range l.all() {
 			count(bindings)
 		}
 		return counts
 	}
 	for aor := range aors {
-		count(s.Store.Bindings(aor, now))
+		bindings, _ := l.of(aor)
+		count(bindings)
 	}
 	return counts
 }
@@ -118,7 +125,12 @@ func (s *Server) showPeer(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusNotFound, "there is no ["+r.PathValue("label")+"] in the peers that are loaded")
 		return
 	}
-	answer(w, http.StatusOK, peerOf(directory, p, s.bindingsOf([]*peers.Peer{p})))
+	l, end := s.begin(r)
+	defer end()
+	shown := peerOf(directory, p, l.bindingsOf([]*peers.Peer{p}))
+	if shown.Stale = l.stale; !l.hasEnded(w) {
+		answer(w, http.StatusOK, shown)
+	}
 }
 
 func peerOf(directory *peers.Directory, p *peers.Peer, bindings map[maker]int) api.Peer {

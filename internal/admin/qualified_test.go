@@ -60,6 +60,13 @@ func (l *lab) noAnswer(b location.Binding) {
 		Authname: "7f3a9c", Detail: "no answer to OPTIONS for 3 s"})
 }
 
+// whyOf is what somebody is told who asks for a name.
+func (l *lab) whyOf(name string) api.Why {
+	look, end := l.begin(l.request(http.MethodGet, "/api/v1/why", ""))
+	defer end()
+	return l.why(look, name, 10)
+}
+
 // That one of two phones with one Contact does not answer says nothing of the other.
 func TestWhyTellsPhonesWithOneContactApart(t *testing.T) {
 	l := newLab(t)
@@ -70,7 +77,7 @@ func TestWhyTellsPhonesWithOneContactApart(t *testing.T) {
 	l.qualified = map[uint64]qualify.Status{bound[0].ID: {State: qualify.Reachable}, bound[1].ID: {State: qualify.Unreachable}}
 	for i, failures := range []int{0, 1} {
 		l.noAnswer(bound[i])
-		if why := l.why("", 10); len(why.Attempts) != failures {
+		if why := l.whyOf(""); len(why.Attempts) != failures {
 			t.Errorf("after binding %d: %+v", i, why.Attempts)
 		}
 	}

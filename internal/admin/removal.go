@@ -40,17 +40,22 @@ func (s *Server) removeContacts(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusBadRequest, err.Error())
 		return
 	}
-	aor, bindings, _ := s.locate(r)
-	removed, err := s.Daemon.Remove(aor, which.of(bindings))
+	l, end := s.begin(r)
+	defer end()
+	found := l.locate(r.PathValue("aor"))
+	removed, err := s.Daemon.Remove(found.aor, which.of(found.bindings))
 	switch {
 	case err != nil:
 		fail(w, http.StatusServiceUnavailable, err.Error())
 	case removed > 0:
 		answer(w, http.StatusOK, api.Removed{Removed: removed})
-	case len(bindings) == 0 || which == removal{}:
-		fail(w, http.StatusNotFound, s.noBinding(r, aor))
+	case l.hasEnded(w):
+	case found.stale:
+		fail(w, http.StatusServiceUnavailable, "the store is away, and this node has seen no such binding of "+found.aor.String())
+	case len(found.bindings) == 0 || which == removal{}:
+		fail(w, http.StatusNotFound, found.nothing())
 	default:
-		fail(w, http.StatusNotFound, which.missing(aor))
+		fail(w, http.StatusNotFound, which.missing(found.aor))
 	}
 }
 

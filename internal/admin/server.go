@@ -34,7 +34,8 @@ type Daemon interface {
 	Directory() *peers.Directory
 	// Locate returns the AOR that a URI names and what it is bound to: all, or that of
 	// one phone where it is a GRUU (RFC 5627).
-	Locate(uri sipuri.URI) (sipuri.AOR, []location.Binding)
+	// stale: that is what this node saw last, or it saw nothing.
+	Locate(uri sipuri.URI) (aor sipuri.AOR, bindings []location.Binding, stale bool)
 	// FlowGone tells whether the phone of a binding has lost the connection that it is
 	// reached by.
 	FlowGone(b *location.Binding) bool

@@ -23,18 +23,25 @@ func (s *Server) explain(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusBadRequest, err.Error())
 		return
 	}
-	answer(w, http.StatusOK, s.why(r.URL.Query().Get("q"), limit))
+	l, end := s.begin(r)
+	defer end()
+	result := s.why(l, r.URL.Query().Get("q"), limit)
+	if !l.hasEnded(w) {
+		answer(w, http.StatusOK, result)
+	}
 }
 
 // why returns what is registered under a name and its last attempts, or the last
 // failures of everybody where it is empty.
-func (s *Server) why(name string, limit int) api.Why {
+func (s *Server) why(l *lookups, name string, limit int) api.Why {
 	s.searching.Lock()
 	defer s.searching.Unlock()
 	directory := s.Daemon.Directory()
-	result := api.Why{Query: name, Registered: s.registered(name, directory), Attempts: []api.Attempt{}, Stale: s.isStale()}
+	result := api.Why{Query: name, Registered: l.registered(name, directory), Attempts: []api.Attempt{}}
+	l.lookAround()
+	result.Stale = l.stale
 	events, asked := s.eventsOf(name, directory)
-	attempts, underWay := s.attempts(events, asked, name == "", directory)
+	attempts, underWay := s.attempts(l, events, asked, name == "", directory)
 	for i := range attempts[:min(len(attempts), limit)] {
 		result.Attempts = append(result.Attempts, attemptOf(&attempts[i]))
 	}
@@ -52,10 +59,10 @@ func (s *Server) why(name string, limit int) api.Why {
 }
 
 // attempts returns what the events tell that are asked for: all, or what has failed.
-func (s *Server) attempts(events []journal.Event, asked func(*journal.Event) bool, justFailed bool,
+func (s *Server) attempts(l *lookups, events []journal.Event, asked func(*journal.Event) bool, justFailed bool,
 	directory *peers.Directory) (attempts []diagnosis.Attempt, underWay bool) {
 	attempts, underWay = diagnosis.Attempts(events, asked, directory, s.Clock())
-	lifted := s.settle(attempts)
+	lifted := l.settle(attempts)
 	attempts = slices.DeleteFunc(attempts, func(a diagnosis.Attempt) bool {
 		return justFailed && !a.Failed || a.Event.Reason == journal.Banned && !a.Failed && len(attempts) > lifted
 	})
@@ -67,40 +74,49 @@ const slowedTime = 2 * time.Minute
 
 // settle takes down which failures are over: bans that were lifted, sources that are
 // slowed no more, phones that have come back or that were called in vain, and bindings that can be reached again or are gone. It returns how many bans those are.
-func (s *Server) settle(attempts []diagnosis.Attempt) (lifted int) {
-	now := s.Clock()
+func (l *lookups) settle(attempts []diagnosis.Attempt) (lifted int) {
 	for i := range attempts {
 		a := &attempts[i]
 		switch {
-		case a.Event.Reason == journal.Banned && !s.Guard.KeepsOut(a.Event.Source.Addr(), now):
+		case a.Event.Reason == journal.Banned && !l.server.Guard.KeepsOut(a.Event.Source.Addr(), l.now):
 			a.Settle()
 			lifted++
-		case a.Event.Reason == journal.TooManyRequests && now.Sub(a.Event.Time) > slowedTime:
+		case a.Event.Reason == journal.TooManyRequests && l.now.Sub(a.Event.Time) > slowedTime:
 			a.Settle()
-		case a.Event.Kind == journal.Expired && s.isBack(&a.Event, now):
+		case a.Event.Kind == journal.Expired && l.has(&a.Event, func(b *location.Binding) bool { return b.Authname == a.Event.Authname }):
 			a.Settle()
-		case a.Event.Reason == journal.NotRegistered && len(s.Store.Bindings(a.Event.AOR, now)) > 0:
+		case a.Event.Reason == journal.NotRegistered && l.has(&a.Event, func(*location.Binding) bool { return true }):
 			a.Settle()
-		case a.Event.Kind == journal.Unreachable && !s.isUnreachable(&a.Event, now):
+		case a.Event.Kind == journal.Unreachable && !l.isUnreachable(&a.Event):
 			a.Settle()
 		}
 	}
 	return lifted
 }
 
-// isBack tells whether the phone of an event has a binding again.
-func (s *Server) isBack(e *journal.Event, now time.Time) bool {
-	return slices.ContainsFunc(s.Store.Bindings(e.AOR, now), func(b location.Binding) bool { return b.Authname == e.Authname })
+// has tells whether the AOR of an event has such a binding, so far as is known.
+func (l *lookups) has(e *journal.Event, isWanted func(*location.Binding) bool) bool {
+	bindings, _ := l.of(e.AOR)
+	for i := range bindings {
+		if isWanted(&bindings[i]) {
+			return true
+		}
+	}
+	return false
 }
 
-// isUnreachable tells whether the binding of an event is there and unreachable still.
-func (s *Server) isUnreachable(e *journal.Event, now time.Time) bool {
-	if s.Qualifier == nil {
+// isUnreachable tells whether the binding of an event is there and unreachable still. One that
+// may be there for all that is known is.
+func (l *lookups) isUnreachable(e *journal.Event) bool {
+	if l.server.Qualifier == nil {
 		return false
 	}
-	status, _ := s.Qualifier.Status(e.Binding)
-	return status.State == qualify.Unreachable &&
-		slices.ContainsFunc(s.Store.Bindings(e.AOR, now), func(b location.Binding) bool { return b.ID == e.Binding })
+	status, _ := l.server.Qualifier.Status(e.Binding)
+	if status.State != qualify.Unreachable {
+		return false
+	}
+	bindings, stale := l.of(e.AOR)
+	return stale || slices.ContainsFunc(bindings, func(b location.Binding) bool { return b.ID == e.Binding })
 }
 
 // eventsOf returns the last events of a name, of the bans that may concern it, and

@@ -19,8 +19,11 @@ type call struct {
 	request *message.Request
 	now     time.Time
 
-	permitted bool // the caller need prove nothing
+	permitted bool     // the caller need prove nothing
+	caller    standing // in all the addresses-of-record that were looked up
 	aor       sipuri.AOR
+	bindings  []location.Binding // of it
+	stale     bool               // they are not known for sure
 }
 
 // answer carries out the steps. Each returns nil to go on, or the response that ends the
@@ -30,6 +33,10 @@ func (c *call) answer() *message.Response {
 		return end
 	}
 	if end := c.checkCaller(); end != nil {
+		return end
+	}
+	c.lookUp()
+	if end := c.checkRegistered(); end != nil {
 		return end
 	}
 	response := c.redirect()
@@ -42,8 +49,8 @@ func (c *call) answer() *message.Response {
 // isReached tells whether the caller is surely where the request seems to come from.
 func (c *call) isReached() bool { return !c.permitted || c.request.Flow.Reliable() }
 
-// checkCaller lets peers call that are registered, and those whose addresses are permitted.
-// A UAS asks for credentials by 401 (§22.2), a redirect server too.
+// checkCaller lets peers call, and those whose addresses are permitted. A UAS asks for
+// credentials by 401 (§22.2), a redirect server too.
 func (c *call) checkCaller() *message.Response {
 	if c.permitted = peers.Within(c.server.permit, c.request.Flow.Source.Addr()); c.permitted {
 		return nil
@@ -51,54 +58,27 @@ func (c *call) checkCaller() *message.Response {
 	if end := c.AuthenticateHere(); end != nil {
 		return end
 	}
-	if end := c.CheckPeer(); end != nil {
-		return end
-	}
-	if !c.isRegistered(c.Peer()) {
-		if end := c.CheckBindingsKnown(); end != nil {
-			return end
-		}
-		return c.End(403, "Register First", journal.CallerNotRegistered, journal.CallBy+c.request.Method)
-	}
-	return nil
+	return c.CheckPeer()
 }
 
-// mostLookups is how many addresses-of-record of a caller are looked up for a call at most:
-// each may be a round trip to a store that is elsewhere.
-const mostLookups = 8
-
-// isRegistered tells whether a peer has a binding: to the address-of-record that it calls
-// from, or to one of the first of its own.
-func (c *call) isRegistered(p *peers.Peer) bool {
-	if aor, served := c.Peers().AOR(c.request.From.URI); served && c.Peers().MayBind(p, aor) && c.isBoundBy(p, aor) {
-		return true
+// checkRegistered lets those peers call that are registered.
+func (c *call) checkRegistered() *message.Response {
+	switch {
+	case c.permitted || c.caller.bound:
+		return nil
+	case c.caller.stale:
+		return c.EndUnknown()
 	}
-	for _, aor := range p.AORs[:min(len(p.AORs), mostLookups)] {
-		if c.isBoundBy(p, aor) {
-			return true
-		}
-	}
-	return false
-}
-
-func (c *call) isBoundBy(p *peers.Peer, aor sipuri.AOR) bool {
-	for _, b := range c.server.location.Bindings(aor, c.now) {
-		if b.Authname == p.Authname { // which nobody else has in that domain
-			return true
-		}
-	}
-	return false
+	return c.End(403, "Register First", journal.CallerNotRegistered, journal.CallBy+c.request.Method)
 }
 
 // redirect tells where the phones of the address-of-record are that the Request-URI names.
 func (c *call) redirect() *message.Response {
-	aor, bindings := c.Locate(c.request.URI, c.now)
-	c.aor = aor
-	c.About(aor)
+	c.About(c.aor)
 	if c.request.URI.Scheme == "sips" && !c.request.Flow.Secure() { // §26.2.2
 		return c.End(403, "SIPS Needs TLS", journal.SIPSWithoutTLS, "the Request-URI is "+c.request.URIText)
 	}
-	targets, left := c.targets(bindings)
+	targets, left := c.targets(c.bindings)
 	switch {
 	case len(targets) > 0:
 		return c.moved(targets)
@@ -107,10 +87,10 @@ func (c *call) redirect() *message.Response {
 			return c.movedTo(uri)
 		}
 	}
-	if end := c.CheckBindingsKnown(); end != nil {
-		return end
-	}
-	if len(bindings) == 0 && !c.Peers().HasAOR(c.aor) {
+	switch {
+	case c.stale:
+		return c.EndUnknown()
+	case len(c.bindings) == 0 && !c.Peers().HasAOR(c.aor):
 		return c.End(404, "Not Found", journal.NoSuchAOR, journal.CallBy+c.request.Method)
 	}
 	return c.End(480, "Temporarily Unavailable", journal.NotRegistered, journal.CallBy+c.request.Method+left)

@@ -7,21 +7,13 @@ import (
 	"time"
 
 	"sipregd/internal/journal"
-	"sipregd/internal/location"
 	"sipregd/internal/message"
 	"sipregd/internal/registrar"
-	"sipregd/internal/sipuri"
 )
-
-// Location is where bindings are read.
-type Location interface {
-	Bindings(aor sipuri.AOR, now time.Time) []location.Binding
-}
 
 // Options are what New needs.
 type Options struct {
-	Registrar *registrar.Registrar // that answers what is not for a phone
-	Location  Location
+	Registrar *registrar.Registrar // that answers what is not for a phone, and knows the bindings
 	Journal   journal.Journal
 	Permit    []netip.Prefix // where PBXs and proxies are that need prove nothing
 }
@@ -30,15 +22,14 @@ type Options struct {
 // used by many goroutines at once.
 type Server struct {
 	*registrar.Registrar
-	location Location
-	journal  journal.Journal
-	permit   []netip.Prefix
+	journal journal.Journal
+	permit  []netip.Prefix
 }
 
 // New returns a redirect server in front of a registrar, and has that tell of it.
 func New(o Options) *Server {
 	o.Registrar.Allowing("INVITE", "MESSAGE", "SUBSCRIBE", "NOTIFY", "REFER")
-	return &Server{o.Registrar, o.Location, o.Journal, o.Permit}
+	return &Server{o.Registrar, o.Journal, o.Permit}
 }
 
 // Answer returns the response to a request. What is not understood of it, even its method,

@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -25,24 +26,27 @@ import (
 
 // lab is a redirect server behind its transaction layer, with a clock that the test moves.
 type lab struct {
-	t        testing.TB
-	layer    *transaction.Layer
-	store    *distant
-	events   []journal.Event
-	now      time.Time
-	flow     message.Flow
-	branch   int
-	repeats  int // responses that were sent again
-	finals   *transaction.Finals
-	silent   map[uint64]bool // bindings whose phones do not answer
-	location *counting
+	t       testing.TB
+	layer   *transaction.Layer
+	store   *distant
+	events  []journal.Event
+	now     time.Time
+	flow    message.Flow
+	branch  int
+	repeats int // responses that were sent again
+	finals  *transaction.Finals
+	silent  map[uint64]bool // bindings whose phones do not answer
 }
 
 // distant is a store that may be out of reach.
 type distant struct {
 	*location.Memory
-	away bool
-	near sipuri.AOR // which is not away even so
+	away   bool
+	fails  bool       // look-ups do, though it is not known to be away
+	near   sipuri.AOR // of which they do not, and which is not away
+	asked  atomic.Int32
+	wanted int32         // look-ups are answered once so many wait; 0: at once
+	all    chan struct{} // closed once they do
 }
 
 func (d *distant) Stale() bool { return d.away }
@@ -50,7 +54,16 @@ func (d *distant) Stale() bool { return d.away }
 func (d *distant) StaleOf(aor sipuri.AOR) bool { return d.away && aor != d.near }
 
 func (d *distant) Lookup(aor sipuri.AOR, now time.Time) ([]location.Binding, bool) {
-	return d.Bindings(aor, now), d.away
+	if n := d.asked.Add(1); d.wanted > 0 {
+		if n == d.wanted {
+			close(d.all)
+		}
+		select {
+		case <-d.all:
+		case <-time.After(10 * time.Second):
+		}
+	}
+	return d.Bindings(aor, now), (d.away || d.fails) && aor != d.near
 }
 
 const labPeers = `
@@ -73,7 +86,19 @@ aorname = 2004
 enabled = no
 `
 
+// newLab has the bindings at hand.
 func newLab(t testing.TB, conf string, domains []string, permit ...string) *lab {
+	t.Helper()
+	return makeLab(t, conf, domains, permit, func(d *distant) registrar.Location { return d.Memory })
+}
+
+// newFarLab has them in a store that may be out of reach.
+func newFarLab(t testing.TB, conf string, permit ...string) *lab {
+	t.Helper()
+	return makeLab(t, conf, nil, permit, func(d *distant) registrar.Location { return d })
+}
+
+func makeLab(t testing.TB, conf string, domains, permit []string, locationOf func(*distant) registrar.Location) *lab {
 	t.Helper()
 	l := &lab{t: t, now: time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC), silent: map[uint64]bool{}}
 	l.store = &distant{Memory: location.NewMemory(l.now)}
@@ -82,7 +107,7 @@ func newLab(t testing.TB, conf string, domains []string, permit ...string) *lab 
 	directory := peerstest.Load(t, conf, peers.Options{Domains: served, Algorithms: []digest.Algorithm{digest.MD5},
 		MaxContacts: 10, MinimumExpiration: 60, DefaultExpiration: 3600, MaximumExpiration: 7200, ClientCertificates: true})
 	r := registrar.New(registrar.Options{
-		Domains: served, Directory: directory, Location: l.store, Journal: l,
+		Domains: served, Directory: directory, Location: locationOf(l.store), Journal: l,
 		Authenticator: digest.New([32]byte{1}, []digest.Algorithm{digest.MD5}, 300*time.Second),
 	}).QualifiedBy(l)
 	var networks []netip.Prefix
@@ -90,8 +115,7 @@ func newLab(t testing.TB, conf string, domains []string, permit ...string) *lab 
 		networks = append(networks, netip.MustParsePrefix(network))
 	}
 	l.finals = transaction.NewFinals(func(message.Flow, []byte) error { l.repeats++; return nil }, 1<<20)
-	l.location = &counting{Location: l.store}
-	server := redirect.New(redirect.Options{Registrar: r, Location: l.location, Journal: l, Permit: networks})
+	server := redirect.New(redirect.Options{Registrar: r, Journal: l, Permit: networks})
 	l.layer = transaction.NewLayer(server, 1<<20).Repeating(l.finals)
 	return l
 }
@@ -320,17 +344,18 @@ func TestWhoMayCall(t *testing.T) {
 			if test.permit != "" {
 				permit = []string{test.permit}
 			}
-			l := newLab(t, labPeers, nil, permit...)
-			l.bindCaller()
-			c := l.kitchen()
-			test.change(c)
-			answer := c.call("sip:2001@r")
-			e := l.lastEvent()
-			if status(answer) != test.status || e.Reason != test.reason {
-				t.Errorf("got %s for %v, want %s for %v", status(answer), e.Reason, test.status, test.reason)
-			}
-			if (e.Kind == journal.Redirected) != (test.reason == journal.None) || e.Kind == journal.Redirected && (e.Contact == "" || e.AOR.User != "2001") {
-				t.Errorf("taken down: %+v", e)
+			for _, l := range []*lab{newLab(t, labPeers, nil, permit...), newFarLab(t, labPeers, permit...)} {
+				l.bindCaller()
+				c := l.kitchen()
+				test.change(c)
+				answer := c.call("sip:2001@r")
+				e := l.lastEvent()
+				if status(answer) != test.status || e.Reason != test.reason {
+					t.Errorf("got %s for %v, want %s for %v", status(answer), e.Reason, test.status, test.reason)
+				}
+				if (e.Kind == journal.Redirected) != (test.reason == journal.None) || e.Kind == journal.Redirected && (e.Contact == "" || e.AOR.User != "2001") {
+					t.Errorf("taken down: %+v", e)
+				}
 			}
 		})
 	}
@@ -386,31 +411,49 @@ func TestCallsWhileTheStoreIsAway(t *testing.T) {
 		name, uri  string
 		registered bool // the caller
 		status     string
-		near       sipuri.AOR // that is known all the same
+		near       string // whose bindings are known all the same
 	}{
-		{"of whom something was seen", "sip:2002@r", true, "302 Moved Temporarily", sipuri.AOR{}},
-		{"of whom nothing was seen", "sip:2001@r", true, wait, sipuri.AOR{}},
-		{"of whom it is known", "sip:2001@r", true, "480 Temporarily Unavailable", sipuri.AOR{User: "2001"}},
-		{"no peer's here", "sip:2999@r", true, wait, sipuri.AOR{}},
-		{"with an address that stands in", "sip:2003@r", true, "302 Moved Temporarily", sipuri.AOR{}},
-		{"by a peer of whom nothing was seen", "sip:2002@r", false, wait, sipuri.AOR{}},
+		{"of whom something was seen", "sip:2002@r", true, "302 Moved Temporarily", ""},
+		{"of whom nothing was seen", "sip:2001@r", true, wait, ""},
+		{"of whom it is known", "sip:2001@r", true, "480 Temporarily Unavailable", "2001"},
+		{"no peer's here", "sip:2999@r", true, wait, ""},
+		{"no peer's, which is known", "sip:2999@r", true, "404 Not Found", "2999"},
+		{"with an address that stands in", "sip:2003@r", true, "302 Moved Temporarily", ""},
+		{"by a GRUU of a phone that was seen", "sip:2002@r;gr=urn:uuid:1", true, "302 Moved Temporarily", ""},
+		{"by a GRUU of a phone that was not", "sip:2002@r;gr=urn:uuid:2", true, wait, ""},
+		{"by a GRUU of a phone that is not there", "sip:2002@r;gr=urn:uuid:2", true, "480 Temporarily Unavailable", "2002"},
+		{"by a peer of whom nothing was seen", "sip:2002@r", false, wait, ""},
+		{"by a peer of whom it is known", "sip:2002@r", false, "403 Register First", "2001"},
 	} {
-		t.Run(test.name, func(t *testing.T) {
-			l := newLab(t, labPeers, nil)
-			l.bind(sipuri.AOR{User: "2002"}, "workshop", location.Binding{Contact: "sip:a@192.0.2.8"})
-			c := l.kitchen()
-			if test.registered {
-				c.authname, c.secret, c.from = "workshop", "w", "sip:2002@r.example"
-			}
-			l.store.away, l.store.near = true, test.near
-			answer := c.call(test.uri)
-			if status(answer) != test.status {
-				t.Fatalf("got %s, want %s", status(answer), test.status)
-			}
-			if status(answer) == wait && (!strings.Contains(answer, "\r\nRetry-After: ") || l.lastEvent().Reason != journal.StoreFailed) {
-				t.Errorf("got %s for %v", answer, l.lastEvent().Reason)
-			}
-		})
+		for _, away := range []bool{true, false} { // where it is not known to be, just these look-ups fail
+			t.Run(fmt.Sprintf("%s, away: %v", test.name, away), func(t *testing.T) {
+				l := newFarLab(t, labPeers)
+				l.bind(sipuri.AOR{User: "2002"}, "workshop", location.Binding{Contact: "sip:a@192.0.2.8", Params: `;+sip.instance="<urn:uuid:1>"`})
+				c := l.kitchen()
+				if test.registered {
+					c.authname, c.secret, c.from = "workshop", "w", "sip:2002@r.example"
+				}
+				l.store.away, l.store.fails, l.store.near = away, !away, sipuri.AOR{User: test.near}
+				answer := c.call(test.uri)
+				if status(answer) != test.status {
+					t.Fatalf("got %s, want %s", status(answer), test.status)
+				}
+				if status(answer) == wait && (!strings.Contains(answer, "\r\nRetry-After: ") || l.lastEvent().Reason != journal.StoreFailed) {
+					t.Errorf("got %s for %v", answer, l.lastEvent().Reason)
+				}
+			})
+		}
+	}
+}
+
+// Without the key a temporary GRUU says nothing, and that key may be where the bindings are.
+func TestATemporaryGRUUWhileTheStoreIsAway(t *testing.T) {
+	l := newFarLab(t, labPeers, "192.0.2.0/24")
+	for _, want := range []string{"404 Not Found", "503 Service Unavailable"} {
+		if got := status(l.kitchen().call("sip:tgruu.xyz@r;gr")); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+		l.store.away = true
 	}
 }
 
@@ -490,17 +533,6 @@ func TestACertificateCalls(t *testing.T) {
 	}
 }
 
-// counting is a location that knows how often it was asked.
-type counting struct {
-	redirect.Location
-	asked int
-}
-
-func (c *counting) Bindings(aor sipuri.AOR, now time.Time) []location.Binding {
-	c.asked++
-	return c.Location.Bindings(aor, now)
-}
-
 // Whoever has thousands of addresses has not thousands looked up for each of its calls.
 func TestACallAsksTheStoreAFewTimes(t *testing.T) {
 	names := make([]string, 1000)
@@ -508,16 +540,45 @@ func TestACallAsksTheStoreAFewTimes(t *testing.T) {
 		names[i] = fmt.Sprint(3000 + i)
 	}
 	const last = "3999"
-	l := newLab(t, labPeers+"[Hall]\nauthname = hall\nsecret = h\naorname = "+strings.Join(names, ", ")+"\n", nil)
+	l := newFarLab(t, labPeers+"[Hall]\nauthname = hall\nsecret = h\naorname = "+strings.Join(names, ", ")+"\n")
 	l.bind(sipuri.AOR{User: last}, "hall", location.Binding{Contact: "sip:x@192.0.2.7"})
 	for from, want := range map[string]string{
 		"sip:" + last + "@r.example": "302 Moved Temporarily", "sip:3998@r.example": "403 Register First", "sip:anonymous@anonymous.invalid": "403 Register First",
 	} {
-		l.location.asked = 0
+		l.store.asked.Store(0)
 		c := l.kitchen()
 		c.authname, c.secret, c.from = "hall", "h", from
-		if got := status(c.call("sip:" + last + "@r")); got != want || l.location.asked > 10 {
-			t.Errorf("from %s: got %s after asking %d times", from, got, l.location.asked)
+		if got := status(c.call("sip:" + last + "@r")); got != want || l.store.asked.Load() > 10 {
+			t.Errorf("from %s: got %s after asking %d times", from, got, l.store.asked.Load())
 		}
+	}
+}
+
+// What one call asks the store is answered though nothing is before all of it is asked: the
+// call takes no longer than one look-up may.
+func TestACallAsksTheStoreAtOnce(t *testing.T) {
+	for _, test := range []struct {
+		name, from string
+		permit     []string
+		asked      int32
+		status     string
+	}{
+		{"from the last of its names", "sip:3009@r.example", nil, 10, "302 Moved Temporarily"},
+		{"from the first of its names", "sip:3000@r.example", nil, 9, "302 Moved Temporarily"},
+		{"from none of them", "sip:anonymous@anonymous.invalid", nil, 9, "302 Moved Temporarily"},
+		{"who need not be", "sip:3009@r.example", []string{"192.0.2.0/24"}, 1, "302 Moved Temporarily"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			l := newFarLab(t, labPeers+"[Hall]\nauthname = hall\nsecret = h\naorname = 3000, 3001, 3002, 3003, 3004, 3005, 3006, 3007, 3008, 3009\n", test.permit...)
+			l.bind(sipuri.AOR{User: "3007"}, "hall", location.Binding{Contact: "sip:x@192.0.2.7"})
+			l.bind(sipuri.AOR{User: "2002"}, "workshop", location.Binding{Contact: "sip:a@192.0.2.8"})
+			l.store.wanted, l.store.all = test.asked, make(chan struct{})
+			c := l.kitchen()
+			c.authname, c.secret, c.from = "hall", "h", test.from
+			began := time.Now()
+			if got := status(c.call("sip:2002@r")); got != test.status || l.store.asked.Load() != test.asked || time.Since(began) > 10*time.Second {
+				t.Errorf("got %s after asking %d times, for %v", got, l.store.asked.Load(), time.Since(began))
+			}
+		})
 	}
 }

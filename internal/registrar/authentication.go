@@ -77,13 +77,18 @@ func (a *Authentication) CheckPeer() *message.Response {
 	return nil
 }
 
-// CheckBindingsKnown ends what depends on bindings that are not known for sure, once they
-// were read: on those of the AOR that About has told, or else on those of some.
+// CheckBindingsKnown ends what can only wait while the bindings of the AOR that About has
+// told cannot be read.
 func (a *Authentication) CheckBindingsKnown() *message.Response {
-	if a.about == nil && a.IsStale() || a.about != nil && a.IsStaleOf(*a.about) {
-		return a.EndWith(a.notStored(a.request), journal.StoreFailed, "what is bound is not known just now")
+	if a.about != nil && a.IsStaleOf(*a.about) {
+		return a.EndUnknown()
 	}
 	return nil
+}
+
+// EndUnknown ends what depends on bindings that were found stale.
+func (a *Authentication) EndUnknown() *message.Response {
+	return a.EndWith(a.notStored(a.request), journal.StoreFailed, "what is bound is not known just now")
 }
 
 // End takes down why the request is refused and returns the response. Once a

@@ -25,9 +25,9 @@ func (g *registration) findBindings() *message.Response {
 			return end
 		}
 	} else {
-		bindings, stale := g.lookup(g.aor, g.now)
+		bindings, stale := g.Lookup(g.aor, g.now)
 		if stale {
-			return g.EndWith(g.notStored(g.request), journal.StoreFailed, "what is bound is not known just now")
+			return g.EndUnknown()
 		}
 		g.list(bindings)
 	}

@@ -15,7 +15,7 @@ func (r *Registrar) Carries(stream uint64, now time.Time) bool {
 		return true
 	}
 	for _, aor := range aors {
-		bindings, stale := r.lookup(aor, now)
+		bindings, stale := r.Lookup(aor, now)
 		if stale {
 			return true
 		}

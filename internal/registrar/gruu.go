@@ -152,34 +152,37 @@ func (g *registration) isGRUU(contact *sipuri.URI) bool {
 }
 
 // Locate returns the AOR that a URI names and what it is bound to: all, or that of the
-// one phone where it is a GRUU (§5.4).
-func (r *Registrar) Locate(uri sipuri.URI, now time.Time) (aor sipuri.AOR, bindings []location.Binding) {
+// one phone where it is a GRUU (§5.4). stale: that is not known for sure, as of Lookup.
+func (r *Registrar) Locate(uri sipuri.URI, now time.Time) (aor sipuri.AOR, bindings []location.Binding, stale bool) {
 	gr, isGRUU := uri.Param("gr")
-	switch {
-	case !isGRUU:
-		aor, _ = r.Directory().AOR(uri)
-		return aor, r.location.Bindings(aor, now)
-	case gr == "":
+	if isGRUU && gr == "" {
 		return r.locateTemporary(uri.User, now)
 	}
 	aor, _ = r.Directory().AOR(uri)
-	for _, b := range r.location.Bindings(aor, now) {
+	all, stale := r.Lookup(aor, now)
+	if !isGRUU {
+		return aor, all, stale
+	}
+	for _, b := range all {
 		if instance, _ := message.InstanceOf(b.Params); strings.EqualFold(unbracketed(instance), sipuri.Unescape(gr)) {
 			bindings = append(bindings, b)
 		}
 	}
-	return aor, bindings
+	return aor, bindings, stale
 }
 
-func (r *Registrar) locateTemporary(name string, now time.Time) (aor sipuri.AOR, bindings []location.Binding) {
+// locateTemporary is Locate for a temporary GRUU. Where it cannot be opened, that may be for
+// want of the key, which comes from where the bindings are.
+func (r *Registrar) locateTemporary(name string, now time.Time) (aor sipuri.AOR, bindings []location.Binding, stale bool) {
 	wanted, ok := r.gruus.Load().open(name)
 	if !ok {
-		return sipuri.AOR{User: name}, nil
+		return sipuri.AOR{User: name}, nil, r.IsStale()
 	}
-	for _, b := range r.location.Bindings(wanted.aor, now) {
+	all, stale := r.Lookup(wanted.aor, now)
+	for _, b := range all {
 		if instance, _ := message.InstanceOf(b.Params); instance != "" && temporaryOf(wanted.aor, instance, b.CallID) == wanted {
 			bindings = append(bindings, b)
 		}
 	}
-	return wanted.aor, bindings
+	return wanted.aor, bindings, stale
 }

@@ -54,8 +54,13 @@ func newOthers(o *Options) others {
 	return others{Others: o.Others, proving: proving, remote: remote}
 }
 
-// lookup returns what an AOR is bound to, and whether that is not known for sure.
-func (r *Registrar) lookup(aor sipuri.AOR, now time.Time) (bindings []location.Binding, stale bool) {
+// IsFar tells whether the location service may be out of reach, and each look at it a round
+// trip.
+func (r *Registrar) IsFar() bool { return r.others.remote != nil }
+
+// Lookup returns what an AOR is bound to. stale: that is not known for sure, and what this
+// node has seen last.
+func (r *Registrar) Lookup(aor sipuri.AOR, now time.Time) (bindings []location.Binding, stale bool) {
 	if r.others.remote == nil {
 		return r.location.Bindings(aor, now), false
 	}

@@ -70,7 +70,8 @@ type Peer struct {
 	MinimumExpiration uint32   `json:"minimum_expiration"`
 	DefaultExpiration uint32   `json:"default_expiration"`
 	MaximumExpiration uint32   `json:"maximum_expiration"`
-	Where             string   `json:"where"` // file:line
+	Where             string   `json:"where"`           // file:line
+	Stale             bool     `json:"stale,omitempty"` // the store is away: Bindings are those that this node saw last; in Peers it says so of all
 }
 
 // Peers is a page of peers, in the order of the files.
@@ -78,6 +79,7 @@ type Peers struct {
 	Total int    `json:"total"`
 	Peers []Peer `json:"peers"`
 	Next  string `json:"next,omitempty"`
+	Stale bool   `json:"stale,omitempty"` // the store is away: bindings of peers are those that this node saw last
 }
 
 // Event is a decision of the registrar. Fields have the names of the log.
