@@ -25,7 +25,7 @@ func (d *sipregd) checkTakeover(where transport.Addresses) error {
 		probe.Close()
 	case errors.Is(err, syscall.EADDRINUSE):
 		cause := store.Status().Failure
-		return fmt.Errorf("Redis does not serve this daemon (%w), so it does not take over from the one that answers at its ports: %s, and start it again", cause, shared.Advice(cause))
+		return fmt.Errorf("this daemon does not take over from the one that answers at its ports, as Redis does not serve it (%w): %s, and start it again", cause, shared.Advice(cause))
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"net"
 	"net/url"
 	"slices"
@@ -44,7 +45,7 @@ func checkRedisURL(u *url.URL, err error) *inifile.Fault {
 	const example = "write one such as redis://127.0.0.1:6379/0"
 	switch {
 	case err != nil || !slices.Contains([]string{"redis", "rediss", "valkey", "valkeys", "unix"}, u.Scheme) || u.Host == "" && u.Path == "":
-		return &inifile.Fault{Cause: "is no URL of a Redis server", Advice: example}
+		return &inifile.Fault{Cause: "is no URL of a Redis server", Advice: example + "; in a password write # / ? % and blanks as %23 %2F %3F %25 %20"}
 	case u.Fragment != "":
 		return &inifile.Fault{Cause: "holds a #", Advice: "write # as %23 in a password"}
 	case u.Scheme == "unix":
@@ -68,6 +69,12 @@ func checkRedisSocket(u *url.URL) *inifile.Fault {
 func isDatabase(text string) bool {
 	_, err := strconv.ParseUint(text, 10, 16)
 	return err == nil
+}
+
+// database returns the number of the database.
+func database(u *url.URL) int {
+	number, _ := strconv.Atoi(cmp.Or(u.Query().Get("db"), strings.TrimPrefix(u.Path, "/")))
+	return number
 }
 
 // checkRedisQuery checks what stands behind the ? of a URL.
@@ -95,6 +102,12 @@ func checkRedisQuery(u *url.URL) *inifile.Fault {
 		case name == "master_set" && values[0] == "":
 			return &inifile.Fault{Cause: "has an empty master_set", Advice: "write the name that the Sentinels know it by, as master_set=mymaster"}
 		}
+	}
+	if several := strings.Contains(u.Host, ",") || query.Has("addr"); several && !query.Has("master_set") && database(u) > 0 {
+		return &inifile.Fault{Cause: "names a Cluster and another database than 0, and a Cluster has no other", Advice: "leave the number behind the hosts out"}
+	}
+	if !query.Has("master_set") && (query.Has("sentinel_username") || query.Has("sentinel_password")) {
+		return &inifile.Fault{Cause: "has a name or password for Sentinels, and no master_set", Advice: "write the name that the Sentinels know the master by, as master_set=mymaster"}
 	}
 	if query.Has("certificate") != query.Has("private_key") {
 		return &inifile.Fault{Cause: "has one of certificate and private_key alone", Advice: "write both, or none"}

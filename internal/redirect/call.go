@@ -36,6 +36,7 @@ func (c *call) answer() *message.Response {
 		return end
 	}
 	c.lookUp()
+	c.About(c.aor)
 	if end := c.checkRegistered(); end != nil {
 		return end
 	}
@@ -74,7 +75,6 @@ func (c *call) checkRegistered() *message.Response {
 
 // redirect tells where the phones of the address-of-record are that the Request-URI names.
 func (c *call) redirect() *message.Response {
-	c.About(c.aor)
 	if c.request.URI.Scheme == "sips" && !c.request.Flow.Secure() { // §26.2.2
 		return c.End(403, "SIPS Needs TLS", journal.SIPSWithoutTLS, "the Request-URI is "+c.request.URIText)
 	}

@@ -356,6 +356,9 @@ func TestWhoMayCall(t *testing.T) {
 				if (e.Kind == journal.Redirected) != (test.reason == journal.None) || e.Kind == journal.Redirected && (e.Contact == "" || e.AOR.User != "2001") {
 					t.Errorf("taken down: %+v", e)
 				}
+				if e.Reason == journal.CallerNotRegistered && e.AOR.User != "2001" { // whom he calls
+					t.Errorf("taken down of %v", e.AOR)
+				}
 			}
 		})
 	}

@@ -474,7 +474,7 @@ func startSentinel(t *testing.T, master *server) *server {
 
 // leastRights are those that url.go names.
 const leastRights = "+evalsha +eval +hmget +hset +hdel +hgetall +del +pexpireat +pttl +time " +
-	"+set +get +scan +role +ping +hello +client|setname"
+	"+set +get +scan +role +ping +hello +client|setname +cluster|slots +cluster|shards"
 
 func TestLeastRights(t *testing.T) {
 	redis := startServer(t)

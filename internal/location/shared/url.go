@@ -33,10 +33,11 @@ var passed = []string{"addr", "db", "master_set", "skip_verify"}
 // sentinel_username and sentinel_password are for the Sentinels. No error repeats the
 // URL: it may hold a password.
 //
-// The least rights of an ACL user are (for a Cluster with +cluster|slots +cluster|shards):
+// The least rights of an ACL user are (with +select for another database than 0):
 //
 //	resetkeys ~b:* ~k:* -@all +evalsha +eval +hmget +hset +hdel +hgetall +del
 //	+pexpireat +pttl +time +set +get +scan +role +ping +hello +client|setname
+//	+cluster|slots +cluster|shards
 func parse(text string) (rueidis.ClientOption, error) {
 	u, err := url.Parse(text)
 	if err != nil || u.Host == "" && u.Path == "" || u.Scheme == "unix" && u.Host != "" {
