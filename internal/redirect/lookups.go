@@ -32,9 +32,7 @@ func (c *call) lookUp() {
 			break
 		}
 	}
-	if c.permitted || c.caller.bound {
-		c.locate()
-	}
+	c.locate()
 }
 
 func (c *call) lookUpAtOnce() {
