@@ -1,14 +1,26 @@
 package main
 
-import "time"
+import (
+	"time"
+
+	"sipregd/internal/location/shared"
+)
 
 // twinReminder is how often it is told that two nodes have one name.
 const twinReminder = time.Minute
 
+// hasTwin tells whether another node has shown that it has the name of this one: by what is
+// bound, or to the store that both share.
+func (d *sipregd) hasTwin() bool {
+	store, isShared := d.store.(*shared.Store)
+	byStore := isShared && store.HasTwin()
+	return d.registrar.HasTwin() || byStore
+}
+
 // lookForTwin tells where another node has the name of this one, unless a daemon is to take
 // its place just now.
 func (d *sipregd) lookForTwin(now time.Time) {
-	if now.Sub(d.twinTold) < twinReminder || !d.registrar.HasTwin() {
+	if now.Sub(d.twinTold) < twinReminder || !d.hasTwin() {
 		return
 	}
 	d.twinTold = now

@@ -28,6 +28,7 @@ func (s *Store) watch() {
 		if turn%secretTurns == 0 { // whichever shard it was that was looked at
 			s.lookAtSecrets()
 		}
+		s.lookForTwin()
 		s.remind()
 	}
 }

@@ -30,6 +30,7 @@
 //	k:<name>                             a secret that nodes share, 64 hexadecimal digits
 //	k:use:{<number>-<issued>-<count>}    a use of a nonce, in base 36, by who may bind several
 //	                                     AORs: an empty string, which expires as r does
+//	k:node:<name>                        a number of the node's that has that name, for seconds
 //	k:probe:{<part of another key>}      a hash that is written to see whether Redis takes
 //	                                     writes, there where that other key is
 //
@@ -120,6 +121,8 @@ type Store struct {
 	owed     map[sipuri.AOR][]removal
 	picks    []pick // that did not get through all of Redis
 
+	twins twins
+
 	adopted atomic.Bool // what this node has bound in earlier lives is known
 
 	stopping chan struct{}
@@ -150,6 +153,7 @@ func Open(options Options) (*Store, error) {
 		stopping: make(chan struct{}),
 	}
 	s.serial.Store(rand.Uint64() >> serialSpare)
+	s.twins.life = rand.Uint64()
 	s.shards.Store(wholeRedis())
 	s.start()
 	s.running.Add(1)
