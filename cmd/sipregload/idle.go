@@ -71,7 +71,7 @@ func (f *fleet) silent() error {
 // allowStreams raises the limit on open files of this process and of servers to
 // come, and returns how many streams that allows.
 func allowStreams(wanted int) (int, error) {
-	const others = 100 // files
+	const others = 200 // files, more than the daemon itself keeps free
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		return 0, err
