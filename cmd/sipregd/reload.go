@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -135,7 +136,13 @@ func (d *sipregd) takePeers(next *peers.Directory) peers.Difference {
 func (d *sipregd) takeShared(next *peers.Directory) {
 	last := d.registrar.Take(next)
 	d.owed = append(d.owed, formerPeers{last, time.Now()})
+	if len(d.owed) > maxFormer { // the first ones have bound what is oldest
+		d.owed = slices.Delete(d.owed, 1, 2)
+	}
 }
+
+// maxFormer bounds how many reloads are remembered while Redis is away.
+const maxFormer = 16
 
 // formerPeers are peers up to a time.
 type formerPeers struct {

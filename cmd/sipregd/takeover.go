@@ -15,7 +15,11 @@ import (
 // and whoever sees it start would end the other one.
 func (d *sipregd) checkTakeover(where transport.Addresses) error {
 	store, isShared := d.store.(*shared.Store)
-	if !where.Shared || !isShared || !store.Away() {
+	if !where.Shared || !isShared {
+		return nil
+	}
+	cause := store.Status().Failure
+	if cause == nil {
 		return nil
 	}
 	where.Shared, where.Inherited = false, nil
@@ -24,7 +28,6 @@ func (d *sipregd) checkTakeover(where transport.Addresses) error {
 	case err == nil:
 		probe.Close()
 	case errors.Is(err, syscall.EADDRINUSE):
-		cause := store.Status().Failure
 		return fmt.Errorf("this daemon does not take over from the one that answers at its ports, as Redis does not serve it (%w): %s, and start it again", cause, shared.Advice(cause))
 	}
 	return nil

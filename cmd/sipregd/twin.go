@@ -20,7 +20,7 @@ func (d *sipregd) hasTwin() bool {
 // lookForTwin tells where another node has the name of this one, unless a daemon is to take
 // its place just now.
 func (d *sipregd) lookForTwin(now time.Time) {
-	if now.Sub(d.twinTold) < twinReminder || !d.hasTwin() {
+	if !d.hasTwin() || now.Sub(d.twinTold) < twinReminder { // what was seen before that is over
 		return
 	}
 	d.twinTold = now

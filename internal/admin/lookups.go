@@ -16,6 +16,11 @@ type remote interface {
 	Stale() bool
 }
 
+// walker is a remote that tells whether all that it went through is as it is.
+type walker interface {
+	Walk(yield func(sipuri.AOR, []location.Binding) bool) (isAll bool)
+}
+
 // lookups is what one request asks the store for, up to its end: nobody waits for more.
 type lookups struct {
 	context.Context
@@ -24,9 +29,9 @@ type lookups struct {
 	stale  bool // some of what was told is what this node saw last
 }
 
-// begin begins those of a request. Its answer can be taken no longer than end says.
+// begin begins those of a request. They end while there is time for an answer.
 func (s *Server) begin(r *http.Request) (l *lookups, end context.CancelFunc) {
-	ctx, end := context.WithTimeout(r.Context(), s.answerTime)
+	ctx, end := context.WithTimeout(r.Context(), s.answerTime*2/3)
 	return &lookups{Context: ctx, server: s, now: s.Clock()}, end
 }
 
@@ -45,12 +50,16 @@ func (l *lookups) of(aor sipuri.AOR) (bindings []location.Binding, stale bool) {
 
 // all yields all AORs with what they are bound to.
 func (l *lookups) all() iter.Seq2[sipuri.AOR, []location.Binding] {
+	walk := func(yield func(sipuri.AOR, []location.Binding) bool) bool {
+		l.server.Store.All()(yield)
+		return true
+	}
+	if store, may := l.server.Store.(walker); may {
+		walk = store.Walk
+	}
 	return func(yield func(sipuri.AOR, []location.Binding) bool) {
-		for aor, bindings := range l.server.Store.All() {
-			if l.Err() != nil || !yield(aor, bindings) {
-				break
-			}
-		}
+		isAll := walk(func(aor sipuri.AOR, bindings []location.Binding) bool { return l.Err() == nil && yield(aor, bindings) })
+		l.stale = l.stale || !isAll
 		l.lookAround()
 	}
 }

@@ -40,6 +40,9 @@ func anybodyAlone(network, address string) error {
 	return nil
 }
 
+// askerPause is how long nobody is taken who looks for a claim after that has failed.
+const askerPause = 100 * time.Millisecond
+
 // takeAskers takes those who look for a claim, who would fill its queue else, until it is
 // closed.
 func takeAskers(claim net.Listener) {
@@ -48,7 +51,7 @@ func takeAskers(claim net.Listener) {
 		case errors.Is(err, net.ErrClosed):
 			return
 		case err != nil: // short of files
-			time.Sleep(lookTime)
+			time.Sleep(askerPause)
 		default:
 			asker.Close()
 		}

@@ -3,13 +3,14 @@ package shared
 import (
 	"context"
 	"errors"
-	"os"
+	"net"
 	"strings"
 )
 
 // Advice says what to do about why Redis is away, or does not what it is asked.
 func Advice(cause error) string {
-	if errors.Is(cause, errSlow) || errors.Is(cause, context.DeadlineExceeded) || os.IsTimeout(cause) {
+	var network net.Error
+	if errors.Is(cause, errSlow) || errors.Is(cause, context.DeadlineExceeded) || errors.As(cause, &network) && network.Timeout() {
 		return "see whether it runs, what it waits for (SLOWLOG, its disk), and whether it speaks TLS there just where [location] redis begins with rediss"
 	}
 	text := cause.Error()
@@ -24,6 +25,12 @@ func Advice(cause error) string {
 		{"CLUSTERDOWN", "start the masters that are missing: redis-cli cluster nodes names them"},
 		{"unknown command 'SENTINEL'", "that is no Sentinel: name Sentinels in [location] redis, or leave master_set out, and restart"},
 		{"No such master", "write the name as the Sentinels know it as master_set in [location] redis and restart"},
+		{"certificate is valid for", "write the name that the certificate of Redis has as server_name into [location] redis and restart"},
+		{"certificate has expired", "renew the certificate of Redis, or set the clock of this machine"},
+		{"certificate required", "write certificate and private_key into [location] redis, PEM files of who Redis trusts, and restart"},
+		{"cluster support disabled", "that is no Cluster: name one server in [location] redis, or Sentinels and master_set, and restart"},
+		{"DB index is out of range", "write the number of a database that there is into [location] redis, as 0, and restart"},
+		{"without any password configured", "leave the password out of [location] redis and restart, or give that account in Redis one"},
 		{"certificate", "see who has signed the certificate of Redis, and name that as ca in [location] redis"},
 		{"no such host", "write a host that there is into [location] redis, or mend DNS"},
 		{"connection refused", "start Redis there, or write where it is into [location] redis and restart"},

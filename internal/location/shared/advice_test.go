@@ -1,6 +1,7 @@
 package shared
 
 import (
+	"errors"
 	"strings"
 	"testing"
 )
@@ -31,5 +32,21 @@ func TestAdvice(t *testing.T) {
 				t.Errorf("%v: %s", cause, Advice(cause))
 			}
 		})
+	}
+}
+
+func TestAdviceOfCertificatesAndURLs(t *testing.T) {
+	for cause, want := range map[string]string{
+		"tls: failed to verify certificate: x509: certificate is valid for redis1, not redis2": "as server_name",
+		"tls: failed to verify certificate: x509: certificate has expired or is not yet valid": "renew the certificate",
+		"remote error: tls: certificate required":                                              "certificate and private_key",
+		"tls: failed to verify certificate: x509: certificate signed by unknown authority":     "as ca in",
+		"ERR This instance has cluster support disabled":                                       "that is no Cluster",
+		"ERR DB index is out of range":                                                         "number of a database",
+		"anything else":                                                                        "see its log",
+	} {
+		if got := Advice(errors.New(cause)); !strings.Contains(got, want) {
+			t.Errorf("%s: %s", cause, got)
+		}
 	}
 }

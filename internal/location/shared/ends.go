@@ -193,11 +193,13 @@ func findRemoval(removals []removal, of *location.Binding) *removal {
 // owe remembers what is to be removed once Redis is back, each but once.
 func (s *Store) owe(aor sipuri.AOR, removals []removal) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	owed, found := s.owed[aor]
 	if !found && len(s.owed) >= maxOwed {
+		s.mu.Unlock()
+		s.observer.Trouble(errPicks)
 		return
 	}
+	defer s.mu.Unlock()
 	for _, r := range removals {
 		if !slices.ContainsFunc(owed, r.isLike) {
 			owed = append(owed, r)

@@ -3,6 +3,7 @@ package shared
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"slices"
 	"time"
@@ -23,17 +24,21 @@ var errPart = errors.New("a part of Redis was not gone through")
 // moment, and now and then one twice. It goes through all keys, and keeps none of them. Of
 // what is away, or goes away, it yields those that this node saw last.
 func (s *Store) All() iter.Seq2[sipuri.AOR, []location.Binding] {
-	return func(yield func(sipuri.AOR, []location.Binding) bool) {
-		through, done := s.scanAll(yield)
-		if done || through.isAll() {
-			return
-		}
-		for aor, bindings := range s.remembered() {
-			if !through.has(keyOf(aor)) && !yield(aor, bindings) {
-				return
-			}
+	return func(yield func(sipuri.AOR, []location.Binding) bool) { s.Walk(yield) }
+}
+
+// Walk is All, and tells whether that was what is in Redis, as far as it was asked for.
+func (s *Store) Walk(yield func(sipuri.AOR, []location.Binding) bool) (isAll bool) {
+	through, done := s.scanAll(yield)
+	if done || through.isAll() {
+		return true
+	}
+	for aor, bindings := range s.remembered() {
+		if !through.has(keyOf(aor)) && !yield(aor, bindings) {
+			break
 		}
 	}
+	return false
 }
 
 // through is what of Redis was gone through.
@@ -74,6 +79,9 @@ func (s *Store) scanAll(yield func(sipuri.AOR, []location.Binding) bool) (t thro
 			return t, true
 		case err != nil:
 			s.failures.Add(1)
+			if _, answered := rueidis.IsRedisErr(err); answered { // nothing else may tell of it
+				s.observer.Trouble(fmt.Errorf("going through Redis: %w", err))
+			}
 			s.suspect(sh, "", began, err)
 		case isMaster:
 			t.masters = append(t.masters, sh)

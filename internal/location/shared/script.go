@@ -99,16 +99,17 @@ end
 return text('%d ', now)
 `
 
-	// The second one does all that the first does, to see whether it may and whether that
-	// works, and returns the time.
+	// The second one does all that the first does, and what a secret takes, to see whether
+	// it may and whether that works, and returns the time.
 	probeText = `
 local key, t = KEYS[1], redis.call('TIME')
-redis.call('HSET', key, 'v', ARGV[1], 'r', '') -- first: once it has written, a script may without memory too
+redis.call('SET', key, '') -- first: it takes the place of whatever an attempt that failed has left,
+redis.call('GET', key)     -- and once it has written, a script may without memory too
+redis.call('DEL', key)
+redis.call('HSET', key, 'v', ARGV[1], 'r', '')
 redis.call('HDEL', key, 'r')
 redis.call('HMGET', key, 'v')
 redis.call('HGETALL', key)
-redis.call('DEL', key)
-redis.call('HSET', key, 'v', ARGV[1])
 redis.call('PEXPIREAT', key, string.format('%d', (t[1] + 10) * 1000))
 redis.call('PTTL', key)
 return t

@@ -161,10 +161,14 @@ func Open(options Options) (*Store, error) {
 	return s, nil
 }
 
-// start looks for Redis for the first time, and says so where it is not there.
+// start looks for Redis for the first time, and says so where it is not there. Of a Cluster
+// it then knows the masters: each is away until it shows that it is there.
 func (s *Store) start() {
-	sh := s.shards.Load().all[0]
-	if err := s.probe(sh, s.timeout); err != nil {
+	err := s.probe(s.shards.Load().all[0], s.timeout)
+	if err == nil {
+		return
+	}
+	for _, sh := range s.shards.Load().all {
 		sh.suspect.Store(true)
 		s.lose(sh, err)
 		s.running.Go(func() { s.nurse(sh) })
