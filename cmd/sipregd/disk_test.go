@@ -400,7 +400,14 @@ func TestWhatEndedMeanwhile(t *testing.T) {
 	d = d.again(t)
 	d.waitLog(t, `"event":"expired"`)
 	d.waitLog(t, `"reason":"peer_changed"`)
-	d.waitLog(t, `"reason":"stream_gone"`)
+	d.wait(t, "the binding of a connection that is gone", func(log string) bool {
+		for line := range strings.Lines(log) {
+			if strings.Contains(line, `"event":"removed"`) && strings.Contains(line, `"reason":"stream_gone"`) {
+				return true
+			}
+		}
+		return false // it may be unreachable before
+	})
 	if isBound(t, d, "1") || isBound(t, d, "2") {
 		t.Error("what has ended is served")
 	}

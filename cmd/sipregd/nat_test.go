@@ -235,9 +235,7 @@ func TestBindingGoesWithItsConnection(t *testing.T) {
 			a.waitAsked(t, a.private())
 			test.ends(t, a)
 			d.waitUnbound(t)
-			if !strings.Contains(d.output.String(), `"event":"removed"`) {
-				t.Errorf("no event tells of it:\n%s", d.output.String())
-			}
+			d.waitLog(t, `"event":"removed"`)
 		})
 	}
 }

@@ -40,8 +40,13 @@ func anybodyAlone(network, address string) error {
 	return nil
 }
 
-// askerPause is how long nobody is taken who looks for a claim after that has failed.
-const askerPause = 100 * time.Millisecond
+const (
+	// askerPause is how long nobody is taken who looks for a claim after that has failed,
+	// and how long he waits until he looks again where too many do.
+	askerPause = 100 * time.Millisecond
+
+	askerTries = 20
+)
 
 // takeAskers takes those who look for a claim, who would fill its queue else, until it is
 // closed.
@@ -69,7 +74,13 @@ func isClaimed(name string) bool {
 		return false
 	}
 	defer unix.Close(fd)
-	if unix.Connect(fd, &unix.SockaddrUnix{Name: name}) != nil {
+	for range askerTries { // others may look for it at the same time
+		if err = unix.Connect(fd, &unix.SockaddrUnix{Name: name}); err != unix.EAGAIN {
+			break
+		}
+		time.Sleep(askerPause)
+	}
+	if err != nil {
 		return false
 	}
 	owner, err := unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED)
